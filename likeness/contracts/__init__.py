@@ -1,0 +1,1 @@
+"""Tables, parameters, catalogue, stage runner and errors: the agreements between rooms."""

@@ -1,0 +1,33 @@
+"""Settings of the machine, never of the result: they come from the environment alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def threads() -> int:
+    """Threads a stage may use: LIKENESS_THREADS, else the cores this process may run on."""
+    given = os.environ.get("LIKENESS_THREADS", "")
+    return int(given) if given.isdigit() and int(given) > 0 else len(os.sched_getaffinity(0))
+
+
+def device() -> str:
+    """Torch device name: LIKENESS_DEVICE, else "auto" (a GPU where there is one)."""
+    return os.environ.get("LIKENESS_DEVICE", "auto")
+
+
+def workers() -> int:
+    """Training workers: LIKENESS_WORKERS; 0 trains in this process without Ray."""
+    given = os.environ.get("LIKENESS_WORKERS", "0")
+    return int(given) if given.isdigit() else 0
+
+
+def state_folder() -> Path:
+    """Folder for resume state and downloads, outside all stage outputs: LIKENESS_STATE."""
+    return Path(os.environ.get("LIKENESS_STATE", ".likeness"))
+
+
+def shared_folder() -> Path:
+    """Folder with test material: LIKENESS_SHARED, else `../shared`."""
+    return Path(os.environ.get("LIKENESS_SHARED", "../shared"))

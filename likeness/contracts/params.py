@@ -1,0 +1,87 @@
+"""params.yaml: one section per stage, one per model family, `models:` and `swaps:` at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from likeness.contracts.documents import Document, load_yaml, validate
+from likeness.contracts.errors import ParamsError
+
+PARAMS_FILE = Path("params.yaml")
+P = TypeVar("P", bound=BaseModel)
+
+
+class IdentityEntry(Document):
+    """`identities.<slug>`: a person, and the consent record that allows the use."""
+
+    consent: str = Field(description="name of the record: data/consents/<consent>.yaml")
+
+
+class ModelEntry(BaseModel):
+    """`models.<name>`: a family, the identities it learns, and settings of that family."""
+
+    # The keys beside these are the family's own Config; the family checks them.
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    family: str = Field(description="file name in models/swappers")
+    source: str = Field(description="identity that gives the face")
+    target: str = Field(description="identity that receives it")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Keys that belong to the family."""
+        return dict(self.model_extra or {})
+
+
+class SwapEntry(Document):
+    """`swaps.<name>`: source identity + target clip + model, and what differs for this swap."""
+
+    source: str = Field(description="identity whose face is shown")
+    target: str = Field(description="clip that receives it")
+    model: str = Field(description="key under models:")
+    convert: dict[str, Any] = Field(default={}, description="overrides of the convert section")
+    blend: dict[str, Any] = Field(default={}, description="overrides of the blend section")
+    evaluate: dict[str, Any] = Field(default={}, description="overrides of the evaluate section")
+    publish: dict[str, Any] = Field(default={}, description="overrides of the publish section")
+
+
+def load_section(
+    name: str, model: type[P], path: Path = PARAMS_FILE, overrides: dict[str, Any] | None = None
+) -> P:
+    """Validate section `name` of params.yaml; a missing section means all defaults.
+
+    Args:
+        overrides: keys that replace those of the section, from a swap or model entry.
+
+    Raises:
+        ParamsError: with file, line, key and allowed values.
+    """
+    section = load_yaml(path).get(name)
+    if section is None:
+        section = {}
+    if not isinstance(section, dict):
+        raise ParamsError(path, f"section `{name}` is no mapping", "write `key: value` below it")
+    for key, value in (overrides or {}).items():
+        section[key] = value
+    return validate(model, section, path, (name,))
+
+
+def load_entry(kind: str, name: str, model: type[P], path: Path = PARAMS_FILE) -> P:
+    """Validate `<kind>.<name>`, for example `swaps.woman-on-man-mesh`.
+
+    Raises:
+        ParamsError: no such entry (the known ones are listed), or one that is not allowed.
+    """
+    entries = load_yaml(path).get(kind) or {}
+    if name not in entries:
+        known = ", ".join(sorted(entries)) or "none"
+        raise ParamsError(path, f"no entry `{kind}.{name}`", f"known: {known}")
+    return validate(model, entries[name], path, (kind, name))
+
+
+def entry_names(kind: str, path: Path = PARAMS_FILE) -> list[str]:
+    """Names under `identities:`, `models:` or `swaps:`, in the file's order."""
+    return list(load_yaml(path).get(kind) or {})

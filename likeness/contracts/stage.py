@@ -1,0 +1,146 @@
+"""The stage runner: arguments, parameters, schemas at both doors, progress, atomic outputs."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, NoReturn, TypeVar
+
+from pydantic import BaseModel
+
+from likeness.contracts import atomic
+from likeness.contracts.errors import LikenessError
+from likeness.contracts.params import PARAMS_FILE, load_section
+from likeness.contracts.progress import Advance, progress
+from likeness.contracts.tables.base import Facts, Table
+
+P = TypeVar("P", bound=BaseModel)
+Door = Table | None
+"""What stands behind a path argument: a table, whose schema is checked, or any file or folder."""
+
+
+@dataclass(frozen=True)
+class Context(Generic[P]):
+    """What a stage's `run` receives.
+
+    Attributes:
+        params: the validated section of params.yaml.
+        inputs: argument name -> path, already checked if it is a table.
+        outputs: argument name -> temporary path to write; the runner renames it on success.
+        options: further arguments, such as the key of a swap.
+        facts: argument name -> metadata facts of each input table.
+        params_file: the params.yaml in use, for entries (`load_entry`).
+        final_outputs: argument name -> the name each output will bear.
+    """
+
+    params: P
+    inputs: dict[str, Path]
+    outputs: dict[str, Path]
+    options: dict[str, str]
+    facts: dict[str, Facts]
+    params_file: Path
+    final_outputs: dict[str, Path]
+
+    def progress(self, label: str, total: int | None = None) -> AbstractContextManager[Advance]:
+        """Progress of long work: `with context.progress("frames", 472) as advance: advance(1)`."""
+        return progress(label, total)
+
+    def say(self, message: str) -> None:
+        """Print one line for the person who watches (to stderr)."""
+        print(message, file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True)
+class Stage(Generic[P]):
+    """A DVC stage: `python -m tasks.<name> --<argument> PATH ...`.
+
+    Attributes:
+        name: module name under tasks/, and section of params.yaml.
+        params: pydantic class of that section.
+        inputs: argument name -> Table to check, or None for any file or folder.
+        outputs: the same for what is written.
+        options: arguments that are no paths.
+        overrides: gives keys that replace those of the section, from the options and params file.
+    """
+
+    name: str
+    params: type[P]
+    inputs: dict[str, Door]
+    outputs: dict[str, Door]
+    run: Callable[[Context[P]], None]
+    options: tuple[str, ...] = ()
+    overrides: Callable[[dict[str, str], Path], dict[str, Any]] | None = None
+    description: str = field(default="")
+
+    def parser(self) -> argparse.ArgumentParser:
+        """Parser of the stage's command line."""
+        parser = argparse.ArgumentParser(prog=f"python -m tasks.{self.name}", description=self.description)
+        for name in (*self.options, *self.inputs, *self.outputs):
+            metavar = "NAME" if name in self.options else "PATH"
+            parser.add_argument(f"--{name.replace('_', '-')}", dest=name, required=True, metavar=metavar)
+        parser.add_argument("--params", type=Path, default=PARAMS_FILE, metavar="PATH")
+        return parser
+
+    def execute(self, arguments: list[str] | None = None) -> None:
+        """Run once.
+
+        Raises:
+            LikenessError: bad parameters, inputs or outputs; nothing stands under a final name.
+        """
+        given = vars(self.parser().parse_args(arguments))
+        options = {name: str(given[name]) for name in self.options}
+        overrides = self.overrides(options, given["params"]) if self.overrides else None
+        params = load_section(self.name, self.params, given["params"], overrides)
+        inputs = {name: Path(given[name]) for name in self.inputs}
+        final = {name: Path(given[name]) for name in self.outputs}
+        facts = {name: self._enter(name, path) for name, path in inputs.items()}
+        with contextlib.ExitStack() as stack:
+            temporary = {n: stack.enter_context(atomic.atomic_path(p)) for n, p in final.items()}
+            self.run(
+                Context(params, inputs, temporary, options, facts, given["params"], final)
+            )
+            for name, path in temporary.items():
+                self._leave(name, path, final[name])
+        # ExitStack renames in reverse order, so the first declared output appears last.
+
+    def _enter(self, name: str, path: Path) -> Facts:
+        door = self.inputs[name]
+        if not path.exists():
+            raise LikenessError(path, f"input of `{self.name}` is missing", "run `dvc repro`")
+        return door.check(path) if door else {}
+
+    def _leave(self, name: str, path: Path, final: Path) -> None:
+        door = self.outputs[name]
+        if not path.exists():
+            raise LikenessError(final, f"`{self.name}` did not write it", "report this")
+        if door:
+            door.check(path)
+
+    def main(self, arguments: list[str] | None = None) -> NoReturn:
+        """Run and exit: 0, 2 with one line for a LikenessError, 130 for Ctrl-C."""
+        signal.signal(signal.SIGTERM, _interrupt)
+        try:
+            self.execute(arguments)
+        except LikenessError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(error.exit_code)
+        except OSError as error:
+            where = error.filename or self.name
+            step = "free space or correct permissions, then run `dvc repro`"
+            print(f"error: {LikenessError(where, error.strerror or str(error), step)}", file=sys.stderr)
+            sys.exit(LikenessError.exit_code)
+        except KeyboardInterrupt:
+            print(f"{self.name}: interrupted; nothing half written is left", file=sys.stderr)
+            sys.exit(130)
+        sys.exit(0)
+
+
+
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt

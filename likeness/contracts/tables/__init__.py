@@ -1,0 +1,1 @@
+"""One pyarrow schema per module; `base` reads and writes them."""

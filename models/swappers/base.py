@@ -1,0 +1,134 @@
+"""The interface of every swap family (docs/how-to/add-a-family.md)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Protocol
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+Batch = dict[str, Tensor]
+"""Columns of crops by name, first dimension B.
+
+"crop" (B,3,S,S) float32 RGB in [-1,1]; "mask" (B,1,S,S) float32 in [0,1]; "landmarks_468"
+(B,468,3) and "landmarks_5" (B,5,2) float32 in px of these crops; "pose_deg" (B,3) yaw, pitch,
+roll; "similarity", "sharpness", "mesh_error" (B,). S is the family's `size_px`; the crops show
+the central `coverage` of align's crops.
+"""
+
+
+class SwapperConfig(BaseModel):
+    """Base of a family's settings: frozen, unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of each training step (or of the whole training) with parameters of its own.
+
+    Attributes:
+        name: "generator", "discriminator", ...
+        parameters: what this phase's optimiser moves.
+        first_image: images seen when the phase begins.
+        last_image: images seen when it ends; None for the end of the training.
+        optimiser: "adam" or another name that training.optimisers knows.
+        learning_rate: step size.
+        betas: moments of Adam.
+    """
+
+    name: str
+    parameters: list[nn.Parameter]
+    first_image: int = 0
+    last_image: int | None = None
+    optimiser: str = "adam"
+    learning_rate: float = 5e-5
+    betas: tuple[float, float] = (0.5, 0.999)
+
+
+class Crops(Protocol):
+    """All crops of one identity, as a family sees them before training."""
+
+    identity: str
+
+    def __len__(self) -> int:
+        """Number of crops."""
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """Crops in a fixed order, in batches of at most `size`, as they are (no augmentation)."""
+
+
+class Swapper(nn.Module, ABC):
+    """One swap family: networks, losses and the swap itself.
+
+    Attributes:
+        family: name of the module in models/swappers.
+        mode: "swap" keeps the target's frame; "reenact" makes the source perform the driver.
+        Config: the family's settings, a section of params.yaml.
+        needs: columns of the shards that `losses` and `swap` read, beside "crop".
+    """
+
+    family: ClassVar[str]
+    mode: ClassVar[Literal["swap", "reenact"]] = "swap"
+    Config: ClassVar[type[SwapperConfig]]
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, config: SwapperConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    @property
+    @abstractmethod
+    def size_px(self) -> int:
+        """Side of the crops that the family takes and returns."""
+
+    @property
+    def coverage(self) -> float:
+        """Share of align's crop, centred, that the family sees (1 = all of it)."""
+        return 1.0
+
+    def prepare(self, source: Crops, target: Crops) -> None:
+        """Take what is not learned from the data (colour means, views) into buffers.
+
+        Runs once, before the first phase. Buffers are saved with the weights.
+        """
+        return
+
+    def phases(self) -> list[Phase]:
+        """Phases in the order of a step; empty for a family without training."""
+        return []
+
+    def losses(self, phase: str, source: Batch, target: Batch) -> dict[str, Tensor]:
+        """Named scalar losses of one step; the loop minimises their sum.
+
+        The batches are augmented: "crop" is what the network should return, "warped" what it
+        sees, both (B,3,S,S) in [-1,1].
+        """
+        raise TypeError(f"{self.family} has no phase {phase}")
+
+    @abstractmethod
+    def swap(self, target: Batch, source: Batch | None = None) -> tuple[Tensor, Tensor]:
+        """Put the source's face on the target's crops.
+
+        Args:
+            target: crops to replace, with the columns in `needs`.
+            source: crops of the source identity, for families that are given them at run time.
+
+        Returns:
+            Image (B,3,S,S) in [-1,1] and mask (B,1,S,S) in [0,1], 1 = replace.
+        """
+
+
+def as_image(batch: Tensor) -> Tensor:
+    """uint8 (B,S,S,3) RGB -> float32 (B,3,S,S) in [-1,1], contiguous."""
+    return batch.permute(0, 3, 1, 2).contiguous().to(torch.float32).div_(127.5).sub_(1.0)
+
+
+def as_pixels(image: Tensor) -> Tensor:
+    """float (B,3,S,S) in [-1,1] -> uint8 (B,S,S,3) RGB, rounded."""
+    scaled = image.float().clamp(-1, 1).add(1.0).mul(127.5).round()
+    return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous()

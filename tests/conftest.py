@@ -1,0 +1,27 @@
+"""Fixtures for all tests: real test material where it is present, a skip with a reason where not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from likeness.contracts.environment import shared_folder
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """Root of this repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder with footage, photos and golden analysis (LIKENESS_SHARED)."""
+    folder = shared_folder()
+    folder = folder if folder.is_absolute() else ROOT / folder
+    if not (folder / "footage").is_dir():
+        pytest.skip(f"no test material at {folder}; set LIKENESS_SHARED")
+    return folder

@@ -13,7 +13,7 @@ CONVERTED = Table(
             pa.field("track_index", pa.int32(), nullable=False),
             # JPEG (4:4:4), RGB after decoding, size_px x size_px.
             pa.field("crop", pa.binary(), nullable=False),
-            # PNG of one channel, mask_size_px square, over the same area; 255 = replace.
+            # Raw uint8, mask_size_px square, over the same area; 255 = replace.
             pa.field("mask", pa.binary(), nullable=False),
             # (2,3) row by row: frame px -> px of this crop (scaled from align's to size_px).
             pa.field("affine_matrix", fixed(6, pa.float64()), nullable=False),

@@ -11,7 +11,8 @@ CROP_FIELDS = [
     pa.field("track_index", pa.int32(), nullable=False),
     # JPEG, RGB after decoding, size_px x size_px.
     pa.field("crop", pa.binary(), nullable=False),
-    # PNG of one channel, mask_size_px square, over the same area as the crop; 255 = replace.
+    # Raw uint8, mask_size_px square, over the same area as the crop; 255 = replace. Parquet's
+    # zstd packs it to a few hundred bytes, and it reads without any image library.
     pa.field("mask", pa.binary(), nullable=False),
     # (2,3) row by row: frame px -> crop px.
     pa.field("affine_matrix", fixed(6, pa.float64()), nullable=False),

@@ -1,0 +1,1 @@
+"""One module, one DVC stage, one `python -m tasks.<stage>`."""

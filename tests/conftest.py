@@ -1,4 +1,4 @@
-"""Fixtures for all tests: real test material where it is present, a skip with a reason where not."""
+"""Fixtures for all tests: real test material where present, a skip with a reason where not."""
 
 from __future__ import annotations
 

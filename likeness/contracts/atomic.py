@@ -47,7 +47,7 @@ def commit(temporary: Path, path: Path) -> None:
             _sync(item)
         _remove(path)
     _sync(temporary)
-    os.replace(temporary, path)
+    temporary.replace(path)
     _sync(path.parent)
 
 

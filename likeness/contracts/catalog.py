@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import re
 from pathlib import Path
 from typing import Literal
@@ -33,9 +33,11 @@ class Consent(Document):
     basis: str = Field(min_length=1, description="document or licence that grants it")
     use: str = Field(min_length=1, description="what for, reasonably specific")
     training: bool = Field(description="whether models may be trained on it")
-    granted: datetime.date
-    expires: datetime.date | None = None
-    revoked: datetime.date | None = None
+    granted: dt.date | None = Field(
+        default=None, description="day of signature; a licence has none"
+    )
+    expires: dt.date | None = None
+    revoked: dt.date | None = None
     document_sha256: str | None = Field(default=None, description="hash of the signed document")
     references: tuple[Reference, ...] = ()
 
@@ -111,7 +113,9 @@ def footage_path(clip_yaml: Path) -> Path:
         return below(clip_yaml.parent, named)
     found = [p for p in sorted(clip_yaml.parent.glob("footage*")) if p.suffix != ".dvc"]
     if len(found) != 1:
-        raise CatalogError(clip_yaml.parent, f"holds {len(found)} footage files", "name one in clip.yaml")
+        raise CatalogError(
+            clip_yaml.parent, f"holds {len(found)} footage files", "name one in clip.yaml"
+        )
     return found[0]
 
 
@@ -127,14 +131,18 @@ def load_consent(path: Path, identity: str) -> Consent:
         raise ConsentError(path, f"no consent record for `{identity}`", step)
     consent = load_document(Consent, path)
     if consent.identity != identity:
-        raise ConsentError(path, f"is about `{consent.identity}`, not `{identity}`", "name the right record")
+        raise ConsentError(
+            path, f"is about `{consent.identity}`, not `{identity}`", "name the right record"
+        )
     if consent.consent != path.stem:
-        raise ConsentError(path, f"says consent `{consent.consent}`", "give file and record one name")
+        raise ConsentError(
+            path, f"says consent `{consent.consent}`", "give file and record one name"
+        )
     return consent
 
 
 def require_consent(
-    path: Path, identity: str, role: Role | None = None, today: datetime.date | None = None
+    path: Path, identity: str, role: Role | None = None, today: dt.date | None = None
 ) -> Consent:
     """Read a consent record and check that it allows this use.
 
@@ -151,7 +159,11 @@ def require_consent(
         allowed = ", ".join(consent.roles) or "nothing"
         raise ConsentError(path, f"allows {allowed}, not `{role}`", "ask the person for that use")
     if consent.revoked is not None:
-        raise ConsentError(path, f"was revoked on {consent.revoked}", f"remove the clips of `{identity}`")
+        raise ConsentError(
+            path, f"was revoked on {consent.revoked}", f"remove the clips of `{identity}`"
+        )
     if today is not None and consent.expires is not None and consent.expires < today:
-        raise ConsentError(path, f"expired on {consent.expires}", f"renew it or remove `{identity}`")
+        raise ConsentError(
+            path, f"expired on {consent.expires}", f"renew it or remove `{identity}`"
+        )
     return consent

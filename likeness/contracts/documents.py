@@ -141,7 +141,9 @@ def read_json(path: Path) -> Any:
 def sha256_of(path: Path) -> str:
     """sha256 of a file, or of the sorted names and hashes of the files in a folder, as hex."""
     if path.is_dir():
-        parts = [f"{p.relative_to(path)}:{sha256_of(p)}" for p in sorted(path.rglob("*")) if p.is_file()]
+        parts = [
+            f"{p.relative_to(path)}:{sha256_of(p)}" for p in sorted(path.rglob("*")) if p.is_file()
+        ]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -20,7 +20,9 @@ def _plain(label: str, total: int | None) -> Iterator[Advance]:
         if time.monotonic() - last >= LOG_EVERY_S:
             last = time.monotonic()
             of = f"/{total}" if total else ""
-            print(f"{label}: {done}{of} ({done / (last - began):.1f}/s)", file=sys.stderr, flush=True)
+            print(
+                f"{label}: {done}{of} ({done / (last - began):.1f}/s)", file=sys.stderr, flush=True
+            )
 
     yield advance
     seconds = time.monotonic() - began

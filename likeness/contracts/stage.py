@@ -80,10 +80,14 @@ class Stage(Generic[P]):
 
     def parser(self) -> argparse.ArgumentParser:
         """Parser of the stage's command line."""
-        parser = argparse.ArgumentParser(prog=f"python -m tasks.{self.name}", description=self.description)
+        parser = argparse.ArgumentParser(
+            prog=f"python -m tasks.{self.name}", description=self.description
+        )
         for name in (*self.options, *self.inputs, *self.outputs):
             metavar = "NAME" if name in self.options else "PATH"
-            parser.add_argument(f"--{name.replace('_', '-')}", dest=name, required=True, metavar=metavar)
+            parser.add_argument(
+                f"--{name.replace('_', '-')}", dest=name, required=True, metavar=metavar
+            )
         parser.add_argument("--params", type=Path, default=PARAMS_FILE, metavar="PATH")
         return parser
 
@@ -102,9 +106,7 @@ class Stage(Generic[P]):
         facts = {name: self._enter(name, path) for name, path in inputs.items()}
         with contextlib.ExitStack() as stack:
             temporary = {n: stack.enter_context(atomic.atomic_path(p)) for n, p in final.items()}
-            self.run(
-                Context(params, inputs, temporary, options, facts, given["params"], final)
-            )
+            self.run(Context(params, inputs, temporary, options, facts, given["params"], final))
             for name, path in temporary.items():
                 self._leave(name, path, final[name])
         # ExitStack renames in reverse order, so the first declared output appears last.
@@ -133,13 +135,15 @@ class Stage(Generic[P]):
         except OSError as error:
             where = error.filename or self.name
             step = "free space or correct permissions, then run `dvc repro`"
-            print(f"error: {LikenessError(where, error.strerror or str(error), step)}", file=sys.stderr)
+            print(
+                f"error: {LikenessError(where, error.strerror or str(error), step)}",
+                file=sys.stderr,
+            )
             sys.exit(LikenessError.exit_code)
         except KeyboardInterrupt:
             print(f"{self.name}: interrupted; nothing half written is left", file=sys.stderr)
             sys.exit(130)
         sys.exit(0)
-
 
 
 def _interrupt(_number: int, _frame: object) -> NoReturn:

@@ -1,0 +1,1 @@
+"""Arrays in, numbers out: what a person judges a swap by."""

@@ -1,0 +1,1 @@
+"""Where every output came from and how it is marked."""

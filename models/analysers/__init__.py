@@ -1,0 +1,1 @@
+"""Frozen networks: detector, embedder, face mesh, person segmenter."""

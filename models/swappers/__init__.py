@@ -1,0 +1,1 @@
+"""The swap families behind one interface."""

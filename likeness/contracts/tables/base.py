@@ -41,7 +41,9 @@ class Table:
             raise TableError(path, "does not exist", "run `dvc repro`") from None
         except (pa.ArrowException, OSError) as error:
             reason = str(error).splitlines()[0]
-            raise TableError(path, f"is no readable Parquet file ({reason})", "run `dvc repro`") from None
+            raise TableError(
+                path, f"is no readable Parquet file ({reason})", "run `dvc repro`"
+            ) from None
         with file:
             stored = file.metadata.metadata or {}
             kind = stored.get(b"likeness.table", b"?").decode()
@@ -117,7 +119,9 @@ class Writer:
 
     def _flush(self, count: int) -> None:
         joined = pa.concat_tables(self._pending)
-        self._file.write_table(joined.slice(0, count).combine_chunks(), row_group_size=ROWS_PER_GROUP)
+        self._file.write_table(
+            joined.slice(0, count).combine_chunks(), row_group_size=ROWS_PER_GROUP
+        )
         rest = joined.slice(count)
         self._pending = [rest.combine_chunks()] if rest.num_rows else []
         self._waiting = rest.num_rows
@@ -147,7 +151,10 @@ class Writer:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if kind is None:
             self.close()

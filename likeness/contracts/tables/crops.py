@@ -17,7 +17,9 @@ CROP_FIELDS = [
     # (2,3) row by row: frame px -> crop px.
     pa.field("affine_matrix", fixed(6, pa.float64()), nullable=False),
     pa.field("landmarks_5", fixed(10, pa.float32()), nullable=False),  # crop px
-    pa.field("landmarks_468", fixed(1404, pa.float32()), nullable=False),  # crop px; z to the same scale
+    pa.field(
+        "landmarks_468", fixed(1404, pa.float32()), nullable=False
+    ),  # crop px; z to the same scale
     pa.field("pose_deg", fixed(3, pa.float32()), nullable=False),  # yaw, pitch, roll
     pa.field("similarity", pa.float32(), nullable=False),
     pa.field("sharpness", pa.float32(), nullable=False),

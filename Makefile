@@ -1,0 +1,51 @@
+# One command to rebuild the demo swaps, one to test. `make help` lists all.
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DO_NOT_TRACK := 1
+export DVC_NO_ANALYTICS := 1
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export RAY_USAGE_STATS_ENABLED := 0
+.DEFAULT_GOAL := help
+.PHONY: help setup swap test lint bench ui lock clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: .venv/.installed  ## create .venv and install the locked versions
+
+# uv installs in seconds what takes pip minutes. It does not read pip's settings, so that
+# the places where pip looks for packages are handed over; where uv cannot, pip does it.
+.venv/.installed: requirements.lock pyproject.toml scripts/setup.py
+	$(PYTHON) scripts/setup.py
+	@touch $@
+
+swap: setup  ## fetch weights and demo footage, rebuild every swap, print what ran
+	@$(BIN)/likeness fetch --demo
+	@$(BIN)/likeness swap
+
+lint: setup  ## ruff, mypy strict, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: setup lint  ## lint, types, import contracts and all tests
+	@$(BIN)/likeness fetch
+	$(BIN)/pytest
+
+bench: setup  ## speed and memory beside named baselines; ONLY=blend runs one part
+	@$(BIN)/likeness fetch
+	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
+
+ui: setup  ## Prefect server with this project's deployments on 127.0.0.1
+	@$(BIN)/likeness ui
+
+lock:  ## write requirements.lock from pyproject.toml
+	$(PYTHON) scripts/lock.py
+
+clean:  ## remove outputs, caches and resume state; footage, weights and .venv stay
+	rm -rf data/packs data/crops data/rosters data/shards data/models data/swaps
+	rm -rf .likeness/training .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find data/clips -name '*.parquet' -delete -o -name aligned.json -delete
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

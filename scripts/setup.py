@@ -24,7 +24,8 @@ def say(message: str) -> None:
 
 def check_python() -> None:
     """Stop with one line if this Python is too old or lacks venv."""
-    if sys.version_info < (3, 11):
+    # The check is for whoever starts this with an older Python than the project's.
+    if sys.version_info < (3, 11):  # noqa: UP036
         sys.exit(
             f"error: Python {sys.version.split()[0]}: needs 3.11 or newer; "
             "run `make setup PYTHON=python3.12`"

@@ -32,8 +32,14 @@ def _plain(label: str, total: int | None) -> Iterator[Advance]:
 def _bar(label: str, total: int | None) -> Iterator[Advance]:
     # rich costs 0.1 s to import; a log does not need it.
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("{task.description}"),

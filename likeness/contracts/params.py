@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -85,3 +86,20 @@ def load_entry(kind: str, name: str, model: type[P], path: Path = PARAMS_FILE) -
 def entry_names(kind: str, path: Path = PARAMS_FILE) -> list[str]:
     """Names under `identities:`, `models:` or `swaps:`, in the file's order."""
     return list(load_yaml(path).get(kind) or {})
+
+
+def swap_overrides(stage: str) -> Callable[[dict[str, str], Path], dict[str, Any]]:
+    """Give `Stage.overrides` of a swap-level stage: what `swaps.<swap>.<stage>` says.
+
+    The swap's name is the stage's option `swap`. A key given there replaces the one of the
+    stage's section for this swap alone.
+
+    Raises:
+        ParamsError: when called, if params.yaml knows no such swap.
+    """
+
+    def overrides(options: dict[str, str], params_file: Path) -> dict[str, Any]:
+        entry = load_entry("swaps", options["swap"], SwapEntry, params_file)
+        return dict(getattr(entry, stage))
+
+    return overrides

@@ -1,0 +1,116 @@
+"""Families by name: every module of this package but `base` and `registry`, imported on demand.
+
+A module that is no family of its own begins with an underscore. Nothing here imports a family
+until it is asked for, so that no family becomes every stage's dependency.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from likeness.contracts.errors import ModelError, ParamsError
+from models import tensorfile
+from models.swappers.base import Swapper, SwapperConfig
+
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+_NO_FAMILY = {"__init__", "base", "registry"}
+
+
+def names() -> list[str]:
+    """Names of all families, sorted; imports none of them."""
+    modules = Path(__file__).parent.glob("*.py")
+    return sorted(m.stem for m in modules if m.stem not in _NO_FAMILY and m.stem[0] != "_")
+
+
+def load_class(family: str) -> type[Swapper]:
+    """Import a family and return its class.
+
+    Raises:
+        ParamsError: no such family; the known ones are listed.
+        ModelError: the module holds no Swapper of that name.
+    """
+    known = names()
+    if family not in known:
+        close = difflib.get_close_matches(family, known, n=1)
+        hint = f"did you mean `{close[0]}`? " if close else ""
+        raise ParamsError(f"family `{family}`", "does not exist", f"{hint}known: {known}")
+    module = importlib.import_module(f"models.swappers.{family}")
+    for _, found in inspect.getmembers(module, inspect.isclass):
+        if issubclass(found, Swapper) and found.__dict__.get("family") == family:
+            return cast("type[Swapper]", found)
+    raise ModelError(
+        f"models/swappers/{family}.py", "defines no Swapper", f'add one with family = "{family}"'
+    )
+
+
+def configure(family: str, settings: Mapping[str, Any]) -> SwapperConfig:
+    """Validate a family's settings.
+
+    Raises:
+        ParamsError: the first key that is unknown or not allowed, with what is.
+    """
+    kind = load_class(family).Config
+    try:
+        return kind.model_validate(dict(settings))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        allowed = ", ".join(sorted(kind.model_fields))
+        if first["type"] == "extra_forbidden":
+            raise ParamsError(family, f"unknown key `{key}`", f"allowed: {allowed}") from None
+        given = first.get("input")
+        raise ParamsError(family, f"`{key}: {given}` is not allowed", first["msg"]) from None
+
+
+def build(family: str, settings: Mapping[str, Any]) -> Swapper:
+    """A new, untrained swapper of `family`.
+
+    Raises:
+        ParamsError: unknown family, or settings that it does not allow.
+    """
+    return load_class(family)(configure(family, settings))
+
+
+def load(folder: Path) -> Swapper:
+    """The swapper saved in `folder` (config.json, model.safetensors), in eval mode on the CPU.
+
+    Raises:
+        ModelError: files missing or damaged, or weights that do not fit the family.
+    """
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        swapper = build(config["family"], config["config"])
+    except FileNotFoundError:
+        raise ModelError(folder / CONFIG, "does not exist", "run `dvc repro`") from None
+    except (ValueError, KeyError) as error:
+        raise ModelError(folder / CONFIG, f"is damaged ({error!r})", "run `dvc repro`") from None
+    restore(swapper, tensorfile.read(folder / WEIGHTS), folder / WEIGHTS)
+    return swapper.eval()
+
+
+def restore(swapper: Swapper, state: dict[str, Tensor], subject: object) -> None:
+    """Load weights and buffers; buffers that hold data (views, means) take the size they had.
+
+    Raises:
+        ModelError: names or shapes of parameters that differ.
+    """
+    for name, _ in list(swapper.named_buffers()):
+        stored = state.get(name)
+        if stored is not None and stored.shape != swapper.get_buffer(name).shape:
+            owner, _, leaf = name.rpartition(".")
+            setattr(swapper.get_submodule(owner), leaf, torch.empty_like(stored))
+    try:
+        swapper.load_state_dict(state)
+    except RuntimeError as error:
+        problem = " ".join(str(error).split())[:200]
+        raise ModelError(subject, f"does not fit ({problem})", "run `dvc repro`") from None

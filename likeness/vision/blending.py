@@ -1,0 +1,205 @@
+"""A swapped crop put back into its frame, inside the face's bounding box only.
+
+Everything here works on arrays of the size of the box, so that a frame costs what its faces
+cost, whatever its resolution.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from likeness.vision import alignment
+
+Pixels = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+Affine = npt.NDArray[np.float64]
+
+
+class Box(NamedTuple):
+    """Whole px of a picture: columns x0 to x1 and rows y0 to y1, the last ones left out."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.x1 - self.x0
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.y1 - self.y0
+
+    def cut(self, picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """View of this box in `picture` (H,W,...)."""
+        return picture[self.y0 : self.y1, self.x0 : self.x1]
+
+    def halved(self) -> Box:
+        """The same box in a plane of half the width and height; needs even corners."""
+        return Box(self.x0 // 2, self.y0 // 2, self.x1 // 2, self.y1 // 2)
+
+
+def rescaled(affine: Affine, from_px: int, to_px: int) -> Affine:
+    """`affine` (2,3) into a square of `from_px`, now into the same square sampled at `to_px`.
+
+    Pixel centres lie at integers, so that px x becomes (x + 0.5) * to / from - 0.5.
+    """
+    scale = to_px / from_px
+    moved = np.asarray(affine, np.float64) * scale
+    moved[:, 2] += 0.5 * scale - 0.5
+    return moved
+
+
+def shifted(affine: Affine, x_px: float, y_px: float) -> Affine:
+    """`affine` (2,3) into a square, now into the part of it that begins at (x_px, y_px)."""
+    moved = np.array(affine, np.float64)
+    moved[:, 2] -= (x_px, y_px)
+    return moved
+
+
+def soft_alpha(mask: Pixels, erode_px: int, feather_px: int) -> Floats:
+    """Alpha with a soft edge, float32 (S,S) in [0,1], from a mask uint8 (S,S), 255 = replace.
+
+    The edge is drawn inwards: the mask shrinks by `erode_px`, then by `feather_px`, over which a
+    Gaussian rises from 0 to 1. Alpha is 0 wherever the mask is 0 and at the rim of the crop, so
+    that no pixel outside the mask changes and the crop's border never shows.
+    """
+    framed = mask.copy()
+    framed[[0, -1], :] = 0
+    framed[:, [0, -1]] = 0
+    shrink = erode_px + feather_px
+    if shrink:
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * shrink + 1, 2 * shrink + 1))
+        inner = cv2.erode(framed, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    else:
+        inner = framed
+    alpha = np.asarray(inner, np.float32) / np.float32(255)
+    if feather_px:
+        side = 2 * feather_px + 1
+        alpha = np.asarray(cv2.GaussianBlur(alpha, (side, side), feather_px / 2.0))
+        alpha = np.minimum(alpha, framed.astype(np.float32) / np.float32(255))
+    return alpha
+
+
+def bounds(alpha: Floats, margin_px: int = 2) -> Box | None:
+    """Smallest box of `alpha` (S,S) that holds all above 0, and a margin; None if there is none."""
+    x, y, width, height = cv2.boundingRect((alpha > 0).astype(np.uint8))
+    if width == 0:
+        return None
+    rows, columns = alpha.shape
+    return Box(
+        max(x - margin_px, 0),
+        max(y - margin_px, 0),
+        min(x + width + margin_px, columns),
+        min(y + height + margin_px, rows),
+    )
+
+
+def paste_box(affine: Affine, inner: Box, width_px: int, height_px: int) -> Box | None:
+    """Box of the frame that `inner`, a box in crop px, comes to lie in.
+
+    Its corners are even, as 4:2:0 planes need them, and inside the frame; an odd last row or
+    column of the frame is left out. None if nothing of it is inside the frame.
+    """
+    corners = np.array(
+        [(x, y) for x in (inner.x0 - 1, inner.x1) for y in (inner.y0 - 1, inner.y1)], np.float64
+    )
+    placed = alignment.apply(alignment.invert(affine), corners)
+    low, high = np.floor(placed.min(axis=0)), np.ceil(placed.max(axis=0))
+    x0, y0 = (max(int(v) // 2 * 2, 0) for v in low)
+    x1 = min((int(high[0]) + 2) // 2 * 2, width_px // 2 * 2)
+    y1 = min((int(high[1]) + 2) // 2 * 2, height_px // 2 * 2)
+    return Box(x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
+
+
+def warp_to_box(picture: npt.NDArray[Any], affine: Affine, box: Box) -> npt.NDArray[Any]:
+    """`picture` (crop px) seen in the frame's `box`, given `affine` frame px -> crop px.
+
+    Bicubic where a colour picture is enlarged; one that shrinks to less than two thirds is
+    averaged first, so that no detail folds over. Beyond its rim a colour picture is continued
+    and a plane (alpha) is 0.
+    """
+    to_crop = alignment.moved(affine, box.x0, box.y0)
+    plane = picture.ndim == 2
+    density = alignment.scale(to_crop)
+    if density > 1.5 and not plane:
+        picture, to_crop = _averaged(picture, to_crop, density)
+    enlarged = density < 1.0 and not plane
+    return np.asarray(
+        cv2.warpAffine(
+            picture,
+            to_crop,
+            (box.width, box.height),
+            flags=(cv2.INTER_CUBIC if enlarged else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_CONSTANT if plane else cv2.BORDER_REPLICATE,
+            borderValue=0,
+        )
+    )
+
+
+def _averaged(
+    picture: npt.NDArray[Any], to_crop: Affine, density: float
+) -> tuple[npt.NDArray[Any], Affine]:
+    """The picture at about the frame's own scale, and the affine that leads there."""
+    height, width = picture.shape[:2]
+    size = (max(1, round(width / density)), max(1, round(height / density)))
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    along = np.array([size[0] / width, size[1] / height])
+    # Pixel centres at integers: small = (large + 0.5) * factor - 0.5.
+    down = np.column_stack([np.diag(along), 0.5 * along - 0.5])
+    return small, alignment.compose(down, to_crop)
+
+
+def mixed(below: Pixels, above: Pixels, alpha: Floats) -> Pixels:
+    """`below` where alpha is 0, `above` where it is 1: uint8 (h,w) or (h,w,3), alpha (h,w)."""
+    return np.asarray(cv2.blendLinear(below, above, 1.0 - alpha, alpha))
+
+
+def composite_planes(
+    below: tuple[Pixels, Pixels, Pixels], above: tuple[Pixels, Pixels, Pixels], alpha: Floats
+) -> None:
+    """Mix the 4:2:0 planes `above` into `below`, in place.
+
+    Y (h,w), U and V (h/2,w/2) of one box, alpha (h,w). Mixing is linear, and so is the way from
+    R'G'B' to Y'CbCr: mixing the planes equals mixing the colours, without converting the target
+    there and back. Samples whose alpha is 0 keep their value to the bit.
+    """
+    half = cv2.resize(
+        alpha, (alpha.shape[1] // 2, alpha.shape[0] // 2), interpolation=cv2.INTER_AREA
+    )
+    for under, over, share in zip(below, above, (alpha, half, half), strict=True):
+        under[:] = mixed(np.ascontiguousarray(under), over, share)
+
+
+def poisson(below: Pixels, above: Pixels, alpha: Floats) -> Pixels | None:
+    """`above` with its gradients kept and its level taken from `below` around the mask.
+
+    Perez, Gangnet, Blake: "Poisson Image Editing", SIGGRAPH 2003, by cv2.seamlessClone. Both
+    uint8 RGB (h,w,3), alpha (h,w). The clone is centred on the box of its own mask, so that it
+    stands where it stood: a centre computed elsewhere moves it by a pixel and jitters.
+
+    Returns:
+        The cloned picture (h,w,3), or None where it cannot be made: a mask of less than 3 px, or
+        one that OpenCV refuses.
+    """
+    mask = (alpha > 0.02).astype(np.uint8) * 255
+    # A mask that touches the rim of the box leaves no ring of target pixels to start from.
+    mask[[0, -1], :] = 0
+    mask[:, [0, -1]] = 0
+    x, y, width, height = cv2.boundingRect(mask)
+    if width < 3 or height < 3:
+        return None
+    try:
+        cloned = cv2.seamlessClone(
+            above, below, mask, (x + width // 2, y + height // 2), cv2.NORMAL_CLONE
+        )
+    except cv2.error:
+        return None
+    return np.asarray(cloned)

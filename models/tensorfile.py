@@ -58,6 +58,22 @@ def write(path: Path, tensors: Mapping[str, Tensor]) -> None:
             file.write(_raw(tensors[name]))
 
 
+def _read(path: Path) -> dict[str, Tensor]:
+    with path.open("rb") as file:
+        size = struct.unpack("<Q", file.read(8))[0]
+        if size > path.stat().st_size:
+            raise ValueError("header longer than the file")
+        header = json.loads(file.read(size))
+        header.pop("__metadata__", None)
+        found = {}
+        for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"][0]):
+            tensor = torch.empty(entry["shape"], dtype=KINDS[entry["dtype"]])
+            if tensor.numel() and file.readinto(_raw(tensor)) != tensor.nbytes:
+                raise ValueError("truncated")
+            found[name] = tensor
+    return found
+
+
 def read(path: Path) -> dict[str, Tensor]:
     """Read all tensors of a file, to the CPU.
 
@@ -65,19 +81,7 @@ def read(path: Path) -> dict[str, Tensor]:
         ModelError: missing, truncated or not in this format.
     """
     try:
-        with path.open("rb") as file:
-            size = struct.unpack("<Q", file.read(8))[0]
-            if size > path.stat().st_size:
-                raise ValueError("header longer than the file")
-            header = json.loads(file.read(size))
-            header.pop("__metadata__", None)
-            found = {}
-            for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"][0]):
-                tensor = torch.empty(entry["shape"], dtype=KINDS[entry["dtype"]])
-                if tensor.numel() and file.readinto(_raw(tensor)) != tensor.nbytes:
-                    raise ValueError("truncated")
-                found[name] = tensor
-            return found
+        return _read(path)
     except FileNotFoundError:
         raise ModelError(path, "does not exist", "run `dvc repro`") from None
     except (ValueError, KeyError, TypeError, struct.error) as error:

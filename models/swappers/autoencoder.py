@@ -1,0 +1,179 @@
+"""Shared encoder, one decoder per identity: the first face swapper, with its sizes as settings.
+
+Follows deepfakes/faceswap (2018) and Oldpan/Faceswap-Deepfake-Pytorch: at `width: 128` and
+`size_px: 64` the networks are theirs, 82 million parameters (docs/model_cards/autoencoder.md).
+Both identities are encoded by the same network, so that the code comes to hold what they share
+(pose, expression, light); the source's decoder then draws the target's code with its own face.
+Differences: one optimiser step moves both sides (theirs steps the encoder twice per iteration
+on summed gradients), and torch's order of channels in the pixel shuffle.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from models.layers.borders import soft_border
+from models.layers.scaling import Upsampling, down, up
+from models.losses.pixels import dssim, l1
+from models.swappers.base import Batch, Crops, Phase, Swapper, SwapperConfig
+
+
+class AutoencoderConfig(SwapperConfig):
+    """Settings of the family; the defaults are the founding ones."""
+
+    size_px: int = Field(default=64, ge=32, le=512, multiple_of=16, description="side of the crops")
+    width: int = Field(default=128, ge=4, description="channels after the first convolution")
+    code: int | None = Field(default=None, ge=8, description="length of the code; None: 8 x width")
+    bottleneck: Literal["dense", "conv1x1"] = Field(
+        default="dense", description="dense: the code is one vector; conv1x1: it keeps its place"
+    )
+    upsampling: Upsampling = Field(default="pixel_shuffle", description="how the picture grows")
+    loss: Literal["l1", "ssim_l1"] = Field(default="l1", description="ssim_l1 adds (1 - SSIM) / 2")
+    learning_rate: float = Field(default=5e-5, gt=0, description="step size of Adam")
+    coverage: float = Field(
+        default=160 / 256, gt=0, le=1, description="share of align's crop that is swapped, centred"
+    )
+    colour_shift: bool = Field(
+        default=True, description="give the source's crops the channel means of the target's"
+    )
+    border: float = Field(
+        default=0.1, ge=0, le=0.5, description="soft edge of the mask, share of the side"
+    )
+
+
+class Encoder(nn.Module):
+    """(B,3,S,S) in [-1,1] -> code map (B,4w,S/8,S/8)."""
+
+    def __init__(self, config: AutoencoderConfig) -> None:
+        super().__init__()
+        width, side = config.width, config.size_px // 16
+        code = config.code or 8 * width
+        deep = 8 * width
+        self.down = nn.Sequential(
+            down(3, width),
+            down(width, 2 * width),
+            down(2 * width, 4 * width),
+            down(4 * width, deep),
+        )
+        if config.bottleneck == "dense":
+            flat = deep * side * side
+            self.code = nn.Sequential(
+                nn.Flatten(),
+                nn.Linear(flat, code),
+                nn.Linear(code, flat),
+                nn.Unflatten(1, (deep, side, side)),
+            )
+        else:
+            self.code = nn.Sequential(nn.Conv2d(deep, code, 1), nn.Conv2d(code, deep, 1))
+        self.up = up(deep, 4 * width, config.upsampling)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Encode pictures; the networks work in [0,1] as the founding code does."""
+        encoded: Tensor = self.up(self.code(self.down((image + 1) / 2)))
+        return encoded
+
+
+class Decoder(nn.Module):
+    """Code map (B,4w,S/8,S/8) -> picture (B,3,S,S) in [-1,1]."""
+
+    def __init__(self, config: AutoencoderConfig) -> None:
+        super().__init__()
+        width, kind = config.width, config.upsampling
+        self.up = nn.Sequential(
+            up(4 * width, 2 * width, kind), up(2 * width, width, kind), up(width, width // 2, kind)
+        )
+        self.picture = nn.Conv2d(width // 2, 3, 5, padding=2)
+
+    def forward(self, code: Tensor) -> Tensor:
+        """Draw pictures."""
+        return torch.sigmoid(self.picture(self.up(code)).float()) * 2 - 1
+
+
+def channel_means(crops: Crops) -> Tensor:
+    """(1,3,1,1) means of all crops, in [-1,1] units."""
+    total, count = torch.zeros(3, dtype=torch.float64), 0
+    for batch in crops.batches(256):
+        total += batch["crop"].double().mean(dim=(2, 3)).sum(dim=0)
+        count += len(batch["crop"])
+    return (total / max(count, 1)).float().view(1, 3, 1, 1)
+
+
+class Autoencoder(Swapper):
+    """The family; see the module's docstring."""
+
+    family: ClassVar[str] = "autoencoder"
+    Config: ClassVar[type[SwapperConfig]] = AutoencoderConfig
+    needs: ClassVar[tuple[str, ...]] = ("mask",)
+    config: AutoencoderConfig
+
+    def __init__(self, config: SwapperConfig) -> None:
+        super().__init__(config)
+        self.encoder = Encoder(self.config)
+        self.source_decoder = Decoder(self.config)
+        self.target_decoder = Decoder(self.config)
+        self.source_mean: Tensor
+        self.target_mean: Tensor
+        self.register_buffer("source_mean", torch.zeros(1, 3, 1, 1))
+        self.register_buffer("target_mean", torch.zeros(1, 3, 1, 1))
+
+    @property
+    def size_px(self) -> int:
+        """Side of the crops."""
+        return self.config.size_px
+
+    @property
+    def coverage(self) -> float:
+        """Share of align's crop."""
+        return self.config.coverage
+
+    def prepare(self, source: Crops, target: Crops) -> None:
+        """Measure the channel means of both identities."""
+        self.source_mean.copy_(channel_means(source))
+        self.target_mean.copy_(channel_means(target))
+
+    def phases(self) -> list[Phase]:
+        """One phase: encoder and both decoders in one step."""
+        parameters = list(self.parameters())
+        return [Phase("autoencoder", parameters, learning_rate=self.config.learning_rate)]
+
+    @property
+    def _shift(self) -> Tensor:
+        """(1,3,1,1) from the source's colours to the target's."""
+        shift = self.target_mean - self.source_mean
+        return shift if self.config.colour_shift else torch.zeros_like(shift)
+
+    def losses(self, phase: str, source: Batch, target: Batch) -> dict[str, Tensor]:
+        """Each side restores its own crops from warped ones: `source.l1`, `target.l1`, ...
+
+        Raises:
+            TypeError: a phase that this family does not have.
+        """
+        if phase != "autoencoder":
+            return super().losses(phase, source, target)
+        shift = self._shift
+        warped = torch.cat([source["warped"] + shift, target["warped"]])
+        code = self.encoder(warped).split([len(source["warped"]), len(target["warped"])])
+        found: dict[str, Tensor] = {}
+        sides = (
+            ("source", self.source_decoder(code[0]), source["crop"] + shift),
+            ("target", self.target_decoder(code[1]), target["crop"]),
+        )
+        for side, picture, wanted in sides:
+            found[f"{side}.l1"] = l1(picture, wanted)
+            if self.config.loss == "ssim_l1":
+                found[f"{side}.dssim"] = dssim(picture, wanted)
+        return found
+
+    def swap(self, target: Batch, source: Batch | None = None) -> tuple[Tensor, Tensor]:
+        """Decode the target's code with the source's decoder; the mask is align's, edges faded.
+
+        The picture has the channel means of the target's training crops, which the source's
+        were given before training.
+        """
+        picture = self.source_decoder(self.encoder(target["crop"]))
+        border = soft_border(self.size_px, self.config.border).to(picture.device)
+        return picture, target["mask"] * border

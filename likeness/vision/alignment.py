@@ -1,0 +1,150 @@
+"""Similarity transforms between frame and crop, and the crop itself."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Affine = npt.NDArray[np.float64]
+Points = npt.NDArray[np.floating]
+Image = npt.NDArray[np.uint8]
+
+
+def umeyama(from_points: Points, to_points: Points) -> Affine:
+    """Least-squares similarity (2,3) float64 from `from_points` (N,2) to `to_points` (N,2).
+
+    Rotation, one scale and translation, never a reflection (Umeyama 1991, equations 40-43).
+    Points that coincide give a pure translation.
+    """
+    source, target = np.asarray(from_points, np.float64), np.asarray(to_points, np.float64)
+    source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
+    source_centred, target_centred = source - source_mean, target - target_mean
+    variance = float((source_centred**2).sum(axis=1).mean())
+    linear = np.eye(2)
+    if variance > np.finfo(np.float64).tiny:
+        covariance = target_centred.T @ source_centred / len(source)
+        left, singular, right = np.linalg.svd(covariance)
+        signs = np.array([1.0, np.sign(np.linalg.det(left) * np.linalg.det(right)) or 1.0])
+        linear = (left * signs) @ right * float((singular * signs).sum()) / variance
+    return np.column_stack([linear, target_mean - linear @ source_mean])
+
+
+def apply(affine: Affine, points: Points) -> npt.NDArray[np.float64]:
+    """Map points (...,2) by an affine (2,3)."""
+    return np.asarray(points, np.float64) @ affine[:, :2].T + affine[:, 2]
+
+
+def apply_mesh(affine: Affine, landmarks: Points) -> npt.NDArray[np.float64]:
+    """Map landmarks (...,3) by a similarity (2,3); depth is scaled like the plane."""
+    points = np.asarray(landmarks, np.float64)
+    return np.concatenate(
+        [apply(affine, points[..., :2]), points[..., 2:] * scale(affine)], axis=-1
+    )
+
+
+def invert(affine: Affine) -> Affine:
+    """The affine (2,3) that undoes `affine`.
+
+    Raises:
+        numpy.linalg.LinAlgError: the affine maps the plane onto a line or a point.
+    """
+    linear = np.linalg.inv(affine[:, :2])
+    return np.column_stack([linear, -linear @ affine[:, 2]])
+
+
+def compose(second: Affine, first: Affine) -> Affine:
+    """The affine (2,3) that does `first`, then `second`."""
+    return np.column_stack(
+        [second[:, :2] @ first[:, :2], second[:, :2] @ first[:, 2] + second[:, 2]]
+    )
+
+
+def scale(affine: Affine) -> float:
+    """Crop px per frame px: the square root of the change of area."""
+    return float(np.sqrt(abs(np.linalg.det(affine[:, :2]))))
+
+
+def moved(affine: Affine, x_px: float, y_px: float) -> Affine:
+    """The same map for a picture whose pixel (0,0) is pixel (x_px, y_px) of the frame."""
+    return np.column_stack([affine[:, :2], apply(affine, np.array([x_px, y_px]))])
+
+
+def footprint(affine: Affine, size_px: int) -> npt.NDArray[np.float64]:
+    """Corners (4,2) of the crop in frame px, clockwise from the image-left top."""
+    low, high = -0.5, size_px - 0.5
+    return apply(invert(affine), np.array([[low, low], [high, low], [high, high], [low, high]]))
+
+
+def region(
+    affine: Affine, size_px: int, width_px: int, height_px: int
+) -> tuple[int, int, int, int]:
+    """Box x0, y0, x1, y1 (end exclusive) of the frame that holds all that a crop reads.
+
+    Clipped to the frame; at least one pixel, so that a crop beside the frame repeats its edge.
+    """
+    corners = footprint(affine, size_px)
+    # Averaging below needs whole source pixels around the outermost crop pixel.
+    margin = 3.0 + 1.0 / scale(affine)
+    x0, y0 = np.floor(corners.min(axis=0) - margin).astype(int)
+    x1, y1 = np.ceil(corners.max(axis=0) + margin).astype(int) + 1
+    x0, y0 = min(max(x0, 0), width_px - 1), min(max(y0, 0), height_px - 1)
+    return (
+        int(x0),
+        int(y0),
+        int(min(max(x1, x0 + 1), width_px)),
+        int(min(max(y1, y0 + 1), height_px)),
+    )
+
+
+def warp_crop(rgb: Image, affine: Affine, size_px: int) -> Image:
+    """Aligned crop (size_px, size_px, 3) uint8 of picture `rgb` (H,W,3).
+
+    A face larger than the crop is first averaged down to the crop's scale (area filter), so that
+    no detail folds over; the rest of the map is a cubic. Outside the picture its edge repeats.
+    """
+    height_px, width_px = rgb.shape[:2]
+    x0, y0, x1, y1 = region(affine, size_px, width_px, height_px)
+    picture, affine = rgb[y0:y1, x0:x1], moved(affine, x0, y0)
+    ratio = scale(affine)
+    if ratio < 1.0:
+        picture, affine = _averaged(picture, affine, ratio)
+    return cv2.warpAffine(
+        np.ascontiguousarray(picture),
+        affine,
+        (size_px, size_px),
+        flags=cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+
+
+def _averaged(picture: Image, affine: Affine, ratio: float) -> tuple[Image, Affine]:
+    """The picture at the crop's scale, and the affine that fits it."""
+    height_px, width_px = picture.shape[:2]
+    width, height = max(1, round(width_px * ratio)), max(1, round(height_px * ratio))
+    small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+    along_x, along_y = width / width_px, height / height_px
+    # Pixel centres at integers: small = (large + 0.5) * factor - 0.5.
+    back = np.array(
+        [
+            [1 / along_x, 0.0, 0.5 / along_x - 0.5],
+            [0.0, 1 / along_y, 0.5 / along_y - 0.5],
+        ]
+    )
+    return small, compose(affine, back)
+
+
+def inside(affine: Affine, size_px: int, width_px: int, height_px: int) -> npt.NDArray[np.uint8]:
+    """Map (size_px, size_px) uint8: 255 where the crop shows the frame, 0 beyond its edges."""
+    corners = np.array(
+        [
+            [-0.5, -0.5],
+            [width_px - 0.5, -0.5],
+            [width_px - 0.5, height_px - 0.5],
+            [-0.5, height_px - 0.5],
+        ]
+    )
+    shown = np.zeros((size_px, size_px), np.uint8)
+    outline = np.round(apply(affine, corners) * 16).astype(np.int32)
+    cv2.fillConvexPoly(shown, outline, 255, shift=4)
+    return shown

@@ -1,0 +1,58 @@
+"""Canonical places of the five points in an aligned crop."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+TemplateName = Literal["arcface_112", "ffhq_512", "mtcnn_512"]
+NAMES: tuple[TemplateName, ...] = get_args(TemplateName)
+
+# Rows: image-left eye, image-right eye, nose, image-left and image-right mouth corner.
+# ArcFace (Deng et al. 2019) as published with its models; tight around the inner face.
+_ARCFACE_112 = (
+    (38.2946, 51.6963),
+    (73.5318, 51.5014),
+    (56.0252, 71.7366),
+    (41.5493, 92.3655),
+    (70.7299, 92.2041),
+)
+# Mean of the five points over FFHQ (Karras et al. 2019) at 512 px; forehead, chin and some hair.
+_FFHQ_512 = (
+    (192.98138, 239.94708),
+    (318.90277, 240.19360),
+    (256.63416, 314.01935),
+    (201.26117, 371.41043),
+    (313.08905, 371.15118),
+)
+# Mean five points of MTCNN's boxes (Zhang et al. 2016); between the two in tightness.
+_MTCNN_512 = (
+    (187.20187, 239.27705),
+    (324.12360, 238.51974),
+    (256.09793, 317.14795),
+    (199.84871, 397.30597),
+    (313.23618, 396.67879),
+)
+_POINTS: dict[str, tuple[int, tuple[tuple[float, float], ...]]] = {
+    "arcface_112": (112, _ARCFACE_112),
+    "ffhq_512": (512, _FFHQ_512),
+    "mtcnn_512": (512, _MTCNN_512),
+}
+
+
+def template(name: TemplateName, size_px: int) -> npt.NDArray[np.float64]:
+    """Five points (5,2) of template `name` in px of a crop of side `size_px`.
+
+    Pixel centres lie at integers, so that a crop covers [-0.5, size_px - 0.5] and scaling keeps
+    its edges in place.
+    """
+    native_px, points = _POINTS[name]
+    return (np.array(points) + 0.5) * (size_px / native_px) - 0.5
+
+
+def eye_distance_px(name: TemplateName, size_px: int) -> float:
+    """Distance between the eyes of a frontal face in a crop of side `size_px`."""
+    points = template(name, size_px)
+    return float(np.linalg.norm(points[1] - points[0]))

@@ -1,0 +1,171 @@
+"""Child processes that can be watched line by line and ended with all their descendants.
+
+DVC starts a shell, the shell a stage, the stage perhaps workers. Each command gets a process
+group of its own; whoever stops waiting for it (Ctrl-C, a cancelled run) ends the whole group,
+because a stage left behind would write into outputs that the next run deletes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+GRACE_S = 10.0
+"""Seconds between SIGTERM and SIGKILL; a stage needs them to remove its temporary files."""
+
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()=>][A-Z0-9]?")
+_groups: set[int] = set()
+_groups_guard = threading.Lock()
+
+
+def environment() -> dict[str, str]:
+    """Environment for DVC and for stages: this interpreter first on PATH, telemetry off."""
+    folder = str(Path(sys.executable).parent)
+    rest = os.environ.get("PATH", os.defpath)
+    return {
+        **os.environ,
+        "PATH": folder + os.pathsep + rest,
+        "PYTHONUNBUFFERED": "1",  # progress appears when it happens, also through a pipe
+        "DVC_NO_ANALYTICS": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+
+
+def plain(line: str) -> str:
+    """`line` as it stands on the screen in the end: no colours, no overwritten progress."""
+    return _ANSI.sub("", line).rstrip("\r\n").rsplit("\r", 1)[-1].rstrip()
+
+
+def group_members(group: int) -> list[int]:
+    """Living processes (zombies left out) of a process group."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                # The name in brackets may hold spaces; state, parent and group follow it.
+                state, _, number = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
+                if int(number) == group and state not in "ZX":
+                    found.append(int(entry.name))
+    return found
+
+
+def _wait_empty(group: int, seconds: float) -> bool:
+    until = time.monotonic() + seconds
+    while group_members(group):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def end_group(group: int, grace_s: float = GRACE_S) -> None:
+    """End every process of a group: SIGTERM, `grace_s` seconds, then SIGKILL."""
+    for number, seconds in ((signal.SIGTERM, grace_s), (signal.SIGKILL, 5.0)):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, number)
+        if _wait_empty(group, seconds):
+            return
+
+
+def end_all(grace_s: float = GRACE_S) -> None:
+    """End every group that this process has started and not yet seen the end of."""
+    with _groups_guard:
+        groups = list(_groups)
+    threads = [threading.Thread(target=end_group, args=(g, grace_s)) for g in groups]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _channel(terminal: bool) -> tuple[int, int]:
+    """Both ends of what the child writes into: a pseudo-terminal keeps its progress bars."""
+    if not terminal:
+        return os.pipe()
+    ours, theirs = pty.openpty()
+    with contextlib.suppress(OSError):
+        size = fcntl.ioctl(sys.stdout.fileno(), termios.TIOCGWINSZ, b"\0" * 8)
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, size)
+    return ours, theirs
+
+
+def _chunks(handle: int) -> Iterator[bytes]:
+    while True:
+        try:
+            chunk = os.read(handle, 65536)
+        except OSError:  # a pseudo-terminal answers EIO once the last writer has closed it
+            return
+        if not chunk:
+            return
+        yield chunk
+
+
+def _relay(handle: int, on_line: Callable[[str], None], echo: bool) -> None:
+    pending = b""
+    for chunk in _chunks(handle):
+        if echo:
+            sys.stdout.buffer.write(chunk)
+            sys.stdout.buffer.flush()
+        *whole, pending = (pending + chunk).split(b"\n")
+        for line in whole:
+            on_line(plain(line.decode(errors="replace")))
+    if pending:
+        on_line(plain(pending.decode(errors="replace")))
+
+
+def stream(
+    command: Sequence[str],
+    on_line: Callable[[str], None],
+    *,
+    folder: Path | None = None,
+    echo: bool = False,
+    extra: Mapping[str, str] | None = None,
+) -> int:
+    """Run `command` in its own process group and hand over each line it prints.
+
+    Args:
+        on_line: receives stdout and stderr, in order, without colours.
+        echo: also copy the bytes to our stdout; on a terminal the child sees one, too.
+        extra: additional environment.
+
+    Returns:
+        The exit code (negative: the signal). The group is empty when this returns or raises.
+    """
+    ours, theirs = _channel(terminal=echo and sys.stdout.isatty())
+    try:
+        child = subprocess.Popen(
+            list(command),
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=theirs,
+            stderr=theirs,
+            env={**environment(), **(extra or {})},
+            start_new_session=True,
+        )
+    except BaseException:
+        os.close(ours)
+        raise
+    finally:
+        os.close(theirs)
+    with _groups_guard:
+        _groups.add(child.pid)
+    try:
+        _relay(ours, on_line, echo)
+        return child.wait()
+    finally:
+        end_group(child.pid)
+        child.wait()
+        os.close(ours)
+        with _groups_guard:
+            _groups.discard(child.pid)

@@ -1,0 +1,181 @@
+"""`dvc repro` as a child process: what ran, what was cached, how long; retried on the lock."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from flows.process import stream
+from likeness.contracts.errors import GraphError
+
+State = Literal["ran", "cached", "failed"]
+
+LOCK_WAITS_S = (1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 30.0, 30.0, 60.0, 60.0)
+"""Pauses between attempts while another run holds a path.
+
+`--wait-for-lock` waits for the lock of the repository. The locks of single paths, which a
+running stage keeps, are refused at once by DVC, so we wait ourselves.
+"""
+
+_RUNNING = re.compile(r"^Running stage '(.+)':$")
+_RESTORED = re.compile(r"^Stage '(.+)' is cached - skipping run")
+_UNCHANGED = re.compile(r"^(?:Stage )?'(.+)' didn't change, skipping$")
+_FAILED = re.compile(r"failed to reproduce(?: stages:)? '(.+?)'")
+_BUSY = ("is busy, it is being blocked by", "Unable to acquire lock")
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """What became of one stage: its address, state and seconds."""
+
+    address: str
+    state: State
+    seconds: float
+
+
+class ReproError(GraphError):
+    """A run of `dvc repro` failed; `runs` tells what had been done until then."""
+
+    runs: tuple[StageRun, ...] = ()
+
+
+class LockedError(ReproError):
+    """Another `dvc` process holds a path or the repository."""
+
+
+@dataclass
+class Transcript:
+    """Reads DVC's own lines as they come and keeps what each stage did.
+
+    Attributes:
+        runs: address -> result, in the order of DVC's announcements.
+        busy: a lock held by another process was met.
+        error: the stage's own `error:` line, else DVC's.
+        code: exit code of the process; negative: the signal that ended it.
+    """
+
+    clock: Callable[[], float] = time.monotonic
+    runs: dict[str, StageRun] = field(default_factory=dict)
+    busy: bool = False
+    error: str = ""
+    code: int = 0
+    _address: str = ""
+    _began: float = 0.0
+
+    def line(self, text: str) -> None:
+        """Take one plain line of output."""
+        if found := _RUNNING.match(text):
+            self._finish()
+            self._address, self._began = found[1], self.clock()
+        elif found := _RESTORED.match(text) or _UNCHANGED.match(text):
+            self._finish()
+            self._put(found[1], "cached", 0.0)
+        elif any(words in text for words in _BUSY):
+            self.busy = True
+        self._note_error(text)
+
+    def end(self, code: int) -> None:
+        """The process has ended; a stage still running then has failed unless `code` is 0."""
+        self.code = code
+        self._finish("ran" if code == 0 else "failed")
+
+    def _note_error(self, text: str) -> None:
+        if text.startswith("error: "):
+            self.error = text.removeprefix("error: ")
+        elif text.startswith("ERROR: "):
+            if found := _FAILED.search(text):
+                self._finish("failed")
+                self._put(found[1], "failed", self._seconds(found[1]))
+            self.error = self.error or text.removeprefix("ERROR: ")
+
+    def _seconds(self, address: str) -> float:
+        return self.runs[address].seconds if address in self.runs else 0.0
+
+    def _finish(self, state: State = "ran") -> None:
+        if self._address:
+            self._put(self._address, state, self.clock() - self._began)
+        self._address = ""
+
+    def _put(self, address: str, state: State, seconds: float) -> None:
+        if not address.endswith(".dvc"):
+            self.runs[address] = StageRun(address, state, round(seconds, 1))
+
+
+def dvc_command(*arguments: str) -> list[str]:
+    """Command line for DVC in this very environment."""
+    return [sys.executable, "-m", "dvc", *arguments]
+
+
+def repro_once(
+    targets: Sequence[str],
+    *,
+    single: bool = False,
+    on_line: Callable[[str], None] | None = None,
+    echo: bool = False,
+    root: Path | None = None,
+) -> Transcript:
+    """`dvc --wait-for-lock repro [--single-item] [targets]`, watched; never raises on failure."""
+    transcript = Transcript()
+
+    def take(text: str) -> None:
+        transcript.line(text)
+        if on_line:
+            on_line(text)
+
+    options = ["--single-item"] if single else []
+    command = dvc_command("--wait-for-lock", "repro", *options, *targets)
+    transcript.end(stream(command, take, folder=root, echo=echo))
+    return transcript
+
+
+def require_success(transcript: Transcript, subject: str = "dvc repro") -> list[StageRun]:
+    """Return what the stages did.
+
+    Raises:
+        LockedError: another process holds a path; try again later.
+        ReproError: a stage or DVC failed; the stage's own line says why.
+    """
+    code, runs = transcript.code, list(transcript.runs.values())
+    if code == 0:
+        return runs
+    failed = [run.address for run in runs if run.state == "failed"]
+    subject = failed[-1] if failed else subject
+    how = f"ended by signal {-code}" if code < 0 else f"exit code {code}"
+    error = ReproError(subject, transcript.error or how, "correct that and run the same again")
+    if transcript.busy:
+        error = LockedError(subject, "is held by another run", "wait for its end, then try again")
+    error.runs = tuple(runs)
+    raise error
+
+
+def repro(
+    targets: Sequence[str] = (),
+    *,
+    on_line: Callable[[str], None] | None = None,
+    echo: bool = False,
+    root: Path | None = None,
+) -> list[StageRun]:
+    """Run `dvc repro`, waiting for other runs that hold what it needs.
+
+    Returns:
+        One entry per stage, in running order. What ran before a wait counts as run.
+
+    Raises:
+        ReproError: see `require_success`.
+    """
+    runs: dict[str, StageRun] = {}
+    for pause in (*LOCK_WAITS_S, None):
+        found = repro_once(targets, on_line=on_line, echo=echo, root=root)
+        runs.update({a: r for a, r in found.runs.items() if r.state == "ran" or a not in runs})
+        if not found.busy or found.code == 0 or pause is None:
+            break
+        if on_line:
+            on_line(f"waiting {pause:.0f} s for another run")
+        time.sleep(pause)
+    found.runs = runs
+    return require_success(found)

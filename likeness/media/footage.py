@@ -1,0 +1,333 @@
+"""Footage as a stream of frames: a video file or a folder of stills.
+
+Every frame is counted, in presentation order; one that cannot be decoded comes with
+`decoded=False`. The same file gives the same bytes each time, whatever the number of threads.
+Nothing is converted until it is asked for, and nothing is kept.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from av.video.reformatter import VideoReformatter
+
+from likeness.contracts.environment import threads
+from likeness.contracts.errors import FootageError
+from likeness.media import probe
+from likeness.media.colour import (
+    Planes,
+    even_box,
+    rgb_to_yuv420,
+    yuv420_region_to_rgb,
+    yuv420_to_rgb,
+)
+from likeness.media.images import read_image
+from likeness.media.planes import stored_planes, upright
+
+U8 = npt.NDArray[np.uint8]
+
+
+class Frame:
+    """One frame of footage, upright.
+
+    Attributes:
+        frame_index: position in presentation order, from 0.
+        pts: presentation time in units of the footage's time base.
+        pts_s: the same in seconds.
+        decoded: False: nothing can be seen of this frame; asking for px raises FootageError.
+        damaged: True: px are there, but the decoder had to make up a part of them.
+    """
+
+    def __init__(self, footage: Footage, frame_index: int, pts: int) -> None:
+        numerator, denominator = footage.facts["time_base"]
+        self.frame_index = frame_index
+        self.pts = pts
+        self.pts_s = pts * numerator / denominator
+        self.decoded = False
+        self.damaged = False
+        self._footage = footage
+        self._planes: Planes | None = None
+        self._rgb: U8 | None = None
+
+    def _load(self) -> Planes:
+        problem = f"frame {self.frame_index} cannot be decoded"
+        raise FootageError(self._footage.path, problem, "skip frames whose `decoded` is false")
+
+    def planes(self) -> Planes:
+        """Planes y (H,W), u and v (ceil(H/2), ceil(W/2)), uint8, read-only; 4:2:0."""
+        if self._planes is None:
+            self._planes = self._load()
+        return self._planes
+
+    def luma(self) -> U8:
+        """Luma (H,W) uint8, read-only, in the footage's range."""
+        return self.planes()[0]
+
+    def rgb(self) -> U8:
+        """RGB uint8 (H,W,3)."""
+        if self._rgb is None:
+            facts = self._footage.facts
+            self._rgb = yuv420_to_rgb(self.planes(), facts["colour_space"], facts["colour_range"])
+        return self._rgb
+
+    def region_rgb(self, x0: int, y0: int, x1: int, y1: int) -> U8:
+        """RGB of a box (px, end exclusive), clipped to the frame; cheap for a small box."""
+        facts = self._footage.facts
+        width, height = facts["width_px"], facts["height_px"]
+        x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
+        if x1 <= x0 or y1 <= y0:
+            return np.zeros((max(y1 - y0, 0), max(x1 - x0, 0), 3), np.uint8)
+        box = even_box((x0, y0, x1, y1), width, height)
+        spaces = facts["colour_space"], facts["colour_range"]
+        region = yuv420_region_to_rgb(self.planes(), box, *spaces)
+        return region[y0 - box[1] : y1 - box[1], x0 - box[0] : x1 - box[0]]
+
+
+class _VideoFrame(Frame):
+    def __init__(self, footage: _Video, frame_index: int, picture: _Picture) -> None:
+        super().__init__(footage, frame_index, picture.pts)
+        self.decoded = picture.frame is not None
+        self.damaged = picture.damaged
+        self._video = footage
+        self._stored = picture.frame
+
+    def _load(self) -> Planes:
+        if self._stored is None:
+            return super()._load()
+        planes = stored_planes(self._stored, self._footage.facts, self._video.reformatter)
+        self._stored = None
+        return upright(planes, self._video.orientation)
+
+
+class _Still(Frame):
+    def __init__(self, footage: Footage, frame_index: int, rgb: U8 | None) -> None:
+        super().__init__(footage, frame_index, frame_index)
+        self.decoded = rgb is not None
+        self._rgb = rgb
+
+    def _load(self) -> Planes:
+        if self._rgb is None:
+            return super()._load()
+        facts = self._footage.facts
+        return rgb_to_yuv420(self._rgb, facts["colour_space"], facts["colour_range"])
+
+    def rgb(self) -> U8:
+        """RGB uint8 (H,W,3), as in the file."""
+        if self._rgb is None:
+            super()._load()
+        return super().rgb()
+
+    def region_rgb(self, x0: int, y0: int, x1: int, y1: int) -> U8:
+        """RGB of a box (px, end exclusive), clipped to the frame."""
+        return self.rgb()[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
+
+
+class Footage:
+    """A video file or a folder of stills; see `open_footage`.
+
+    Attributes:
+        path: the file or folder.
+        facts: kind ("video" or "stills"), width_px and height_px (upright), rotation_deg
+            (clockwise turn applied), mirrored, time_base and average_rate as [n, d], codec,
+            pixel_format (as stored), audio_streams, frames_hint (an estimate),
+            sample_aspect_ratio, colour_space (a name of media.colour), colour_range ("limited",
+            "full"), colour_tags (H.273 numbers as stored).
+    """
+
+    def __init__(self, path: Path, facts: dict[str, Any]) -> None:
+        self.path = path
+        self.facts = facts
+
+    def _read(self) -> Iterator[Frame]:
+        raise NotImplementedError
+
+    def frames(self, wanted: Collection[int] | None = None) -> Iterator[Frame]:
+        """Frames in presentation order; may be called again, and starts anew then.
+
+        Args:
+            wanted: indices to yield; None for all. Reading ends behind the last of them.
+
+        Raises:
+            FootageError: the footage changes its size midway.
+        """
+        if wanted is None:
+            yield from self._read()
+            return
+        chosen = frozenset(wanted)
+        last = max(chosen, default=-1)
+        if last < 0:
+            return
+        for frame in self._read():
+            if frame.frame_index in chosen:
+                yield frame
+            if frame.frame_index >= last:
+                return
+
+    def __enter__(self) -> Footage:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Nothing stays open between reads."""
+
+
+@dataclass
+class _Picture:
+    """What became of one packet: its time, and its frame if there is one."""
+
+    pts: int
+    frame: Any | None
+    damaged: bool = False
+
+
+class _Video(Footage):
+    def __init__(self, path: Path) -> None:
+        with probe.open_container(path) as container:
+            facts, self.orientation = probe.video_facts(path, container)
+            delay = probe.video_stream(container).codec_context.reorder_depth
+        super().__init__(path, facts)
+        self.reformatter = VideoReformatter()
+        # Frames shown before a damaged one may refer to it: as many as the decoder reorders.
+        self._delay = int(delay) + 1
+
+    def _read(self) -> Iterator[Frame]:
+        for index, picture in enumerate(self._pictures()):
+            yield _VideoFrame(self, index, picture)
+
+    def _pictures(self) -> Iterator[_Picture]:
+        """Decode with many threads until there is damage, then again from there with one.
+
+        How a decoder hides damage depends on its threads, and the result must not.
+        """
+        done = 0
+        if threads() > 1:
+            held: deque[_Picture] = deque()
+            for picture in self._decode(threads()):
+                held.append(picture)
+                if picture.damaged:
+                    break
+                if len(held) > self._delay:
+                    yield held.popleft()
+                    done += 1
+            else:
+                yield from held
+                return
+            held.clear()
+        for index, picture in enumerate(self._decode(1)):
+            if index >= done:
+                yield picture
+
+    def _decode(self, count: int) -> Iterator[_Picture]:
+        with probe.open_container(self.path) as container:
+            stream = probe.video_stream(container)
+            stream.thread_type = "AUTO"
+            stream.codec_context.thread_count = count
+            listed = sorted(e.timestamp for e in stream.index_entries if not e.is_discard)
+            order = _Order(self, stream)
+            seen = 0
+            for packet in probe.packets(container, stream):
+                seen += not packet.is_discard
+                order.expect(packet)
+                yield from order.arrive(probe.decode(stream.codec_context, packet))
+            yield from order.arrive(probe.decode(stream.codec_context, None))
+            yield from order.finish(listed[seen:])
+
+
+class _Order:
+    """Puts decoded frames and packets without a frame into one sequence by their times."""
+
+    def __init__(self, footage: _Video, stream: Any) -> None:
+        self._footage = footage
+        self._waiting: list[int] = []
+        rate = stream.average_rate or probe.STILLS_RATE
+        self._step = max(round(1 / (rate * stream.time_base)), 1)
+        self._last: int | None = None
+        self._lead: int | None = None
+        self._size: tuple[int, int] | None = None
+
+    def expect(self, packet: Any) -> None:
+        """Note the time of a packet that should give a frame."""
+        if packet.is_discard or packet.pts is None:
+            return
+        if self._lead is None and packet.dts is not None:
+            self._lead = packet.pts - packet.dts
+        heapq.heappush(self._waiting, packet.pts)
+
+    def arrive(self, frames: list[Any]) -> Iterator[_Picture]:
+        """Frames from the decoder, with the missing ones before each."""
+        for frame in frames:
+            self._check_size(frame)
+            pts = frame.pts if frame.pts is not None else self._guess()
+            while self._waiting and self._waiting[0] < pts:
+                yield self._missing(heapq.heappop(self._waiting))
+            if self._waiting and self._waiting[0] == pts:
+                heapq.heappop(self._waiting)
+            self._last = pts
+            yield _Picture(pts, frame, bool(frame.is_corrupt))
+
+    def finish(self, unread: list[int]) -> Iterator[_Picture]:
+        """What never arrived: packets without a frame, and entries of the index without a packet.
+
+        Args:
+            unread: decoding times of those entries, from the container's index.
+        """
+        while self._waiting:
+            yield self._missing(heapq.heappop(self._waiting))
+        for dts in unread:
+            pts = dts + (self._lead or 0)
+            yield self._missing(pts if self._last is None else max(pts, self._last + 1))
+
+    def _missing(self, pts: int) -> _Picture:
+        self._last = pts
+        return _Picture(pts, None, damaged=True)
+
+    def _guess(self) -> int:
+        """Time of a frame whose file gives none: one step behind the last."""
+        return 0 if self._last is None else self._last + self._step
+
+    def _check_size(self, frame: Any) -> None:
+        size = frame.width, frame.height
+        self._size = self._size or size
+        if size != self._size:
+            was = f"{self._size[0]}x{self._size[1]}"
+            problem = f"changes its size from {was} to {size[0]}x{size[1]} px"
+            raise probe.footage_error(self._footage.path, problem)
+
+
+class _Stills(Footage):
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, probe.stills_facts(path))
+
+    def _read(self) -> Iterator[Frame]:
+        wanted = self.facts["height_px"], self.facts["width_px"]
+        for index, still in enumerate(probe.list_stills(self.path)):
+            try:
+                rgb: U8 | None = read_image(still)
+            except FootageError:
+                rgb = None  # a counted frame with decoded=False
+            if rgb is not None and rgb.shape[:2] != wanted:
+                size = f"{rgb.shape[1]}x{rgb.shape[0]} px, not {wanted[1]}x{wanted[0]}"
+                step = "bring all stills of a folder to one size"
+                raise FootageError(still, f"is {size} like the others", step)
+            yield _Still(self, index, rgb)
+
+
+def open_footage(path: Path) -> Footage:
+    """Open a video file, or a folder of stills (jpg, png, webp; by name; all of one size).
+
+    Raises:
+        FootageError: missing, empty, no video, sound only, or no frame that can be decoded.
+    """
+    return _Stills(path) if path.is_dir() else _Video(path)

@@ -1,0 +1,169 @@
+"""Stage `frames`: footage -> frames.parquet, one row per frame, no pixels.
+
+In: clip.yaml and the footage (a video file or a folder of stills).
+Out: exact times, shots, sharpness, perceptual hash and repeats of every frame, in presentation
+order; facts of the stream in the metadata. Frames that cannot be decoded are rows too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import Field
+
+from likeness.contracts.catalog import load_clip
+from likeness.contracts.documents import Document, sha256_of
+from likeness.contracts.stage import Context, Stage
+from likeness.contracts.tables.base import ROWS_PER_GROUP, Writer
+from likeness.contracts.tables.frames import FRAMES
+from likeness.media.footage import Frame, open_footage
+from likeness.vision.quality import (
+    Look,
+    hash_distance,
+    look_at,
+    perceptual_hash,
+    repeats,
+    sharpness,
+    shot_change,
+)
+
+Row = dict[str, Any]
+
+
+class FramesParams(Document):
+    """Section `frames` of params.yaml."""
+
+    shot_threshold: float = Field(
+        default=0.12, gt=0, le=1, description="change of content (0-1) from which a shot begins"
+    )
+    duplicate_hash_bits: int = Field(
+        default=2, ge=0, le=64, description="most bits by which the hash of a repeat may differ"
+    )
+    duplicate_levels: float = Field(
+        default=0.5,
+        ge=0,
+        le=255,
+        description="largest difference of any small block of a repeat, in luma levels",
+    )
+
+
+@dataclass
+class Survey:
+    """Turns frames into rows, remembering one frame for the shot and one for its repeats."""
+
+    params: FramesParams
+    shots: int = 1
+    undecodable: int = 0
+    damaged: int = 0
+    pts: list[int] = field(default_factory=list)
+    uneven: bool = False
+    _last: Look | None = None
+    _kept: tuple[int, int, Look] | None = None
+
+    def row(self, frame: Frame) -> Row:
+        """Row of the next frame."""
+        self._time(frame.pts)
+        row: Row = {
+            "frame_index": frame.frame_index,
+            "pts": frame.pts,
+            "pts_s": frame.pts_s,
+            "decoded": frame.decoded,
+            "sharpness": 0.0,
+            "perceptual_hash": 0,
+            "duplicate_of": None,
+        }
+        if frame.decoded:
+            row |= self._seen(frame)
+            self.damaged += frame.damaged
+        else:
+            self.undecodable += 1
+        row["shot_index"] = self.shots - 1
+        return row
+
+    def _seen(self, frame: Frame) -> Row:
+        look = look_at(*frame.planes())
+        bits = perceptual_hash(look.thumbnail)
+        if self._last and shot_change(self._last, look) >= self.params.shot_threshold:
+            self.shots += 1
+            self._kept = None
+        self._last = look
+        repeated = self._repeated(bits, look)
+        if repeated is None:
+            self._kept = (frame.frame_index, bits, look)
+        return {
+            "sharpness": sharpness(frame.luma()),
+            "perceptual_hash": bits,
+            "duplicate_of": repeated,
+        }
+
+    def _repeated(self, bits: int, look: Look) -> int | None:
+        if self._kept is None:
+            return None
+        index, kept_bits, kept = self._kept
+        close = hash_distance(bits, kept_bits) <= self.params.duplicate_hash_bits
+        return index if close and repeats(kept, look, self.params.duplicate_levels) else None
+
+    def _time(self, pts: int) -> None:
+        """Note uneven steps: more than one unit of the time base apart, which is rounding."""
+        self.pts = [*self.pts[-1:], pts]
+        if len(self.pts) == 2:
+            step = self.pts[1] - self.pts[0]
+            self._steps = (
+                min(getattr(self, "_steps", (step, step))[0], step),
+                max(getattr(self, "_steps", (step, step))[1], step),
+            )
+            self.uneven = self._steps[1] - self._steps[0] > 1
+
+
+def survey(frames: Iterable[Frame], state: Survey) -> Iterator[list[Row]]:
+    """Rows of all frames in groups; `state` holds the totals afterwards."""
+    rows: list[Row] = []
+    for frame in frames:
+        rows.append(state.row(frame))
+        if len(rows) == ROWS_PER_GROUP:
+            yield rows
+            rows = []
+    if rows:
+        yield rows
+
+
+def run(context: Context[FramesParams]) -> None:
+    """Read the footage once and write frames.parquet."""
+    clip = load_clip(context.inputs["clip"])
+    path = context.inputs["footage"]
+    state = Survey(context.params)
+    with open_footage(path) as footage, Writer(FRAMES, context.outputs["frames"]) as writer:
+        facts = footage.facts
+        with context.progress(f"frames of {clip.clip}", facts["frames_hint"]) as advance:
+            for rows in survey(footage.frames(), state):
+                writer.add({name: [row[name] for row in rows] for name in FRAMES.schema.names})
+                advance(len(rows))
+        kept = {key: facts[key] for key in FRAMES.facts if key in facts}
+        writer.facts.update(
+            kept,
+            clip=clip.clip,
+            footage=path.name,
+            footage_sha256=sha256_of(path),
+            frames=writer.rows,
+            undecodable_frames=state.undecodable,
+            damaged_frames=state.damaged,
+            shots=state.shots,
+            variable_frame_rate=state.uneven,
+        )
+    if state.undecodable:
+        context.say(f"{path}: {state.undecodable} of {writer.rows} frames cannot be decoded")
+
+
+STAGE = Stage(
+    name="frames",
+    params=FramesParams,
+    inputs={"clip": None, "footage": None},
+    outputs={"frames": FRAMES},
+    run=run,
+    description="One row per frame of a clip: exact times, shots, sharpness, repeats.",
+)
+
+if __name__ == "__main__":
+    STAGE.main()

@@ -1,0 +1,259 @@
+"""Stage `blend`: the swapped crops back in the target's footage.
+
+In: the target clip, its frames.parquet and converted.parquet. Out: render.mp4 with every frame of
+the footage at its own time and the audio as it was. Only the box of each face is touched.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from likeness.media.encode import VideoWriter
+from pydantic import Field
+
+from likeness.contracts.catalog import footage_path
+from likeness.contracts.documents import Document, sha256_of
+from likeness.contracts.errors import FootageError, TableError
+from likeness.contracts.params import swap_overrides
+from likeness.contracts.stage import Context, Stage
+from likeness.contracts.tables.base import Facts, as_numpy
+from likeness.contracts.tables.converted import CONVERTED
+from likeness.contracts.tables.frames import FRAMES
+from likeness.media.colour import Planes, rgb_to_yuv420, yuv420_region_to_rgb
+from likeness.media.footage import Frame, open_footage
+from likeness.media.images import decode_jpeg
+from likeness.vision import blending
+from likeness.vision.colour import SteadyColours, lab_transfer
+from likeness.vision.patch import cut_patch, patch_colours
+
+Pixels = npt.NDArray[np.uint8]
+Space = tuple[str, str]
+Lay = Callable[[Planes, "Face"], None]
+
+
+class BlendParams(Document):
+    """`blend:` of params.yaml."""
+
+    mode: Literal["feather", "poisson"] = Field(
+        default="feather", description="soft edge, or gradients kept and levels taken from around"
+    )
+    erode: float = Field(
+        default=0.0, ge=0, le=0.3, description="the mask shrinks by this share of the crop's side"
+    )
+    feather: float = Field(
+        default=0.06, ge=0, le=0.3, description="width of the soft edge, share of the crop's side"
+    )
+    colour: Literal["lab", "none"] = Field(
+        default="lab", description="mean and deviation in Lab, from the target's face, or as it is"
+    )
+    colour_strength: float = Field(default=1.0, ge=0, le=1, description="0 none, 1 all the way")
+    colour_memory: float = Field(
+        default=0.8, ge=0, lt=1, description="share of earlier frames in a track's colours"
+    )
+    crf: int = Field(default=18, ge=0, le=51, description="x264 quality, lower is better")
+    preset: Literal[
+        "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower"
+    ] = Field(default="veryfast", description="x264 speed against size")
+
+
+@dataclass(frozen=True)
+class Face:
+    """A row of converted.parquet, decoded.
+
+    Attributes:
+        track: shot and track; colours are steadied within it.
+        crop: uint8 RGB (S,S,3).
+        mask: uint8 (M,M) over the same area, 255 = replace.
+        affine: (2,3) frame px -> px of `crop`.
+    """
+
+    track: tuple[int, int]
+    crop: Pixels
+    mask: Pixels
+    affine: npt.NDArray[np.float64]
+
+
+def lay_face(
+    planes: Planes, face: Face, params: BlendParams, space: Space, steady: SteadyColours
+) -> str:
+    """Lay one face into the writable 4:2:0 `planes`, in place.
+
+    Args:
+        planes: y (H,W), u and v of half its size, uint8.
+        face: what to lay.
+        params: how.
+        space: colour space and range of the footage, names of media.colour.
+        steady: colours of the tracks so far.
+
+    Returns:
+        "pasted", "outside" (nothing of it shows) or "poisson refused" (pasted feathered).
+    """
+    height, width = planes[0].shape
+    patch = cut_patch(
+        face.crop,
+        face.mask,
+        face.affine,
+        (width, height),
+        erode=params.erode,
+        feather=params.feather,
+    )
+    if patch is None:
+        return "outside"
+    outcome, crop = "pasted", patch.crop
+    if params.colour == "lab" or params.mode == "poisson":
+        region = yuv420_region_to_rgb(planes, patch.box, *space)
+    if params.colour == "lab":
+        measured = patch_colours(patch, region, (width, height))
+        if measured is not None:
+            own, wanted = steady.update(face.track, *measured)
+            crop = lab_transfer(crop, own, wanted, params.colour_strength)
+    above, alpha = patch.warped(crop)
+    if params.mode == "poisson":
+        cloned = blending.poisson(region, above, alpha)
+        outcome = "poisson refused" if cloned is None else outcome
+        above = above if cloned is None else cloned
+    box, half = patch.box, patch.box.halved()
+    below = (box.cut(planes[0]), half.cut(planes[1]), half.cut(planes[2]))
+    blending.composite_planes(below, rgb_to_yuv420(above, *space), alpha)
+    return outcome
+
+
+def black(width_px: int, height_px: int, colour_range: str) -> Planes:
+    """A black picture, for frames that cannot be decoded and have none before them."""
+    half = ((height_px + 1) // 2, (width_px + 1) // 2)
+    luma = np.full((height_px, width_px), 0 if colour_range == "full" else 16, np.uint8)
+    return luma, np.full(half, 128, np.uint8), np.full(half, 128, np.uint8)
+
+
+def composed(
+    frames: Iterable[Frame], faces: Iterable[list[Face]], shown: Planes, lay: Lay
+) -> Iterator[tuple[Frame, Planes]]:
+    """Every frame with its faces laid on, as 4:2:0 planes.
+
+    A frame that cannot be decoded shows the one before it again, the first of all `shown`: a
+    repeated picture keeps length and sound in step and is seen less than a black one.
+
+    Raises:
+        TableError: more or fewer frames than `faces` has entries.
+    """
+    for frame, present in itertools.zip_longest(frames, faces):
+        if frame is None or present is None:
+            raise TableError("frames.parquet", "does not fit the footage", "run `dvc repro`")
+        if frame.decoded:
+            shown = frame.planes()
+            if present:
+                shown = (shown[0].copy(), shown[1].copy(), shown[2].copy())
+                for face in present:
+                    lay(shown, face)
+        yield frame, shown
+
+
+def faces_by_frame(converted: Path, facts: Facts, shots: Iterable[int]) -> Iterator[list[Face]]:
+    """The faces of every frame, one list for each entry of `shots`: the shot of each frame.
+
+    Raises:
+        TableError: rows out of order, or of frames that the clip does not have.
+    """
+    rows = _rows(converted, facts["mask_size_px"])
+    waiting = next(rows, None)
+    for index, shot in enumerate(shots):
+        found: list[Face] = []
+        while waiting is not None and waiting[0] == index:
+            _, track, crop, mask, affine = waiting
+            found.append(Face((shot, track), decode_jpeg(crop), mask, affine))
+            waiting = next(rows, None)
+        yield found
+    if waiting is not None:
+        problem = f"row of frame {waiting[0]} is out of order or beyond the clip"
+        raise TableError(converted, problem, "run `dvc repro`")
+
+
+def _rows(
+    converted: Path, mask_px: int
+) -> Iterator[tuple[int, int, bytes, Pixels, npt.NDArray[np.float64]]]:
+    for batch in CONVERTED.batches(converted, rows=64):
+        affines = as_numpy(batch["affine_matrix"], (2, 3))
+        names = ("frame_index", "track_index", "crop", "mask")
+        columns = [batch[name].to_pylist() for name in names]
+        for frame, track, crop, mask, affine in zip(*columns, affines, strict=True):
+            square = np.frombuffer(mask, np.uint8).reshape(mask_px, mask_px)
+            yield frame, track, crop, square, affine
+
+
+def _shots(frames: Path) -> Iterator[int]:
+    for batch in FRAMES.batches(frames, ["shot_index"], rows=4096):
+        yield from batch["shot_index"].to_pylist()
+
+
+def checked_footage(clip_yaml: Path, facts: Facts) -> Path:
+    """The clip's footage, if it is still what `frames` read.
+
+    Raises:
+        FootageError: it has changed since.
+    """
+    path = footage_path(clip_yaml)
+    if sha256_of(path) != facts["footage_sha256"]:
+        raise FootageError(path, "has changed since `frames` read it", "run `dvc repro`")
+    return path
+
+
+def run(context: Context[BlendParams]) -> None:
+    """Read frames and faces side by side, lay, encode."""
+    params, inputs = context.params, context.inputs
+    facts, counts = context.facts["frames"], Counter[str]()
+    footage = open_footage(checked_footage(inputs["clip"], facts))
+    space = (footage.facts["colour_space"], footage.facts["colour_range"])
+    steady = SteadyColours(params.colour_memory)
+
+    def lay(planes: Planes, face: Face) -> None:
+        counts[lay_face(planes, face, params, space, steady)] += 1
+
+    faces = faces_by_frame(
+        inputs["converted"], context.facts["converted"], _shots(inputs["frames"])
+    )
+    with (
+        footage,
+        VideoWriter(context.outputs["render"], footage, params.crf, params.preset) as writer,
+        context.progress("frames", facts["frames"]) as advance,
+    ):
+        first = black(footage.facts["width_px"], footage.facts["height_px"], space[1])
+        for frame, planes in composed(footage.frames(), faces, first, lay):
+            writer.write(*planes, frame.pts)
+            counts["repeated"] += not frame.decoded
+            advance(1)
+    _report(context, counts)
+
+
+def _report(context: Context[BlendParams], counts: Counter[str]) -> None:
+    swap = context.options["swap"]
+    if not counts["pasted"] and not counts["poisson refused"]:
+        context.say(f"{swap}: no face to lay; the target is copied through")
+    if counts["repeated"]:
+        context.say(f"{swap}: {counts['repeated']} undecodable frames show the one before again")
+    if counts["outside"]:
+        context.say(f"{swap}: {counts['outside']} faces show nothing inside their frame")
+    if counts["poisson refused"]:
+        refused = counts["poisson refused"]
+        context.say(f"{swap}: {refused} faces could not be cloned and are feathered instead")
+
+
+STAGE = Stage(
+    name="blend",
+    params=BlendParams,
+    inputs={"clip": None, "frames": FRAMES, "converted": CONVERTED},
+    outputs={"render": None},
+    options=("swap",),
+    run=run,
+    overrides=swap_overrides("blend"),
+    description="Lay swapped crops into the target's footage.",
+)
+
+if __name__ == "__main__":
+    STAGE.main()

@@ -114,6 +114,9 @@ def load_mobilefacenet(path: Path) -> MobileFaceNet:
 class ArcFaceInput(nn.Module):
     """MobileFaceNet behind ArcFace's input: (B,3,112,112) RGB as (x - 127.5) / 127.5."""
 
+    scale: torch.Tensor
+    shift: torch.Tensor
+
     def __init__(self, network: MobileFaceNet) -> None:
         super().__init__()
         self.network = network

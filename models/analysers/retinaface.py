@@ -25,13 +25,11 @@ def _conv(in_channels: int, out_channels: int, size: int = 3, stride: int = 1) -
 
 
 def _linear_conv(in_channels: int, out_channels: int) -> nn.Sequential:
-    return _conv(in_channels, out_channels)[:2]
+    return nn.Sequential(*_conv(in_channels, out_channels)[:2])
 
 
 def _separable(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
-    depthwise = nn.Conv2d(
-        in_channels, in_channels, 3, stride, 1, groups=in_channels, bias=False
-    )
+    depthwise = nn.Conv2d(in_channels, in_channels, 3, stride, 1, groups=in_channels, bias=False)
     return nn.Sequential(
         depthwise,
         nn.BatchNorm2d(in_channels),
@@ -139,9 +137,9 @@ class RetinaFace(nn.Module):
         self.LandmarkHead = nn.ModuleList(Head(10) for _ in STRIDES)
 
     def forward(self, image: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-        """(B,3,H,W) BGR minus `MEAN_BGR`, H and W multiples of 32 -> per level (class, box, points).
+        """BGR minus `MEAN_BGR` -> per level (class, box, points).
 
-        Each is (B, H/stride * W/stride * 2, 2 | 4 | 10).
+        Input is (B,3,H,W), H and W multiples of 32; each output is (B, H/stride * W/stride * 2, 2 | 4 | 10).
         """
         levels = self.fpn(self.body(image))
         contexts = (self.ssh1, self.ssh2, self.ssh3)
@@ -170,6 +168,8 @@ class SCRFDHead(nn.Module):
     Input: (B,3,H,W) RGB as (x - 127.5) / 128. Outputs: scores (B,N,1), boxes (B,N,4) and points
     (B,N,10) for strides 8, 16, 32, as distances from (column, row) * stride in units of the stride.
     """
+
+    mean: torch.Tensor
 
     def __init__(self, network: RetinaFace) -> None:
         super().__init__()

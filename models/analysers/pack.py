@@ -1,0 +1,103 @@
+"""A pack of analysers that belong together, loaded part by part from data/packs/<name>/."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from likeness.contracts.documents import read_json
+from likeness.contracts.errors import WeightsError
+
+if TYPE_CHECKING:
+    from models.analysers.detector import Detector
+    from models.analysers.embedder import Embedder
+    from models.analysers.mesh import FaceMesh
+    from models.analysers.segmenter import IrisLandmarks, PersonSegmenter
+
+
+class Pack:
+    """Detector, embedder, face mesh, person segmenter and iris network, each loaded on first use.
+
+    Attributes:
+        name: "embedded", "buffalo_l".
+        embedding_dim: length of its embeddings; those of two packs are never compared.
+        threshold: cosine from which two of its embeddings are one person.
+        facts: content of pack.json (sources, sha256, licences).
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.facts: dict[str, Any] = read_json(folder / "pack.json")
+        self.name = str(self.facts["name"])
+        self.embedding_dim = int(self.facts["embedding_dim"])
+        self.threshold = float(self.facts["threshold"])
+
+    def path(self, role: str) -> Path:
+        """File of a part.
+
+        Raises:
+            WeightsError: the pack has no such part, or the file is gone.
+        """
+        file = self.facts["files"].get(role)
+        if file is None or not (self.folder / file).is_file():
+            raise WeightsError(self.folder, f"holds no {role}", "run `dvc repro pack`")
+        return self.folder / str(file)
+
+    @functools.cached_property
+    def detector(self) -> Detector:
+        """Boxes, scores and five points."""
+        from models.analysers.detector import Detector
+
+        return Detector(self.path("detector"))
+
+    @functools.cached_property
+    def embedder(self) -> Embedder:
+        """Identity embeddings."""
+        from models.analysers.embedder import Embedder
+
+        return Embedder(self.path("embedder"))
+
+    @functools.cached_property
+    def mesh(self) -> FaceMesh:
+        """468 points with depth."""
+        return self.new_mesh()
+
+    def new_mesh(self) -> FaceMesh:
+        """A face mesh of its own, for a thread of its own."""
+        from models.analysers.mesh import FaceMesh
+
+        return FaceMesh(self.path("mesh"))
+
+    @functools.cached_property
+    def segmenter(self) -> PersonSegmenter:
+        """Probability of a person per pixel."""
+        from models.analysers.segmenter import PersonSegmenter
+
+        return PersonSegmenter(self.path("segmenter"))
+
+    @functools.cached_property
+    def iris(self) -> IrisLandmarks:
+        """Eye contour and iris."""
+        from models.analysers.segmenter import IrisLandmarks
+
+        return IrisLandmarks(self.path("iris"))
+
+    def canonical_mesh(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        """Vertices (468,3) of the canonical face in cm, and its triangles (M,3)."""
+        content = read_json(self.path("canonical_mesh"))
+        return np.array(content["vertices"], np.float32), np.array(content["triangles"], np.int64)
+
+
+def load_pack(folder: Path) -> Pack:
+    """The pack in `folder` (an output of stage `pack`).
+
+    Raises:
+        WeightsError: the folder holds no pack.
+    """
+    if not (folder / "pack.json").is_file():
+        raise WeightsError(folder, "holds no pack.json", "run `dvc repro pack`")
+    return Pack(folder)

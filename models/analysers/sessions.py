@@ -1,0 +1,66 @@
+"""Runtimes of frozen networks: onnxruntime sessions and TFLite interpreters, threads as asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from likeness.contracts import environment
+from likeness.contracts.errors import WeightsError
+
+Floats = npt.NDArray[np.float32]
+
+
+def onnx_session(path: Path, threads: int | None = None) -> Any:
+    """CPU session of an ONNX file.
+
+    Its threads sleep when idle: two pools that spin on few cores cost each other a third.
+
+    Raises:
+        WeightsError: the file is missing or is no ONNX model.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or environment.threads()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        # onnxruntime raises its own unrelated classes for a missing and for a damaged file.
+        reason = str(error).splitlines()[0][:120]
+        raise WeightsError(path, f"cannot be loaded ({reason})", "run `dvc repro pack`") from None
+
+
+class LiteNetwork:
+    """A TFLite network with a fixed input, run one sample at a time.
+
+    Batches bring nothing on a CPU here; one thread per network and several networks side by side
+    bring more than several threads in one.
+    """
+
+    def __init__(self, path: Path, threads: int = 1) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        try:
+            self._interpreter = Interpreter(str(path), num_threads=threads)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            reason = str(error).splitlines()[0][:120]
+            step = "run `dvc repro pack`"
+            raise WeightsError(path, f"cannot be loaded ({reason})", step) from None
+        details = self._interpreter.get_input_details()[0]
+        self._input = details["index"]
+        self.size_px = int(details["shape"][1])
+        self._outputs = [o["index"] for o in self._interpreter.get_output_details()]
+
+    def run(self, image: Floats) -> list[Floats]:
+        """(S,S,3) float32 RGB in [0,1] -> copies of all outputs, flattened."""
+        self._interpreter.set_tensor(self._input, image[None])
+        self._interpreter.invoke()
+        return [self._interpreter.get_tensor(index).reshape(-1) for index in self._outputs]

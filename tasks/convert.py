@@ -7,8 +7,6 @@ to replace, and the affine_matrix that leads from the frame to this crop.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,17 +24,17 @@ from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.base import Facts, Writer, as_numpy
 from likeness.contracts.tables.converted import CONVERTED
 from likeness.contracts.tables.crops import CROPS
-from likeness.media.images import decode_jpeg, encode_jpeg
-from likeness.vision import alignment
+from likeness.media.images import encode_jpeg
 
 if TYPE_CHECKING:  # torch takes seconds to import; arguments are checked before
+    from torch import Tensor
+
     from models.swappers.base import Batch, Swapper
+    from models.training.crops import CropSet
 
 Affine = npt.NDArray[np.float64]
 MASK_AT_LEAST_PX = 128
 """Side of the masks of families with smaller crops: an edge shows its steps before a cheek does."""
-PLAIN = ("pose_deg", "similarity", "sharpness", "mesh_error")
-POINTS = ("landmarks_5", "landmarks_468")
 
 
 class ConvertParams(Document):
@@ -52,128 +50,74 @@ class ConvertParams(Document):
     jpeg_quality: int = Field(default=95, ge=50, le=100, description="of the swapped crops, 4:4:4")
 
 
-@dataclass(frozen=True)
-class Geometry:
-    """How the family's crops lie in align's: the central `coverage`, sampled at `size_px`."""
+def covered(affines: Affine, aligned_px: int, size_px: int, coverage: float) -> Affine:
+    """Affines (N,2,3) frame px -> align's crop px, now -> px of the family's crops.
 
-    aligned_px: int
-    mask_px: int
-    size_px: int
-    coverage: float
-
-    def cut(self, from_px: int, to_px: int) -> Affine:
-        """(2,3): px of align's square, sampled at `from_px`, -> px of the family's, at `to_px`."""
-        seen = self.coverage * from_px
-        scale = to_px / seen
-        offset = (0.5 - (from_px - seen) / 2) * scale - 0.5
-        return np.array([[scale, 0.0, offset], [0.0, scale, offset]])
-
-    @property
-    def out_mask_px(self) -> int:
-        """Side of the masks that the stage writes."""
-        return max(self.size_px, MASK_AT_LEAST_PX)
-
-
-def cut_square(picture: npt.NDArray[np.uint8], cut: Affine, to_px: int) -> npt.NDArray[np.uint8]:
-    """uint8 (S,S) or (S,S,3) -> the family's square of `to_px`; as it is where nothing changes."""
-    if picture.shape[0] == to_px and np.allclose(cut, np.eye(2, 3)):
-        return picture
-    return alignment.warp_crop(picture, cut, to_px)
-
-
-def build_batch(rows: pa.RecordBatch, geometry: Geometry, needs: tuple[str, ...]) -> Batch:
-    """Batch of models.swappers.base from rows of align's crops.
-
-    `needs`: columns beside "crop"; all that the rows hold is brought to px of the family's crops.
+    A family sees the central `coverage` of align's crop (side `aligned_px`) at `size_px`; pixel
+    centres lie at integers, so that the edges of the covered square become the crop's edges.
     """
-    import torch
-
-    from models.swappers.base import as_image
-
-    size = geometry.size_px
-    cut = geometry.cut(geometry.aligned_px, size)
-    crops = [cut_square(decode_jpeg(c.as_py()), cut, size) for c in rows["crop"]]
-    batch: Batch = {"crop": as_image(torch.from_numpy(np.stack(crops)))}
-    if "mask" in needs:
-        masks = np.stack(list(aligned_masks(rows, geometry, size)))
-        batch["mask"] = torch.from_numpy(masks).unsqueeze(1).to(torch.float32).div_(255.0)
-    for name in POINTS:
-        if name in needs:
-            width = 3 if name == "landmarks_468" else 2
-            points = as_numpy(rows[name], (-1, width))
-            move = alignment.apply_mesh if width == 3 else alignment.apply
-            batch[name] = torch.from_numpy(move(cut, points).astype(np.float32))
-    for name in PLAIN:
-        if name in needs:
-            batch[name] = torch.from_numpy(np.array(as_numpy(rows[name]), np.float32))
-    return batch
+    scale = size_px / (coverage * aligned_px)
+    moved = affines * scale
+    moved[..., 2] += 0.5 * scale - 0.5 - (1 - coverage) / 2 * aligned_px * scale
+    return moved
 
 
-def aligned_masks(
-    rows: pa.RecordBatch, geometry: Geometry, to_px: int
-) -> Iterator[npt.NDArray[np.uint8]]:
-    """Align's masks, uint8 (to_px,to_px), over the family's square."""
-    cut = geometry.cut(geometry.mask_px, to_px)
-    for cell in rows["mask"]:
-        stored = np.frombuffer(cell.as_py(), np.uint8).reshape(geometry.mask_px, geometry.mask_px)
-        yield cut_square(stored, cut, to_px)
-
-
-def join_masks(
-    family: npt.NDArray[np.uint8], aligned: npt.NDArray[np.uint8], mode: str
-) -> npt.NDArray[np.uint8]:
-    """Mask (M,M) uint8 by `mode`; what is below two levels of 255 is no mask but noise."""
-    kept = {"family": family, "aligned": aligned}.get(mode)
-    joined = np.minimum(family, aligned) if kept is None else kept
-    return np.where(joined < 2, 0, joined).astype(np.uint8)
-
-
-def swap_batch(
-    swapper: Swapper, batch: Batch, precision: str
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-    """Run the model: images uint8 (B,S,S,3) RGB and masks float32 (B,S,S) in [0,1].
+def swap_batch(swapper: Swapper, batch: Batch, precision: str) -> tuple[Tensor, Tensor]:
+    """Run the model: image (B,3,S,S) in [-1,1] and mask (B,1,S,S) in [0,1], float32 on the CPU.
 
     bf16 is for the layers of a network. A family without any computes coordinates, for which
     8 bits of mantissa are too few, and runs in float32.
     """
     import torch
 
-    from models.swappers.base import as_pixels
-
-    where = next((t.device for t in (*swapper.parameters(), *swapper.buffers())), None)
-    where = where or torch.device("cpu")
-    moved = {name: value.to(where) for name, value in batch.items()}
+    held = (*swapper.parameters(), *swapper.buffers())
+    device = held[0].device if held else torch.device("cpu")
     half = precision == "bf16" and any(True for _ in swapper.parameters())
-    with torch.inference_mode(), torch.autocast(where.type, torch.bfloat16, enabled=half):
-        image, mask = swapper.swap(moved)
-    pixels = as_pixels(image).cpu().numpy()
-    return pixels, mask.float().clamp(0, 1).squeeze(1).cpu().numpy()
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=half):
+        image, mask = swapper.swap({name: value.to(device) for name, value in batch.items()})
+    return image.float().cpu(), mask.float().clamp(0, 1).cpu()
+
+
+def joined_masks(family: Tensor, aligned: Tensor, mode: str) -> npt.NDArray[np.uint8]:
+    """Masks uint8 (B,M,M) from the family's (B,1,S,S) and align's (B,1,M,M), both in [0,1].
+
+    What is below two levels of 255 counts as 0: it is no mask but noise.
+    """
+    import torch
+    from torch.nn import functional
+
+    side = aligned.shape[-1]
+    own = functional.interpolate(family, size=(side, side), mode="bilinear", antialias=True)
+    chosen = {"family": own, "aligned": aligned, "both": torch.minimum(own, aligned)}[mode]
+    levels = chosen.clamp(0, 1).mul(255).round().squeeze(1).numpy().astype(np.uint8)
+    levels[levels < 2] = 0
+    return levels
 
 
 def converted_rows(
-    rows: pa.RecordBatch, swapper: Swapper, geometry: Geometry, params: ConvertParams
+    rows: pa.RecordBatch, swapper: Swapper, crops: CropSet, params: ConvertParams
 ) -> dict[str, Any]:
     """Columns of converted.parquet for some rows of align's crops."""
-    import cv2
+    from models.swappers.base import as_pixels
+    from models.training.crops import cut, masks_of
 
-    batch = build_batch(rows, geometry, swapper.needs)
-    images, masks = swap_batch(swapper, batch, params.precision)
-    side = geometry.out_mask_px
-    cut = geometry.cut(geometry.aligned_px, geometry.size_px)
-    joined = [
-        join_masks(
-            np.round(cv2.resize(own, (side, side)) * 255).astype(np.uint8), aligned, params.mask
-        )
-        for own, aligned in zip(masks, aligned_masks(rows, geometry, side), strict=True)
-    ]
+    image, mask = swap_batch(swapper, crops.batch(rows), params.precision)
+    stored = masks_of(rows, crops.facts["mask_size_px"]).float()[:, None] / 255
+    aligned = cut(stored, crops.coverage, out_mask_px(crops.size_px))
     affines = as_numpy(rows["affine_matrix"], (2, 3))
+    pixels = as_pixels(image).numpy()
     return {
         "frame_index": rows["frame_index"],
         "track_index": rows["track_index"],
-        "crop": [encode_jpeg(image, params.jpeg_quality) for image in images],
-        "mask": [mask.tobytes() for mask in joined],
-        "affine_matrix": np.stack([alignment.compose(cut, affine) for affine in affines]),
+        "crop": [encode_jpeg(picture, params.jpeg_quality) for picture in pixels],
+        "mask": [levels.tobytes() for levels in joined_masks(mask, aligned, params.mask)],
+        "affine_matrix": covered(affines, crops.facts["size_px"], crops.size_px, crops.coverage),
     }
+
+
+def out_mask_px(size_px: int) -> int:
+    """Side of the masks that the stage writes for crops of `size_px`."""
+    return max(size_px, MASK_AT_LEAST_PX)
 
 
 def check_identities(entry: SwapEntry, config: Facts, aligned: Facts, folder: Path) -> None:
@@ -198,8 +142,8 @@ def crops_of(aligned: Facts, subject: Path) -> Path:
         TableError: the file is missing or is another one.
     """
     named = Path(aligned["crops"])
-    if named.is_absolute() or named.parts[:1] != DATA.parts:
-        raise CatalogError(subject, f"names crops outside {DATA}: {named}", "run `dvc repro`")
+    if named.parts[:1] != DATA.parts:
+        raise CatalogError(subject, f"names crops outside {DATA}/ ({named})", "run `dvc repro`")
     path = below(DATA, str(named.relative_to(DATA)))
     if not path.is_file():
         raise TableError(path, "does not exist", "run `dvc repro`")
@@ -215,11 +159,26 @@ def load_swapper(folder: Path) -> Swapper:
     from models.swappers import registry
 
     torch.set_num_threads(environment.threads())
-    swapper = registry.load(folder)
     name = environment.device()
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    return swapper.to(name)
+    return registry.load(folder).to(name)
+
+
+def open_target(path: Path, swapper: Swapper) -> CropSet:
+    """The target's crops as the family sees them in training: one code cuts both."""
+    from models.training.crops import CropSet
+
+    facts = CROPS.check(path)
+    return CropSet(
+        identity=facts["identity"],
+        paths=[path],
+        facts=facts,
+        count=CROPS.count(path),
+        needs=swapper.needs,
+        size_px=swapper.size_px,
+        coverage=float(swapper.coverage),
+    )
 
 
 def run(context: Context[ConvertParams]) -> None:
@@ -228,18 +187,14 @@ def run(context: Context[ConvertParams]) -> None:
     entry = load_entry("swaps", context.options["swap"], SwapEntry, context.params_file)
     aligned, config = read_json(subject), read_json(folder / "config.json")
     check_identities(entry, config, aligned, folder)
-    crops = crops_of(aligned, subject)
-    facts = CROPS.check(crops)
+    path = crops_of(aligned, subject)
     swapper = load_swapper(folder)
-    geometry = Geometry(
-        facts["size_px"], facts["mask_size_px"], swapper.size_px, float(swapper.coverage)
-    )
-    columns = {"frame_index", "track_index", "crop", "mask", "affine_matrix", *swapper.needs}
-    wanted = [name for name in CROPS.schema.names if name in columns]
-    total = CROPS.count(crops)
+    crops = open_target(path, swapper)
+    wanted = {"frame_index", "track_index", "crop", "mask", "affine_matrix", *swapper.needs}
+    columns = [name for name in CROPS.schema.names if name in wanted]
     with (
         Writer(CONVERTED, context.outputs["converted"]) as writer,
-        context.progress("crops", total) as advance,
+        context.progress("crops", len(crops)) as advance,
     ):
         writer.facts.update(
             swap=context.options["swap"],
@@ -247,14 +202,14 @@ def run(context: Context[ConvertParams]) -> None:
             target=entry.target,
             model=entry.model,
             family=config["family"],
-            size_px=geometry.size_px,
-            mask_size_px=geometry.out_mask_px,
-            template=facts["template"],
+            size_px=crops.size_px,
+            mask_size_px=out_mask_px(crops.size_px),
+            template=crops.facts["template"],
         )
-        for rows in CROPS.batches(crops, wanted, context.params.batch_images):
-            writer.add(converted_rows(rows, swapper, geometry, context.params))
+        for rows in CROPS.batches(path, columns, context.params.batch_images):
+            writer.add(converted_rows(rows, swapper, crops, context.params))
             advance(len(rows))
-    if not total:
+    if not len(crops):
         context.say(f"{entry.target} has no face to replace: `blend` copies the clip through")
 
 

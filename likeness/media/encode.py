@@ -1,0 +1,209 @@
+"""Video out: H.264 in MP4 with the footage's own times, colour tags and audio packets.
+
+The bytes depend on what is written and on the settings alone: no clock, no machine, a fixed
+number of encoder threads (libx264 writes something else for each number).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.codec.context import Flags
+
+from likeness.contracts.errors import FootageError
+from likeness.media.colour import rgb_to_yuv420
+from likeness.media.footage import Footage
+from likeness.media.probe import open_container, packets
+
+U8 = npt.NDArray[np.uint8]
+PRESETS = (
+    "ultrafast",
+    "superfast",
+    "veryfast",
+    "faster",
+    "fast",
+    "medium",
+    "slow",
+    "slower",
+    "veryslow",
+)
+"""Presets of libx264, fastest first."""
+ENCODER_THREADS = 8
+"""The same everywhere, whatever LIKENESS_THREADS says: it is a part of the result."""
+_FULL_RANGE = 2
+
+
+class VideoWriter:
+    """Writes a video that keeps the times, tags, shape and sound of `footage`.
+
+    The picture is written upright, without rotation metadata. Even sizes are 4:2:0; an odd
+    width or height needs 4:4:4, since H.264 has no 4:2:0 of odd size and nothing is cropped or
+    padded here. Audio packets are copied bit for bit, each before the first frame that is
+    shown after it, so memory does not grow with the length.
+
+    Args:
+        path: the .mp4 to write; the caller gives a temporary name and renames it.
+        footage: what gives size, time base, tags and audio.
+        crf: constant rate factor of libx264, 0 (lossless) to 51.
+        preset: one of PRESETS.
+        audio: False leaves the sound out.
+
+    Raises:
+        FootageError: the footage's audio has no place in MP4.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        footage: Footage,
+        crf: float = 18.0,
+        preset: str = "medium",
+        audio: bool = True,
+    ) -> None:
+        facts = footage.facts
+        self.path = path
+        self.frames = 0
+        self._facts = facts
+        base = Fraction(*facts["time_base"])
+        # A track of an MP4 counts in 1/n seconds; other bases (AVI: 1001/30000) fit exactly so.
+        self._base = Fraction(1, base.denominator)
+        self._per_unit = base.numerator
+        self._size = facts["width_px"], facts["height_px"]
+        self._whole_chroma = bool(self._size[0] % 2 or self._size[1] % 2)
+        self._last_pts: int | None = None
+        options = {
+            "movflags": "+faststart",
+            "fflags": "+bitexact",
+            "video_track_timescale": str(base.denominator),
+        }
+        self._container = av.open(str(path), "w", format="mp4", options=options)
+        self._stream = self._video_stream(crf, preset)
+        self._source: Any = None
+        self._sound: Iterator[Any] = iter(())
+        if audio and facts["audio_streams"]:
+            self._open_audio(footage.path)
+        self._waiting = next(self._sound, None)
+
+    def _video_stream(self, crf: float, preset: str) -> Any:
+        facts = self._facts
+        rate = Fraction(*facts["average_rate"])
+        stream = self._container.add_stream(
+            "libx264", rate=rate, options={"crf": f"{crf:g}", "preset": preset}
+        )
+        stream.width, stream.height = self._size
+        stream.pix_fmt = "yuv444p" if self._whole_chroma else "yuv420p"
+        context = stream.codec_context
+        context.time_base = stream.time_base = self._base
+        context.thread_count = ENCODER_THREADS
+        context.flags |= Flags.bitexact
+        context.sample_aspect_ratio = Fraction(*facts["sample_aspect_ratio"])
+        tags = facts["colour_tags"]
+        context.colorspace = tags["space"]
+        context.color_range = _FULL_RANGE if facts["colour_range"] == "full" else tags["range"]
+        context.color_primaries = tags["primaries"]
+        context.color_trc = tags["transfer"]
+        self._step = max(round(1 / (rate * self._base)), 1)
+        return stream
+
+    def _open_audio(self, path: Path) -> None:
+        self._source = open_container(path)
+        copies = {}
+        for stream in self._source.streams.audio:
+            try:
+                copies[stream.index] = self._container.add_stream_from_template(stream)
+            except (av.FFmpegError, ValueError):
+                codec = stream.codec_context.name
+                step = "convert the footage's sound to AAC"
+                raise FootageError(path, f"has {codec} audio, not kept by MP4", step) from None
+        self._sound = self._copy_audio(copies)
+
+    def _copy_audio(self, copies: dict[int, Any]) -> Iterator[Any]:
+        for packet in packets(self._source, self._source.streams.audio):
+            packet.stream = copies[packet.stream_index]
+            yield packet
+
+    def _mux_audio(self, until_s: Fraction | None) -> None:
+        """Copy the audio packets due before `until_s`; None: all that are left."""
+        while self._waiting is not None:
+            due = self._waiting.dts if self._waiting.dts is not None else 0
+            if until_s is not None and due * self._waiting.time_base > until_s:
+                return
+            self._container.mux(self._waiting)
+            self._waiting = next(self._sound, None)
+
+    def write(self, y: U8, u: U8, v: U8, pts: int) -> None:
+        """Append a frame.
+
+        Args:
+            y: (H,W) uint8.
+            u: (ceil(H/2), ceil(W/2)) uint8.
+            v: the same.
+            pts: time in the footage's time base, later than that of the frame before.
+
+        Raises:
+            FootageError: times that do not rise, or planes of another size.
+        """
+        width, height = self._size
+        if y.shape != (height, width) or u.shape != ((height + 1) // 2, (width + 1) // 2):
+            problem = f"was given planes {y.shape} and {u.shape} for {width}x{height} px"
+            raise FootageError(self.path, problem, "report this")
+        if self._last_pts is not None and pts <= self._last_pts:
+            problem = f"frame {self.frames} has pts {pts}, not after {self._last_pts}"
+            raise FootageError(self.path, problem, "run `dvc repro` from stage `frames`")
+        if self._whole_chroma:
+            u, v = (p.repeat(2, axis=0).repeat(2, axis=1)[:height, :width] for p in (u, v))
+        frame = av.VideoFrame(width, height, self._stream.pix_fmt)
+        for plane, values in zip(frame.planes, (y, u, v), strict=True):
+            rows, columns = values.shape
+            stored = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+            stored[:rows, :columns] = values
+        self._encode(frame, pts)
+
+    def write_rgb(self, rgb: U8, pts: int) -> None:
+        """Append a frame given as RGB uint8 (H,W,3); see `write`."""
+        facts = self._facts
+        self.write(*rgb_to_yuv420(rgb, facts["colour_space"], facts["colour_range"]), pts)
+
+    def _encode(self, frame: Any, pts: int) -> None:
+        frame.pts = pts * self._per_unit
+        frame.time_base = self._base
+        frame.duration = self._step
+        tags = self._stream.codec_context
+        frame.colorspace, frame.color_range = tags.colorspace, tags.color_range
+        frame.color_primaries, frame.color_trc = tags.color_primaries, tags.color_trc
+        self._mux_audio(frame.pts * self._base)
+        self._container.mux(self._stream.encode(frame))
+        self._last_pts = pts
+        self.frames += 1
+
+    def close(self) -> None:
+        """Write what the encoder holds and the rest of the audio."""
+        self._container.mux(self._stream.encode(None))
+        self._mux_audio(None)
+        self._release()
+
+    def _release(self) -> None:
+        self._container.close()
+        if self._source is not None:
+            self._source.close()
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._release()

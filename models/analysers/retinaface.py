@@ -25,7 +25,8 @@ def _conv(in_channels: int, out_channels: int, size: int = 3, stride: int = 1) -
 
 
 def _linear_conv(in_channels: int, out_channels: int) -> nn.Sequential:
-    return nn.Sequential(*_conv(in_channels, out_channels)[:2])
+    convolution = nn.Conv2d(in_channels, out_channels, 3, 1, 1, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(out_channels))
 
 
 def _separable(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
@@ -139,7 +140,8 @@ class RetinaFace(nn.Module):
     def forward(self, image: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         """BGR minus `MEAN_BGR` -> per level (class, box, points).
 
-        Input is (B,3,H,W), H and W multiples of 32; each output is (B, H/stride * W/stride * 2, 2 | 4 | 10).
+        Input is (B,3,H,W), H and W multiples of 32; each output is
+        (B, H/stride * W/stride * 2, 2 | 4 | 10).
         """
         levels = self.fpn(self.body(image))
         contexts = (self.ssh1, self.ssh2, self.ssh3)

@@ -119,7 +119,7 @@ def link_tracks(
     track = np.full(len(frame_index), -1, np.int32)
     running: list[_Open] = []
     count = 0
-    starts = np.flatnonzero(np.diff(frame_index, prepend=-1)) if len(frame_index) else []
+    starts = np.flatnonzero(np.diff(frame_index, prepend=-1)).tolist()
     for start, stop in zip(starts, [*starts[1:], len(frame_index)], strict=True):
         frame, shot = int(frame_index[start]), int(shot_index[start])
         running = [

@@ -1,0 +1,225 @@
+"""Where a file came from: the stages behind it, as DVC's lock files recorded them.
+
+Reads dvc.lock at the root and beside every clip; does not import dvc, and runs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from likeness.contracts.errors import GraphError
+
+CLIPS = "data/clips"
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A file or folder as a stage saw it.
+
+    Attributes:
+        path: relative to the repository.
+        md5: DVC's hash; that of a folder ends with ".dir". Empty where DVC recorded none.
+        size_bytes: as recorded, or None.
+    """
+
+    path: str
+    md5: str
+    size_bytes: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"path": self.path, "md5": self.md5, "size_bytes": self.size_bytes}
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A stage as it last ran.
+
+    Attributes:
+        address: as DVC names it: "data/clips/ann/dvc.yaml:align" or "train@ann-on-ben".
+        command: what was run.
+        params: parameter file -> key -> value.
+        deps, outs: what it read and wrote.
+    """
+
+    address: str
+    command: str
+    params: dict[str, dict[str, Any]] = field(default_factory=dict)
+    deps: tuple[Artefact, ...] = ()
+    outs: tuple[Artefact, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Name of the stage without its file and key: "align", "train"."""
+        return self.address.rpartition(":")[2].partition("@")[0]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "address": self.address,
+            "command": self.command,
+            "params": self.params,
+            "deps": [dep.as_dict() for dep in self.deps],
+            "outs": [out.as_dict() for out in self.outs],
+        }
+
+
+@dataclass(frozen=True)
+class Stale:
+    """A dependency that has been written anew since a stage read it."""
+
+    address: str
+    path: str
+    read_md5: str
+    written_md5: str
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (YAMLError, UnicodeDecodeError):
+        raise GraphError(path, "is not valid YAML", "delete it and run `dvc repro`") from None
+    return content if isinstance(content, dict) else {}
+
+
+def _normal(folder: PurePosixPath, relative: str) -> str:
+    """`relative` to `folder`, relative to the repository, without "..": "a/b/../c" -> "a/c"."""
+    parts: list[str] = []
+    for part in (folder / relative).parts:
+        if part == ".." and parts:
+            parts.pop()
+        elif part not in (".", ".."):
+            parts.append(part)
+    return "/".join(parts)
+
+
+def _artefacts(folder: PurePosixPath, entries: Iterable[dict[str, Any]]) -> tuple[Artefact, ...]:
+    return tuple(
+        Artefact(_normal(folder, entry["path"]), str(entry.get("md5") or ""), entry.get("size"))
+        for entry in entries
+    )
+
+
+def _stages(root: Path, folder: PurePosixPath) -> Iterator[Ran]:
+    """Stages of the dvc.lock in `folder`; its paths are relative to each stage's wdir."""
+    lock = _load(root / folder / "dvc.lock")
+    declared = _load(root / folder / "dvc.yaml").get("stages") or {}
+    for name, entry in sorted((lock.get("stages") or {}).items()):
+        stage = declared.get(name.partition("@")[0]) or {}
+        wdir = (stage.get("do") or stage).get("wdir") or "."
+        where = PurePosixPath(_normal(folder, str(wdir)))
+        own = "" if folder == PurePosixPath(".") else f"{folder}/dvc.yaml:"
+        params = {_normal(where, f): values for f, values in (entry.get("params") or {}).items()}
+        yield Ran(
+            f"{own}{name}",
+            str(entry.get("cmd", "")),
+            params,
+            _artefacts(where, entry.get("deps") or ()),
+            _artefacts(where, entry.get("outs") or ()),
+        )
+
+
+def _related(one: str, other: str) -> bool:
+    """True if the paths are equal or one lies below the other."""
+    return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
+
+
+class Lineage:
+    """All stages that ran, and who wrote what.
+
+    Attributes:
+        stages: address -> stage.
+    """
+
+    def __init__(self, stages: Iterable[Ran]) -> None:
+        self.stages = {stage.address: stage for stage in stages}
+        # Only paths that share their first three parts ("data/crops/ann") can be related, which
+        # keeps the search short in a repository of many clips.
+        self._writers: dict[tuple[str, ...], list[tuple[str, Artefact]]] = {}
+        for address, stage in self.stages.items():
+            for out in stage.outs:
+                self._writers.setdefault(self._shelf(out.path), []).append((address, out))
+
+    @staticmethod
+    def _shelf(path: str) -> tuple[str, ...]:
+        return tuple(path.split("/")[:3])
+
+    def writers(self, path: str) -> list[tuple[str, Artefact]]:
+        """Stages that wrote `path`, something below it, or a folder that holds it; by address."""
+        near = self._writers.get(self._shelf(path), [])
+        return sorted((a, out) for a, out in near if _related(path, out.path))
+
+    def upstream(self, paths: Iterable[str]) -> list[Ran]:
+        """Every stage behind `paths`, each after those that it depends on.
+
+        Raises:
+            GraphError: no stage has written one of `paths`.
+        """
+        order: dict[str, Ran] = {}
+        visiting: set[str] = set()
+        for path in paths:
+            found = self.writers(path)
+            if not found:
+                raise GraphError(path, "no dvc.lock knows who wrote it", "run `dvc repro`")
+            for address, _ in found:
+                self._visit(address, order, visiting)
+        return list(order.values())
+
+    def _visit(self, first: str, order: dict[str, Ran], visiting: set[str]) -> None:
+        waiting = [first]
+        while waiting:
+            address = waiting[-1]
+            if address in order:
+                waiting.pop()
+                continue
+            before = [
+                writer
+                for dep in self.stages[address].deps
+                for writer, _ in self.writers(dep.path)
+                if writer not in order and writer not in visiting and writer != address
+            ]
+            if address in visiting or not before:
+                order[address] = self.stages[address]
+                waiting.pop()
+            else:
+                visiting.add(address)
+                waiting.extend(reversed(before))
+
+    def stale(self, stages: Iterable[Ran]) -> list[Stale]:
+        """Dependencies of `stages` whose writer has since written something else."""
+        return [
+            Stale(stage.address, dep.path, dep.md5, out.md5)
+            for stage in stages
+            for dep in stage.deps
+            for _, out in self.writers(dep.path)
+            if out.path == dep.path and out.md5 != dep.md5
+        ]
+
+    def leaves(self, stages: Iterable[Ran]) -> list[Artefact]:
+        """What `stages` read that no stage wrote: footage, records, clip.yaml, code; by path."""
+        chosen = {
+            dep.path: dep for stage in stages for dep in stage.deps if not self.writers(dep.path)
+        }
+        return [chosen[path] for path in sorted(chosen)]
+
+
+def read_locks(root: Path) -> Lineage:
+    """The lineage that the lock files below `root` record.
+
+    Raises:
+        GraphError: a lock file that is no YAML.
+    """
+    folders = [PurePosixPath(".")]
+    folders += [
+        PurePosixPath(lock.parent.relative_to(root).as_posix())
+        for lock in sorted(root.glob(f"{CLIPS}/*/dvc.lock"))
+    ]
+    return Lineage(stage for folder in folders for stage in _stages(root, folder))

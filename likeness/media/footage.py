@@ -7,10 +7,7 @@ Nothing is converted until it is asked for, and nothing is kept.
 
 from __future__ import annotations
 
-import heapq
-from collections import deque
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 
-from likeness.contracts.environment import threads
 from likeness.contracts.errors import FootageError
 from likeness.media import probe
 from likeness.media.colour import (
@@ -29,6 +25,7 @@ from likeness.media.colour import (
     yuv420_region_to_rgb,
     yuv420_to_rgb,
 )
+from likeness.media.decode import Picture, pictures
 from likeness.media.images import read_image
 from likeness.media.planes import stored_planes, upright
 
@@ -92,7 +89,7 @@ class Frame:
 
 
 class _VideoFrame(Frame):
-    def __init__(self, footage: _Video, frame_index: int, picture: _Picture) -> None:
+    def __init__(self, footage: _Video, frame_index: int, picture: Picture) -> None:
         super().__init__(footage, frame_index, picture.pts)
         self.decoded = picture.frame is not None
         self.damaged = picture.damaged
@@ -183,127 +180,18 @@ class Footage:
         """Nothing stays open between reads."""
 
 
-@dataclass
-class _Picture:
-    """What became of one packet: its time, and its frame if there is one."""
-
-    pts: int
-    frame: Any | None
-    damaged: bool = False
-
-
 class _Video(Footage):
     def __init__(self, path: Path) -> None:
         with probe.open_container(path) as container:
             facts, self.orientation = probe.video_facts(path, container)
-            delay = probe.video_stream(container).codec_context.reorder_depth
+            depth = probe.video_stream(container).codec_context.reorder_depth
         super().__init__(path, facts)
         self.reformatter = VideoReformatter()
-        # Frames shown before a damaged one may refer to it: as many as the decoder reorders.
-        self._delay = int(delay) + 1
+        self._reorder_depth = int(depth)
 
     def _read(self) -> Iterator[Frame]:
-        for index, picture in enumerate(self._pictures()):
+        for index, picture in enumerate(pictures(self.path, self._reorder_depth)):
             yield _VideoFrame(self, index, picture)
-
-    def _pictures(self) -> Iterator[_Picture]:
-        """Decode with many threads until there is damage, then again from there with one.
-
-        How a decoder hides damage depends on its threads, and the result must not.
-        """
-        done = 0
-        if threads() > 1:
-            held: deque[_Picture] = deque()
-            for picture in self._decode(threads()):
-                held.append(picture)
-                if picture.damaged:
-                    break
-                if len(held) > self._delay:
-                    yield held.popleft()
-                    done += 1
-            else:
-                yield from held
-                return
-            held.clear()
-        for index, picture in enumerate(self._decode(1)):
-            if index >= done:
-                yield picture
-
-    def _decode(self, count: int) -> Iterator[_Picture]:
-        with probe.open_container(self.path) as container:
-            stream = probe.video_stream(container)
-            stream.thread_type = "AUTO"
-            stream.codec_context.thread_count = count
-            listed = sorted(e.timestamp for e in stream.index_entries if not e.is_discard)
-            order = _Order(self, stream)
-            seen = 0
-            for packet in probe.packets(container, stream):
-                seen += not packet.is_discard
-                order.expect(packet)
-                yield from order.arrive(probe.decode(stream.codec_context, packet))
-            yield from order.arrive(probe.decode(stream.codec_context, None))
-            yield from order.finish(listed[seen:])
-
-
-class _Order:
-    """Puts decoded frames and packets without a frame into one sequence by their times."""
-
-    def __init__(self, footage: _Video, stream: Any) -> None:
-        self._footage = footage
-        self._waiting: list[int] = []
-        rate = stream.average_rate or probe.STILLS_RATE
-        self._step = max(round(1 / (rate * stream.time_base)), 1)
-        self._last: int | None = None
-        self._lead: int | None = None
-        self._size: tuple[int, int] | None = None
-
-    def expect(self, packet: Any) -> None:
-        """Note the time of a packet that should give a frame."""
-        if packet.is_discard or packet.pts is None:
-            return
-        if self._lead is None and packet.dts is not None:
-            self._lead = packet.pts - packet.dts
-        heapq.heappush(self._waiting, packet.pts)
-
-    def arrive(self, frames: list[Any]) -> Iterator[_Picture]:
-        """Frames from the decoder, with the missing ones before each."""
-        for frame in frames:
-            self._check_size(frame)
-            pts = frame.pts if frame.pts is not None else self._guess()
-            while self._waiting and self._waiting[0] < pts:
-                yield self._missing(heapq.heappop(self._waiting))
-            if self._waiting and self._waiting[0] == pts:
-                heapq.heappop(self._waiting)
-            self._last = pts
-            yield _Picture(pts, frame, bool(frame.is_corrupt))
-
-    def finish(self, unread: list[int]) -> Iterator[_Picture]:
-        """What never arrived: packets without a frame, and entries of the index without a packet.
-
-        Args:
-            unread: decoding times of those entries, from the container's index.
-        """
-        while self._waiting:
-            yield self._missing(heapq.heappop(self._waiting))
-        for dts in unread:
-            pts = dts + (self._lead or 0)
-            yield self._missing(pts if self._last is None else max(pts, self._last + 1))
-
-    def _missing(self, pts: int) -> _Picture:
-        self._last = pts
-        return _Picture(pts, None, damaged=True)
-
-    def _guess(self) -> int:
-        """Time of a frame whose file gives none: one step behind the last."""
-        return 0 if self._last is None else self._last + self._step
-
-    def _check_size(self, frame: Any) -> None:
-        size = frame.width, frame.height
-        self._size = self._size or size
-        if size != self._size:
-            was = f"{self._size[0]}x{self._size[1]}"
-            problem = f"changes its size from {was} to {size[0]}x{size[1]} px"
-            raise probe.footage_error(self._footage.path, problem)
 
 
 class _Stills(Footage):

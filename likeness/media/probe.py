@@ -46,8 +46,8 @@ class Orientation:
 
 
 def _next_step(path: Path) -> str:
-    clip = path.parent.name or "CLIP"
-    return f"replace the file or run `likeness remove {clip}`"
+    known = path.parent.parent.name == "clips"
+    return f"replace the file or run `likeness remove {path.parent.name if known else '<clip>'}`"
 
 
 def footage_error(path: Path, problem: str) -> FootageError:
@@ -88,7 +88,8 @@ def open_container(path: Path) -> Any:
     try:
         container = av.open(str(path))
     except av.FFmpegError as error:
-        reason = error.strerror or type(error).__name__
+        damaged = isinstance(error, av.InvalidDataError)
+        reason = "damaged, cut off, or something else" if damaged else error.strerror
         raise footage_error(path, f"is no readable video ({reason})") from None
     pictures = [s for s in container.streams.video if not _is_cover(s)]
     if not pictures:

@@ -1,0 +1,149 @@
+"""Packets to pictures in presentation order: none lost, none invented, the same each time."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from likeness.contracts.environment import threads
+from likeness.media import probe
+
+_UNTIMED_FORMATS = ("avi", "h264", "hevc", "m4v", "mpegvideo", "av1", "obu")
+"""Containers that store no presentation times; frames get the packets' times in order."""
+
+
+@dataclass
+class Picture:
+    """What became of one packet.
+
+    Attributes:
+        pts: presentation time in units of the stream's time base, rising.
+        frame: the decoded PyAV frame, or None.
+        damaged: True: there is no frame, or the decoder had to make up a part of it.
+    """
+
+    pts: int
+    frame: Any | None
+    damaged: bool = False
+
+
+def pictures(path: Path, reorder_depth: int) -> Iterator[Picture]:
+    """All pictures of a video file.
+
+    Decodes with many threads until there is damage, then anew with one, past what was given
+    out already: how a decoder hides damage depends on its threads, and the result must not.
+
+    Args:
+        path: the file.
+        reorder_depth: how many frames the decoder may hold back for their order; so many that
+            are shown before a damaged frame may refer to it, and are held back here.
+
+    Raises:
+        FootageError: the picture changes its size.
+    """
+    done = 0
+    if threads() > 1:
+        held: deque[Picture] = deque()
+        for picture in _decode(path, threads()):
+            held.append(picture)
+            if picture.damaged:
+                break
+            if len(held) > reorder_depth + 1:
+                yield held.popleft()
+                done += 1
+        else:
+            yield from held
+            return
+        held.clear()
+    for index, picture in enumerate(_decode(path, 1)):
+        if index >= done:
+            yield picture
+
+
+def _decode(path: Path, count: int) -> Iterator[Picture]:
+    with probe.open_container(path) as container:
+        stream = probe.video_stream(container)
+        stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = count
+        listed = sorted(e.timestamp for e in stream.index_entries if not e.is_discard)
+        order = _Order(path, stream, timed=container.format.name not in _UNTIMED_FORMATS)
+        seen = 0
+        for packet in probe.packets(container, stream):
+            seen += not packet.is_discard
+            order.expect(packet)
+            yield from order.arrive(probe.decode(stream.codec_context, packet))
+        yield from order.arrive(probe.decode(stream.codec_context, None))
+        yield from order.finish(listed[seen:])
+
+
+class _Order:
+    """Puts decoded frames and packets without a frame into one sequence by their times."""
+
+    def __init__(self, path: Path, stream: Any, timed: bool) -> None:
+        self._path = path
+        self._timed = timed
+        self._waiting: list[int] = []
+        self._expected = 0
+        rate = stream.average_rate or probe.STILLS_RATE
+        self._step = max(round(1 / (rate * stream.time_base)), 1)
+        self._last: int | None = None
+        self._lead: int | None = None
+        self._size: tuple[int, int] | None = None
+
+    def expect(self, packet: Any) -> None:
+        """Note the time of a packet that should give a frame."""
+        if packet.is_discard:
+            return
+        pts = packet.pts
+        if pts is None:
+            self._timed = False
+            pts = self._expected * self._step
+        elif self._lead is None and packet.dts is not None:
+            self._lead = pts - packet.dts
+        self._expected += 1
+        if pts not in self._waiting:  # the second field of an interlaced frame has the same time
+            heapq.heappush(self._waiting, pts)
+
+    def arrive(self, frames: list[Any]) -> Iterator[Picture]:
+        """Frames from the decoder, with the missing ones before each."""
+        for frame in frames:
+            self._check_size(frame)
+            pts = frame.pts if self._timed else None
+            if pts is None:
+                pts = heapq.heappop(self._waiting) if self._waiting else self._after()
+            while self._waiting and self._waiting[0] < pts:
+                yield self._missing(heapq.heappop(self._waiting))
+            if self._waiting and self._waiting[0] == pts:
+                heapq.heappop(self._waiting)
+            self._last = pts if self._last is None else max(pts, self._last + 1)
+            yield Picture(self._last, frame, bool(frame.is_corrupt))
+
+    def finish(self, unread: list[int]) -> Iterator[Picture]:
+        """What never arrived: packets without a frame, and entries of the index without a packet.
+
+        Args:
+            unread: decoding times of those entries, from the container's index.
+        """
+        while self._waiting:
+            yield self._missing(heapq.heappop(self._waiting))
+        for dts in unread:
+            yield self._missing(dts + (self._lead or 0))
+
+    def _missing(self, pts: int) -> Picture:
+        self._last = pts if self._last is None else max(pts, self._last + 1)
+        return Picture(self._last, None, damaged=True)
+
+    def _after(self) -> int:
+        return 0 if self._last is None else self._last + self._step
+
+    def _check_size(self, frame: Any) -> None:
+        size = frame.width, frame.height
+        self._size = self._size or size
+        if size != self._size:
+            was = f"{self._size[0]}x{self._size[1]}"
+            problem = f"changes its size from {was} to {size[0]}x{size[1]} px"
+            raise probe.footage_error(self._path, problem)

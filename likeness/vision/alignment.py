@@ -81,7 +81,7 @@ def region(
 ) -> tuple[int, int, int, int]:
     """Box x0, y0, x1, y1 (end exclusive) of the frame that holds all that a crop reads.
 
-    Clipped to the frame; at least one pixel, so that a crop beside the frame repeats its edge.
+    Clipped to the frame; at least one pixel, even for a crop beside the frame.
     """
     corners = footprint(affine, size_px)
     # Averaging below needs whole source pixels around the outermost crop pixel.
@@ -101,7 +101,8 @@ def warp_crop(rgb: Image, affine: Affine, size_px: int) -> Image:
     """Aligned crop (size_px, size_px, 3) uint8 of picture `rgb` (H,W,3).
 
     A face larger than the crop is first averaged down to the crop's scale (area filter), so that
-    no detail folds over; the rest of the map is a cubic. Outside the picture its edge repeats.
+    no detail folds over; the rest of the map is a cubic. Beyond its edges the picture is mirrored:
+    repeated edge px would be streaks, which no face has.
     """
     height_px, width_px = rgb.shape[:2]
     x0, y0, x1, y1 = region(affine, size_px, width_px, height_px)
@@ -114,7 +115,7 @@ def warp_crop(rgb: Image, affine: Affine, size_px: int) -> Image:
         affine,
         (size_px, size_px),
         flags=cv2.INTER_CUBIC,
-        borderMode=cv2.BORDER_REPLICATE,
+        borderMode=cv2.BORDER_REFLECT_101,
     )
 
 

@@ -1,0 +1,261 @@
+"""The data set of an identity: its crops, split, thinned and balanced.
+
+In: the roster, and the folder of the identity's crops, of which only the roster's clips are read.
+Out: data/shards/<identity>/{train,val}-NNNNN.parquet and manifest.json.
+
+The split goes by clip and second, never by frame: neighbours in time are nearly the same picture,
+and one in each half would make validation meaningless. A second's half follows from a hash of its
+name alone, so that footage added later moves nothing from one half to the other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pydantic import Field
+
+from likeness.contracts.documents import Document, read_json, sha256_of, to_json
+from likeness.contracts.errors import TableError
+from likeness.contracts.stage import Context, Stage
+from likeness.contracts.tables.base import ROWS_PER_GROUP, Facts, Writer, as_numpy
+from likeness.contracts.tables.crops import CROPS
+from likeness.contracts.tables.shards import SHARDS
+from likeness.vision import selection
+from likeness.vision.mesh import POINTS, expression
+
+SPLITS = ("train", "val")
+AGREED = ("size_px", "mask_size_px", "template", "pack", "colour_order")
+"""Facts in which all clips of an identity must agree."""
+ENOUGH_SECONDS = 3
+"""From this many on, validation gets at least one second."""
+
+
+class ShardParams(Document):
+    """Section `shard` of params.yaml."""
+
+    val_share: float = Field(default=0.1, ge=0.0, lt=1.0, description="share of the seconds")
+    thin_pose_deg: float = Field(
+        default=1.0, ge=0.0, description="nearness in yaw and pitch; 0 keeps all"
+    )
+    thin_expression: float = Field(
+        default=0.003, ge=0.0, description="nearness of expressions in eye distances; 0 keeps all"
+    )
+    max_mesh_error: float | None = Field(
+        default=0.25, gt=0.0, description="mesh to five points, in eye distances; null keeps all"
+    )
+    min_sharpness: float = Field(default=0.0, ge=0.0, description="0 keeps all")
+    pose_bin_deg: float = Field(default=10.0, gt=0.0, description="cell of the pose histogram")
+    balance: float = Field(
+        default=0.75, ge=0.0, le=1.0, description="0: as filmed, 1: every pose equally often"
+    )
+    max_weight_ratio: float = Field(
+        default=10.0, ge=1.0, description="heaviest crop against the lightest"
+    )
+    rows_per_shard: int = Field(default=4096, ge=ROWS_PER_GROUP, description="rows per file")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What becomes of the crops of one clip, N rows in the file's order.
+
+    Attributes:
+        split: (N,) "train", "val", or the reason for leaving the crop out.
+        pose_deg: (N,3).
+    """
+
+    clip: str
+    path: Path
+    split: npt.NDArray[np.str_]
+    pose_deg: npt.NDArray[np.float32]
+
+
+def rank(clip: str, second: int) -> float:
+    """Number in [0,1) that belongs to a second of a clip for ever."""
+    digest = hashlib.sha256(f"{clip}:{second}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def validation_seconds(seconds: set[tuple[str, int]], val_share: float) -> set[tuple[str, int]]:
+    """The (clip, second) pairs that belong to validation.
+
+    Those whose rank is below `val_share`; the lowest alone if none is and there are enough; and
+    never all of them.
+    """
+    if val_share <= 0:
+        return set()
+    ordered = sorted(seconds, key=lambda pair: (rank(*pair), pair))
+    chosen = [pair for pair in ordered if rank(*pair) < val_share]
+    if not chosen and len(ordered) >= ENOUGH_SECONDS:
+        chosen = ordered[:1]
+    return set(chosen[: len(ordered) - 1])
+
+
+def choose(columns: dict[str, npt.NDArray[Any]], val: set[int], params: ShardParams) -> Any:
+    """Half (N,) of each crop of one clip, or why it is left out.
+
+    Args:
+        columns: pts_s, pose_deg (N,3), landmarks_468 (N,468,3), sharpness, mesh_error.
+        val: the clip's seconds that belong to validation.
+    """
+    seconds = np.floor(columns["pts_s"]).astype(int)
+    split = np.where(np.isin(seconds, sorted(val)), "val", "train").astype("<U16")
+    if params.max_mesh_error is not None:
+        split[columns["mesh_error"] > params.max_mesh_error] = "mesh_error"
+    split[columns["sharpness"] < params.min_sharpness] = "blurred"
+    for half in SPLITS:
+        rows = np.flatnonzero(split == half)
+        keep = selection.thin(
+            columns["pose_deg"][rows],
+            expression(columns["landmarks_468"][rows]),
+            columns["sharpness"][rows],
+            params.thin_pose_deg,
+            params.thin_expression,
+        )
+        split[rows[~keep]] = "thinned"
+    return split
+
+
+def crops_of_roster(roster: dict[str, Any], folder: Path) -> tuple[dict[str, Path], Facts]:
+    """Crops file per clip of the roster, and the facts they agree in.
+
+    Raises:
+        TableError: a clip of the roster has no crops, or they were made in another way.
+    """
+    paths = {entry["clip"]: folder / f"{entry['clip']}.parquet" for entry in roster["clips"]}
+    agreed: Facts = {}
+    first = ""
+    for clip, path in sorted(paths.items()):
+        facts = CROPS.check(path)
+        mine = {key: facts[key] for key in AGREED}
+        for key in AGREED:
+            if agreed and mine[key] != agreed[key]:
+                problem = f"{key} is {mine[key]}, but {agreed[key]} in clip `{first}`"
+                raise TableError(path, problem, "run `dvc repro` so that both are aligned alike")
+        if not agreed:
+            agreed, first = mine, clip
+    return dict(sorted(paths.items())), agreed
+
+
+def read_light(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """What choosing needs of a clip's crops, without pictures."""
+    names = ["pts_s", "pose_deg", "landmarks_468", "sharpness", "mesh_error"]
+    table = CROPS.read(path, names)
+    shapes = {"pose_deg": (3,), "landmarks_468": (POINTS, 3)}
+    return {name: as_numpy(table[name], shapes.get(name, ())) for name in names}
+
+
+def choose_all(paths: dict[str, Path], params: ShardParams) -> list[Chosen]:
+    """Every clip's crops, chosen one clip at a time."""
+    seconds = {
+        clip: np.unique(np.floor(as_numpy(CROPS.read(path, ["pts_s"])["pts_s"])).astype(int))
+        for clip, path in paths.items()
+    }
+    pairs = {(clip, int(second)) for clip, listed in seconds.items() for second in listed}
+    val = validation_seconds(pairs, params.val_share)
+    chosen = []
+    for clip, path in paths.items():
+        columns = read_light(path)
+        mine = {second for name, second in val if name == clip}
+        chosen.append(Chosen(clip, path, choose(columns, mine, params), columns["pose_deg"]))
+    return chosen
+
+
+def shard_rows(chosen: list[Chosen], half: str, weights: npt.NDArray[np.float32]) -> Any:
+    """Record batches of one half, clip by clip in order of frames, with clip and weight."""
+    done = 0
+    for part in chosen:
+        row = 0
+        for batch in CROPS.batches(part.path):
+            mask = part.split[row : row + batch.num_rows] == half
+            row += batch.num_rows
+            table = pa.Table.from_batches([batch]).filter(pa.array(mask))
+            if not table.num_rows:
+                continue
+            table = table.append_column("clip", pa.array([part.clip] * table.num_rows))
+            weight = weights[done : done + table.num_rows]
+            done += table.num_rows
+            yield table.append_column("sample_weight", pa.array(weight))
+
+
+def write_half(
+    folder: Path, chosen: list[Chosen], half: str, facts: Facts, params: ShardParams
+) -> tuple[list[dict[str, Any]], npt.NDArray[np.float32]]:
+    """Write the shards of one half; returns name, rows and sha256 of each, and the poses."""
+    poses = [part.pose_deg[part.split == half] for part in chosen]
+    pose_deg = np.concatenate(poses) if poses else np.zeros((0, 3), np.float32)
+    weights = selection.balance_weights(
+        pose_deg, params.pose_bin_deg, params.balance, params.max_weight_ratio
+    )
+    pending: list[pa.Table] = []
+    files: list[dict[str, Any]] = []
+
+    def flush(rows: int) -> None:
+        joined = pa.concat_tables(pending) if pending else SHARDS.schema.empty_table()
+        path = folder / f"{half}-{len(files):05d}.parquet"
+        with Writer(SHARDS, path) as writer:
+            writer.add(joined.slice(0, rows))
+            writer.facts.update(facts, split=half)
+        files.append({"file": path.name, "rows": writer.rows, "sha256": sha256_of(path)})
+        pending[:] = [joined.slice(rows)] if joined.num_rows > rows else []
+
+    for table in shard_rows(chosen, half, weights):
+        pending.append(table)
+        while sum(t.num_rows for t in pending) >= params.rows_per_shard:
+            flush(params.rows_per_shard)
+    if pending or not files:
+        flush(params.rows_per_shard)
+    return files, pose_deg
+
+
+def manifest(
+    roster: dict[str, Any], facts: Facts, chosen: list[Chosen], halves: dict[str, Any]
+) -> dict[str, Any]:
+    """Content of manifest.json."""
+    counts = {}
+    for part in chosen:
+        names, totals = np.unique(part.split, return_counts=True)
+        counts[part.clip] = {"crops": len(part.split)} | {
+            str(n): int(t) for n, t in zip(names, totals, strict=True)
+        }
+    return {**facts, "consent_sha256": roster["consent_sha256"], "clips": counts, **halves}
+
+
+def run(context: Context[ShardParams]) -> None:
+    """Choose, write both halves, describe them."""
+    params, folder = context.params, context.outputs["shards"]
+    roster = read_json(context.inputs["roster"])
+    paths, agreed = crops_of_roster(roster, context.inputs["crops"])
+    facts = dict.fromkeys(AGREED) | agreed | {"identity": roster["identity"]}
+    chosen = choose_all(paths, params)
+    folder.mkdir()
+    halves = {}
+    for half in SPLITS:
+        files, pose_deg = write_half(folder, chosen, half, facts, params)
+        histogram = selection.pose_histogram(pose_deg, params.pose_bin_deg)
+        rows = sum(file["rows"] for file in files)
+        halves[half] = {"rows": rows, "files": files, "pose_histogram": histogram}
+    content = manifest(roster, facts, chosen, halves)
+    (folder / "manifest.json").write_text(to_json(content), encoding="utf-8")
+    context.say(
+        f"shard: {halves['train']['rows']} crops to train on, {halves['val']['rows']} to validate,"
+        f" of {sum(len(part.split) for part in chosen)}"
+    )
+
+
+STAGE = Stage(
+    name="shard",
+    params=ShardParams,
+    inputs={"roster": None, "crops": None},
+    outputs={"shards": None},
+    run=run,
+    description="the data set of this identity, split by clip and second, balanced over pose",
+)
+
+if __name__ == "__main__":
+    STAGE.main()

@@ -173,25 +173,15 @@ class Lineage:
                 self._visit(address, order, visiting)
         return list(order.values())
 
-    def _visit(self, first: str, order: dict[str, Ran], visiting: set[str]) -> None:
-        waiting = [first]
-        while waiting:
-            address = waiting[-1]
-            if address in order:
-                waiting.pop()
-                continue
-            before = [
-                writer
-                for dep in self.stages[address].deps
-                for writer, _ in self.writers(dep.path)
-                if writer not in order and writer not in visiting and writer != address
-            ]
-            if address in visiting or not before:
-                order[address] = self.stages[address]
-                waiting.pop()
-            else:
-                visiting.add(address)
-                waiting.extend(reversed(before))
+    def _visit(self, address: str, order: dict[str, Ran], visiting: set[str]) -> None:
+        """Depth first; a lock that names a circle (stages renamed since) does not hang it."""
+        if address in order or address in visiting:
+            return
+        visiting.add(address)
+        for dep in self.stages[address].deps:
+            for writer, _ in self.writers(dep.path):
+                self._visit(writer, order, visiting)
+        order[address] = self.stages[address]
 
     def stale(self, stages: Iterable[Ran]) -> list[Stale]:
         """Dependencies of `stages` whose writer has since written something else."""

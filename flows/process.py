@@ -71,6 +71,8 @@ def _wait_empty(group: int, seconds: float) -> bool:
 
 def end_group(group: int, grace_s: float = GRACE_S) -> None:
     """End every process of a group: SIGTERM, `grace_s` seconds, then SIGKILL."""
+    if not group_members(group):
+        return
     for number, seconds in ((signal.SIGTERM, grace_s), (signal.SIGKILL, 5.0)):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(group, number)
@@ -111,7 +113,7 @@ def _chunks(handle: int) -> Iterator[bytes]:
         yield chunk
 
 
-def _relay(handle: int, on_line: Callable[[str], None], echo: bool) -> None:
+def _relay(handle: int, on_line: Callable[[str], object], echo: bool) -> None:
     pending = b""
     for chunk in _chunks(handle):
         if echo:
@@ -126,7 +128,7 @@ def _relay(handle: int, on_line: Callable[[str], None], echo: bool) -> None:
 
 def stream(
     command: Sequence[str],
-    on_line: Callable[[str], None],
+    on_line: Callable[[str], object],
     *,
     folder: Path | None = None,
     echo: bool = False,

@@ -106,6 +106,20 @@ class Transcript:
             self.runs[address] = StageRun(address, state, round(seconds, 1))
 
 
+_CHATTER = (
+    "To track the changes with git",
+    "git add ",
+    "To enable auto staging",
+    "dvc config core.",
+    "Use `dvc push`",
+)
+
+
+def is_chatter(text: str) -> bool:
+    """Whether a line of DVC's is empty or general advice, of no use in a log."""
+    return not text.strip() or text.strip().startswith(_CHATTER)
+
+
 def dvc_command(*arguments: str) -> list[str]:
     """Command line for DVC in this very environment."""
     return [sys.executable, "-m", "dvc", *arguments]
@@ -115,7 +129,7 @@ def repro_once(
     targets: Sequence[str],
     *,
     single: bool = False,
-    on_line: Callable[[str], None] | None = None,
+    on_line: Callable[[str], object] | None = None,
     echo: bool = False,
     root: Path | None = None,
 ) -> Transcript:
@@ -156,7 +170,7 @@ def require_success(transcript: Transcript, subject: str = "dvc repro") -> list[
 def repro(
     targets: Sequence[str] = (),
     *,
-    on_line: Callable[[str], None] | None = None,
+    on_line: Callable[[str], object] | None = None,
     echo: bool = False,
     root: Path | None = None,
 ) -> list[StageRun]:

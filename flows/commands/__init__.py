@@ -1,0 +1,1 @@
+"""The commands of `likeness`, by what they are about."""

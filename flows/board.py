@@ -1,0 +1,146 @@
+"""What a rebuild knows while it runs: what is stale, which slots are free, what became of each.
+
+Knows nothing of Prefect; `flows.rebuild` hands it one stage at a time, upstream first.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flows.graph import Graph, StageNode
+from flows.process import end_all
+from flows.run import State, repro_once, require_success
+from likeness.contracts.documents import load_yaml
+from likeness.contracts.errors import GraphError
+
+SLOTS = {"compute": 1, "io": 2, "network": 1, "data": 2}
+"""Stages of each `meta.resource` that run at once: a compute stage uses every core by itself."""
+
+
+def slots_from_environment() -> dict[str, int]:
+    """SLOTS, with changes from LIKENESS_SLOTS ("compute=2,io=4").
+
+    Raises:
+        GraphError: the variable is not of that form.
+    """
+    chosen = dict(SLOTS)
+    for part in filter(None, os.environ.get("LIKENESS_SLOTS", "").split(",")):
+        name, _, count = part.strip().partition("=")
+        if name not in SLOTS or not count.isdigit() or int(count) < 1:
+            known = ", ".join(SLOTS)
+            raise GraphError(f"LIKENESS_SLOTS={part}", "is no `resource=count`", f"known: {known}")
+        chosen[name] = int(count)
+    return chosen
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one stage.
+
+    Attributes:
+        hashes: output path -> hash in dvc.lock.
+        changed: the outputs differ from those before.
+    """
+
+    address: str
+    state: State
+    seconds: float
+    hashes: dict[str, str]
+    changed: bool
+
+
+def locked_hashes(node: StageNode, root: Path) -> dict[str, str]:
+    """Output path -> hash, as DVC noted it last; empty if the stage never ran."""
+    if node.footage:
+        entries = load_yaml(root / node.file).get("outs", [])
+        return {node.outputs[0]: str(entries[0].get("md5", ""))} if entries else {}
+    lock = (root / node.file).with_name("dvc.lock")
+    if not lock.is_file():
+        return {}
+    name = node.address.rpartition(":")[2]
+    outs = (load_yaml(lock).get("stages") or {}).get(name, {}).get("outs", [])
+    return {str(out["path"]): str(out.get("md5", "")) for out in outs}
+
+
+@dataclass
+class Board:
+    """Shared state of one rebuild.
+
+    Attributes:
+        graph: the stages to rebuild, and their edges.
+        stale: address -> reasons, from one status call before the start.
+        root: folder of the repository.
+        slots: `meta.resource` -> stages at once.
+        outcomes: address -> result, filled while running.
+    """
+
+    graph: Graph
+    stale: dict[str, tuple[str, ...]]
+    root: Path
+    slots: dict[str, int] = field(default_factory=slots_from_environment)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._slots = {name: threading.Semaphore(count) for name, count in self.slots.items()}
+        self._cancelled = threading.Event()
+
+    def why(self, address: str) -> str:
+        """Why DVC must look at this stage now; "" if it cannot have changed.
+
+        A stage that was up to date before needs a look only if something upstream now differs.
+        """
+        changed = [
+            self.graph.nodes[above].label
+            for above in self.graph.upstream[address]
+            if above in self.outcomes and self.outcomes[above].changed
+        ]
+        if changed:
+            return f"changed upstream: {', '.join(changed)}"
+        return "; ".join(self.stale.get(address, ()))
+
+    def run(self, address: str, say: Callable[[str], object]) -> Outcome:
+        """Bring one stage up to date; everything upstream must be done.
+
+        Raises:
+            LockedError: another run holds a path; try again.
+            ReproError: the stage failed (noted among the outcomes).
+            GraphError: the rebuild was cancelled.
+        """
+        node = self.graph.nodes[address]
+        before = locked_hashes(node, self.root)
+        reason = self.why(address)
+        if not reason:
+            return self._note(Outcome(address, "cached", 0.0, before, changed=False))
+        say(reason)
+        with self._slots.get(node.resource, self._slots["compute"]):
+            if self._cancelled.is_set():
+                raise GraphError(address, "cancelled before it began", "start the rebuild again")
+            done = repro_once([address], single=True, on_line=say, root=self.root)
+        found = done.runs.get(address)
+        seconds = found.seconds if found else 0.0
+        if done.code and not done.busy:
+            self._note(Outcome(address, "failed", seconds, before, changed=False))
+        require_success(done, address)
+        after = locked_hashes(node, self.root)
+        # A restored output (`cached` by DVC's run cache) may differ from what lay there before.
+        state: State = found.state if found else ("ran" if node.footage else "cached")
+        return self._note(Outcome(address, state, seconds, after, changed=after != before))
+
+    def _note(self, outcome: Outcome) -> Outcome:
+        self.outcomes[outcome.address] = outcome
+        return outcome
+
+    def cancel(self) -> None:
+        """Start nothing more and end what runs, with all its descendants."""
+        self._cancelled.set()
+        end_all()
+
+    def state_of(self, address: str) -> str:
+        """State for people: ran, cached, failed, tracked (untouched footage) or not run."""
+        if address in self.outcomes:
+            return self.outcomes[address].state
+        return "tracked" if self.graph.nodes[address].footage else "not run"

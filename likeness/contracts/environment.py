@@ -23,6 +23,11 @@ def workers() -> int:
     return int(given) if given.isdigit() else 0
 
 
+def checkpoint_s() -> float:
+    """Seconds between two checkpoints of a training: LIKENESS_CHECKPOINT_S; 0 saves every step."""
+    return float(os.environ.get("LIKENESS_CHECKPOINT_S", "60"))
+
+
 def state_folder() -> Path:
     """Folder for resume state and downloads, outside all stage outputs: LIKENESS_STATE."""
     return Path(os.environ.get("LIKENESS_STATE", ".likeness"))

@@ -30,6 +30,7 @@ class ModelEntry(BaseModel):
     family: str = Field(description="file name in models/swappers")
     source: str = Field(description="identity that gives the face")
     target: str = Field(description="identity that receives it")
+    train: dict[str, Any] = Field(default={}, description="overrides of the train section")
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -5,24 +5,30 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Protocol
 
-Advance = Callable[[int], None]
 LOG_EVERY_S = 5.0
 
 
-def _plain(label: str, total: int | None) -> Iterator[Advance]:
-    done, began, last = 0, time.monotonic(), time.monotonic()
+class Advance(Protocol):
+    """Say that more is done."""
 
-    def advance(count: int) -> None:
-        nonlocal done, last
-        done += count
+    def __call__(self, count: int, note: str = "") -> None:
+        """Add `count`; `note` (a loss, a file) is shown beside it until the next one."""
+
+
+def _plain(label: str, total: int | None) -> Iterator[Advance]:
+    done, began, last, shown = 0, time.monotonic(), time.monotonic(), ""
+
+    def advance(count: int, note: str = "") -> None:
+        nonlocal done, last, shown
+        done, shown = done + count, note or shown
         if time.monotonic() - last >= LOG_EVERY_S:
             last = time.monotonic()
             of = f"/{total}" if total else ""
-            print(
-                f"{label}: {done}{of} ({done / (last - began):.1f}/s)", file=sys.stderr, flush=True
-            )
+            line = f"{label}: {done}{of} ({done / (last - began):.1f}/s) {shown}".rstrip()
+            print(line, file=sys.stderr, flush=True)
 
     yield advance
     seconds = time.monotonic() - began
@@ -50,7 +56,13 @@ def _bar(label: str, total: int | None) -> Iterator[Advance]:
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(label, total=total)
-        yield lambda count: bar.advance(task, count)
+
+        def advance(count: int, note: str = "") -> None:
+            bar.advance(task, count)
+            if note:
+                bar.update(task, description=f"{label} {note}")
+
+        yield advance
 
 
 @contextlib.contextmanager

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as functional
 from torch import Tensor
+from torch.nn import functional
 
 
 def l1(image: Tensor, wanted: Tensor) -> Tensor:
@@ -19,11 +19,11 @@ def gaussian_window(size_px: int, sigma_px: float) -> Tensor:
     return weights / weights.sum()
 
 
-def _blur(image: Tensor, window: Tensor) -> Tensor:
-    channels = image.shape[1]
-    row = window.to(image.device).view(1, 1, 1, -1).expand(channels, 1, 1, -1).contiguous()
-    image = functional.conv2d(image, row, groups=channels)
-    return functional.conv2d(image, row.transpose(2, 3).contiguous(), groups=channels)
+def _filter(side_px: int, window: Tensor) -> Tensor:
+    """(S-W+1, S) matrix that applies `window` at every place where all of it fits."""
+    count = len(window)
+    shifts = [functional.pad(window, (k, side_px - count - k)) for k in range(side_px - count + 1)]
+    return torch.stack(shifts)
 
 
 def dssim(image: Tensor, wanted: Tensor, window_px: int = 11, sigma_px: float = 1.5) -> Tensor:
@@ -32,12 +32,16 @@ def dssim(image: Tensor, wanted: Tensor, window_px: int = 11, sigma_px: float = 
     Wang et al., "Image quality assessment: from error visibility to structural similarity"
     (2004), K1 = 0.01, K2 = 0.03, over the area where the whole Gaussian window fits.
     """
-    window = gaussian_window(window_px, sigma_px)
-    first, second = image.float(), wanted.float()
-    both = torch.cat([first, second, first * first, second * second, first * second])
-    mean1, mean2, square1, square2, product = _blur(both, window).chunk(5)
-    c1, c2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2
-    luminance = (2 * mean1 * mean2 + c1) / (mean1**2 + mean2**2 + c1)
-    variance1, variance2 = square1 - mean1**2, square2 - mean2**2
-    structure = (2 * (product - mean1 * mean2) + c2) / (variance1 + variance2 + c2)
-    return (1 - luminance * structure).mean() / 2
+    # Variances are small differences of large means: bf16 would make them negative.
+    with torch.autocast(image.device.type, enabled=False):
+        first, second = image.float(), wanted.float()
+        blur = _filter(first.shape[-1], gaussian_window(window_px, sigma_px)).to(first.device)
+        parts = [first, second, first * first, second * second, first * second]
+        # Two matrix products blur rows and columns; grouped convolutions are slow on a CPU.
+        blurred = blur @ torch.stack(parts) @ blur.T
+        mean1, mean2, square1, square2, product = blurred.unbind(0)
+        c1, c2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2
+        luminance = (2 * mean1 * mean2 + c1) / (mean1**2 + mean2**2 + c1)
+        variances = square1 - mean1**2 + square2 - mean2**2
+        structure = (2 * (product - mean1 * mean2) + c2) / (variances + c2)
+        return (1 - luminance * structure).mean() / 2

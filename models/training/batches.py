@@ -1,0 +1,98 @@
+"""Random training batches: crops decoded once into memory, drawn by weight, augmented in torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from likeness.contracts.tables.base import as_numpy
+from models.swappers.base import Batch, as_image
+from models.training.augment import Draw, draw, positions, sample
+from models.training.crops import OVERSAMPLING, CropSet, decode, masks_of, resize
+from models.training.plan import Plan
+from models.training.seeds import generator
+
+CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What one step takes from a pool: which crops (N,), and how they are augmented."""
+
+    index: Tensor
+    numbers: Draw
+
+    def part(self, begin: int, end: int) -> Choice:
+        """Crops `begin` to `end` of the step."""
+        return Choice(self.index[begin:end], self.numbers.part(begin, end))
+
+
+@dataclass(frozen=True)
+class Pool:
+    """All crops of one identity in memory.
+
+    Attributes:
+        side: "source" or "target"; gives each its own random numbers.
+        crops: uint8 (N,P,P,3) RGB, the whole of align's crops at the resolution training needs.
+        masks: uint8 (N,M,M), or None if the family does not ask for them.
+        weights: (N,) chance of each crop.
+        size_px: side of the crops in a batch.
+        coverage: share of align's crop that they show.
+    """
+
+    side: str
+    crops: Tensor
+    masks: Tensor | None
+    weights: Tensor
+    size_px: int
+    coverage: float
+
+    def choose(self, plan: Plan, step: int) -> Choice:
+        """Crops and random numbers of a step; depends on the pool and the arguments alone."""
+        random = generator(plan.seed, self.side, step)
+        count = plan.batch_images
+        index = torch.multinomial(self.weights, count, replacement=True, generator=random)
+        return Choice(index, draw(count, plan.augment, random))
+
+    def batch(self, choice: Choice, device: torch.device) -> Batch:
+        """Augmented batch: "crop" is what the network should return, "warped" what it sees."""
+        seen, wanted = positions(choice.numbers, self.coverage, self.size_px)
+        seen, wanted = seen.to(device), wanted.to(device)
+        pictures = as_image(self.crops[choice.index].to(device))
+        batch = {"warped": sample(pictures, seen), "crop": sample(pictures, wanted)}
+        if self.masks is not None:
+            masks = self.masks[choice.index].to(device).float()[:, None] / 255
+            batch["mask"] = sample(masks, wanted)
+        return batch
+
+
+def _shrink(crops: Tensor, side: int) -> Tensor:
+    """uint8 (N,A,A,3) -> uint8 (N,side,side,3), antialiased."""
+    if crops.shape[1] == side:
+        return crops
+    small = resize(crops.permute(0, 3, 1, 2).float(), side)
+    return small.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+def load_pool(side: str, crops: CropSet) -> Pool:
+    """Decode every crop of `crops` once."""
+    wanted = round(OVERSAMPLING * crops.size_px / crops.coverage)
+    stored = min(int(crops.facts["size_px"]), wanted)
+    with_masks = "mask" in crops.needs
+    columns = ("crop", "sample_weight", *(("mask",) if with_masks else ()))
+    pictures, masks, weights = [], [], []
+    for rows in crops.tables(CHUNK, columns):
+        pictures.append(_shrink(decode(rows["crop"].to_pylist()), stored))
+        weights.append(torch.from_numpy(as_numpy(rows["sample_weight"]).copy()))
+        if with_masks:
+            masks.append(masks_of(rows, int(crops.facts["mask_size_px"])))
+    return Pool(
+        side,
+        torch.cat(pictures),
+        torch.cat(masks) if masks else None,
+        torch.cat(weights),
+        crops.size_px,
+        crops.coverage,
+    )

@@ -1,0 +1,140 @@
+"""Checkpoints: one folder holds a whole moment of a training run, or does not exist.
+
+A checkpoint is written under a temporary name, synced to disk and renamed to `step-<number>`;
+only then are older ones removed. Whatever ends the process, and whenever, the newest folder is
+whole. It holds model.safetensors (weights and buffers), optimiser.safetensors and progress.json
+(step, history, sums since the last log). The step is also the state of all random numbers and
+the position in the data (models/training/seeds.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from likeness.contracts.atomic import atomic_path
+from likeness.contracts.errors import ModelError
+from models import tensorfile
+from models.training.plan import Job
+
+MODELS = Path(__file__).resolve().parents[1]
+
+
+@dataclass
+class Progress:
+    """Where a run stands, beside its tensors.
+
+    Attributes:
+        step: steps done.
+        history: rows (images, phase, name, value) logged so far.
+        sums: "<phase>/<name>" -> sum of the values since the last log.
+        counts: the same keys -> how many.
+    """
+
+    step: int = 0
+    history: list[tuple[int, str, str, float]] = field(default_factory=list)
+    sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, phase: str, values: dict[str, float]) -> None:
+        """Count the losses of one step."""
+        for name, value in values.items():
+            key = f"{phase}/{name}"
+            self.sums[key] = self.sums.get(key, 0.0) + value
+            self.counts[key] = self.counts.get(key, 0) + 1
+
+    def log(self, images: int) -> dict[str, float]:
+        """Move the means since the last log into the history; gives them by name."""
+        means = {key: self.sums[key] / self.counts[key] for key in sorted(self.sums)}
+        for key, mean in means.items():
+            phase, _, name = key.partition("/")
+            self.history.append((images, phase, name, mean))
+        self.sums, self.counts = {}, {}
+        return means
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Everything that a checkpoint holds."""
+
+    weights: dict[str, Tensor]
+    optimisers: dict[str, Tensor]
+    progress: Progress
+
+
+def folders(state: Path) -> list[Path]:
+    """Checkpoints below `state`, oldest first."""
+    return sorted(state.glob("step-*"))
+
+
+def save(state: Path, moment: Moment) -> None:
+    """Write a checkpoint, then remove the older ones."""
+    older = folders(state)
+    final = state / f"step-{moment.progress.step:09d}"
+    if final in older:
+        return
+    with atomic_path(final) as folder:
+        folder.mkdir()
+        tensorfile.write(folder / "model.safetensors", moment.weights)
+        tensorfile.write(folder / "optimiser.safetensors", moment.optimisers)
+        (folder / "progress.json").write_text(json.dumps(asdict(moment.progress)))
+    for folder in older:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def newest(state: Path) -> Moment | None:
+    """The newest checkpoint below `state`, or None.
+
+    Raises:
+        ModelError: it is damaged (a disk error, not an interruption).
+    """
+    found = folders(state)
+    if not found:
+        return None
+    folder = found[-1]
+    try:
+        content = json.loads((folder / "progress.json").read_text())
+        content["history"] = [tuple(row) for row in content["history"]]
+        progress = Progress(**content)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        step = f"remove {folder} to train from the start"
+        raise ModelError(folder, f"checkpoint is damaged ({error})", step) from None
+    weights = tensorfile.read(folder / "model.safetensors")
+    return Moment(weights, tensorfile.read(folder / "optimiser.safetensors"), progress)
+
+
+def remove(state: Path) -> None:
+    """Remove all checkpoints below `state`; previews stay."""
+    for folder in folders(state):
+        shutil.rmtree(folder)
+
+
+def _files(job: Job) -> list[Path]:
+    """Shards and code that the result depends on."""
+    code = [MODELS / "swappers" / f"{job.family}.py", MODELS / "swappers" / "base.py"]
+    for room in ("layers", "losses", "training"):
+        code += sorted((MODELS / room).glob("*.py"))
+    data = [p for f in (job.source, job.target) for p in sorted(f.glob("*.parquet"))]
+    return code + data
+
+
+def fingerprint(job: Job) -> str:
+    """Hex digest of all that the result depends on: settings, plan, shards, code, torch."""
+    content = {
+        "family": job.family,
+        "settings": job.settings,
+        "plan": job.plan.model_dump(),
+        "torch": torch.__version__,
+    }
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode())
+    for path in _files(job):
+        digest.update(path.name.encode())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:32]

@@ -1,0 +1,40 @@
+"""What workers tell each other during a step; alone, nothing."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Exchange(Protocol):
+    """A group of workers that train one model together."""
+
+    rank: int
+    size: int
+
+    def share(self, tensor: Tensor, owner: int) -> None:
+        """Overwrite `tensor` on every worker with the one of worker `owner`."""
+
+
+class Alone:
+    """One process."""
+
+    rank = 0
+    size = 1
+
+    def share(self, tensor: Tensor, owner: int) -> None:
+        """Nobody to share with."""
+
+
+class Group:
+    """The workers of torch.distributed's default group."""
+
+    def __init__(self) -> None:
+        self.rank = torch.distributed.get_rank()
+        self.size = torch.distributed.get_world_size()
+
+    def share(self, tensor: Tensor, owner: int) -> None:
+        """Broadcast from `owner`."""
+        torch.distributed.broadcast(tensor, src=owner)

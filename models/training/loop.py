@@ -1,0 +1,194 @@
+"""The training loop: load, build, resume, train, log, snapshot; from top to bottom.
+
+The budget counts images. A family may have several phases, which follow each other within a
+step; no family is named here. The result depends on the job alone: on a CPU it is the same to
+the last bit however often the run was interrupted, and for any number of workers with the same
+number of threads each (models/training/steps.py says why).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+from torch.optim import Optimizer
+
+from likeness.contracts import environment
+from likeness.contracts.atomic import write_bytes
+from likeness.contracts.errors import ModelError
+from likeness.contracts.progress import progress as show
+from likeness.media.images import encode_jpeg
+from models.swappers import registry
+from models.swappers.base import Phase, Swapper
+from models.training import checkpoint, optimisers
+from models.training.batches import load_pool
+from models.training.checkpoint import Moment, Progress
+from models.training.crops import CropSet, open_crops
+from models.training.exchange import Alone, Exchange
+from models.training.plan import Job
+from models.training.previews import Faces, choose_faces, draw_preview
+from models.training.seeds import seed_of
+from models.training.steps import Bench, take_step
+
+SAVING_SHARE = 10
+"""Saving takes at most about one part in this many of the time."""
+
+
+@dataclass
+class Run:
+    """A training in progress: what moves, and where it stands."""
+
+    job: Job
+    swapper: Swapper
+    crops: tuple[CropSet, CropSet]
+    faces: Faces
+    phases: list[Phase]
+    optimisers: dict[str, Optimizer]
+    progress: Progress
+    device: torch.device
+
+    @property
+    def images(self) -> int:
+        """Crops of both identities seen so far."""
+        return self.progress.step * self.job.plan.step_images
+
+    def save(self) -> None:
+        """Write a checkpoint of this moment."""
+        states = [optimisers.state_of(name, o) for name, o in self.optimisers.items()]
+        tensors = {key: value for state in states for key, value in state.items()}
+        moment = Moment(dict(self.swapper.state_dict()), tensors, self.progress)
+        checkpoint.save(self.job.state, moment)
+
+    def restore(self, moment: Moment) -> None:
+        """Go to the moment of a checkpoint."""
+        registry.restore(self.swapper, moment.weights, self.job.state)
+        for name, optimiser in self.optimisers.items():
+            optimisers.restore(name, optimiser, moment.optimisers)
+        self.progress = moment.progress
+
+    def preview(self) -> None:
+        """Add a preview to the state folder."""
+        picture = draw_preview(self.swapper, self.faces, self.device)
+        name = f"preview-{self.images:09d}.jpg"
+        write_bytes(self.job.state / "previews" / name, encode_jpeg(picture, 92))
+
+    def passed(self, every_images: int) -> bool:
+        """Whether the last step reached the next multiple of `every_images`."""
+        before = self.images - self.job.plan.step_images
+        return self.images // every_images > before // every_images
+
+
+def pick_device() -> torch.device:
+    """Device of this process: LIKENESS_DEVICE, else a GPU where there is one."""
+    name = environment.device()
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def active(phases: list[Phase], images: int) -> list[Phase]:
+    """Phases that train once `images` have been seen."""
+    return [p for p in phases if p.first_image <= images < (p.last_image or images + 1)]
+
+
+def build(job: Job, device: torch.device) -> Run:
+    """Open the data and build the networks; nothing is trained yet.
+
+    Raises:
+        ModelError: shards without crops.
+        ParamsError: settings that the family does not allow.
+    """
+    torch.manual_seed(seed_of(job.plan.seed, "weights"))
+    swapper = registry.build(job.family, job.settings)
+    view = (swapper.needs, swapper.size_px, swapper.coverage)
+    crops = (open_crops(job.source, *view), open_crops(job.target, *view))
+    swapper.prepare(*crops)
+    swapper.to(device).train()
+    phases = swapper.phases()
+    movers = {phase.name: optimisers.make(phase) for phase in phases}
+    faces = choose_faces(*crops)
+    return Run(job, swapper, crops, faces, phases, movers, Progress(), device)
+
+
+def resume(run: Run, exchange: Exchange) -> None:
+    """Continue from the newest checkpoint, if there is one.
+
+    Raises:
+        ModelError: a damaged checkpoint, or one that not all workers see.
+    """
+    moment = checkpoint.newest(run.job.state)
+    if moment is not None:
+        run.restore(moment)
+    step = torch.tensor([float(run.progress.step)], device=run.device)
+    exchange.share(step, 0)
+    if int(step) != run.progress.step:
+        problem = f"this worker sees step {run.progress.step}, the first one {int(step)}"
+        raise ModelError(run.job.state, problem, "set LIKENESS_STATE to a folder that all see")
+
+
+def train_step(run: Run, bench: Bench) -> float:
+    """One step of every phase that is active; gives the sum of their losses."""
+    plan, step = run.job.plan, run.progress.step
+    total = 0.0
+    for phase in active(run.phases, run.images):
+        # Each phase sees crops of its own, as each step does.
+        place = step * len(run.phases) + run.phases.index(phase)
+        source, target = (p.choose(plan, place) for p in bench.pools)
+        values = take_step(bench, phase, run.optimisers[phase.name], (source, target), step)
+        values["loss"] = sum(values.values())
+        run.progress.add(phase.name, values)
+        total += values["loss"]
+    run.progress.step += 1
+    return total
+
+
+def train(job: Job, exchange: Exchange | None = None, device: torch.device | None = None) -> Run:
+    """Train a model to the end of its budget.
+
+    Args:
+        job: what to train, and on what.
+        exchange: the group of workers this process belongs to; None trains alone.
+        device: where to compute; None asks the environment.
+
+    Raises:
+        ModelError: shards without crops, a loss that is not finite, a damaged checkpoint.
+        ParamsError: settings that the family does not allow.
+    """
+    # ---- load and build --------------------------------------------------------------------
+    exchange, plan = exchange or Alone(), job.plan
+    run = build(job, device or pick_device())
+    if not run.phases:
+        return run
+
+    # ---- resume ----------------------------------------------------------------------------
+    resume(run, exchange)
+    if run.progress.step >= plan.steps:
+        return run
+    pools = (load_pool("source", run.crops[0]), load_pool("target", run.crops[1]))
+    bench = Bench(run.swapper, pools, plan, exchange)
+
+    # ---- train -----------------------------------------------------------------------------
+    first = exchange.rank == 0
+    every_s, cost_s, saved = environment.checkpoint_s(), 0.0, time.monotonic()
+    left = plan.steps * plan.step_images - run.images
+    with show(f"{job.model} images", left) as advance:
+        while run.progress.step < plan.steps:
+            loss = train_step(run, bench)
+
+            # ---- log -----------------------------------------------------------------------
+            if run.passed(plan.log_every_images) or run.progress.step == plan.steps:
+                run.progress.log(run.images)
+            if not first:
+                continue
+            advance(plan.step_images, f"loss {loss:.4f}")
+            if run.passed(plan.preview_every_images):
+                run.preview()
+
+            # ---- snapshot ------------------------------------------------------------------
+            began = time.monotonic()
+            if began - saved >= max(every_s, SAVING_SHARE * cost_s if every_s else 0):
+                run.save()
+                saved = time.monotonic()
+                cost_s = saved - began
+    return run

@@ -1,0 +1,74 @@
+"""Optimisers by name, and their state as plain tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from likeness.contracts.errors import ModelError
+from models.swappers.base import Phase
+
+FUSED = ("cpu", "cuda")
+"""Devices on which torch updates all parameters in one pass over memory."""
+
+
+def _adam(phase: Phase) -> Optimizer:
+    fused = all(p.device.type in FUSED for p in phase.parameters)
+    return torch.optim.Adam(
+        phase.parameters, lr=phase.learning_rate, betas=phase.betas, fused=fused
+    )
+
+
+def _adamw(phase: Phase) -> Optimizer:
+    fused = all(p.device.type in FUSED for p in phase.parameters)
+    return torch.optim.AdamW(
+        phase.parameters, lr=phase.learning_rate, betas=phase.betas, fused=fused
+    )
+
+
+def _rmsprop(phase: Phase) -> Optimizer:
+    return torch.optim.RMSprop(phase.parameters, lr=phase.learning_rate)
+
+
+KNOWN: dict[str, Callable[[Phase], Optimizer]] = {
+    "adam": _adam,
+    "adamw": _adamw,
+    "rmsprop": _rmsprop,
+}
+
+
+def make(phase: Phase) -> Optimizer:
+    """The optimiser of a phase.
+
+    Raises:
+        ModelError: a name that is not known.
+    """
+    if phase.optimiser not in KNOWN:
+        known = ", ".join(KNOWN)
+        raise ModelError(f"phase {phase.name}", f"unknown optimiser {phase.optimiser}", known)
+    return KNOWN[phase.optimiser](phase)
+
+
+def state_of(name: str, optimiser: Optimizer) -> dict[str, Tensor]:
+    """State as tensors, named "<phase>/<parameter>/<quantity>"."""
+    found = {}
+    for index, quantities in optimiser.state_dict()["state"].items():
+        for quantity, value in quantities.items():
+            if value is not None:
+                found[f"{name}/{index}/{quantity}"] = torch.as_tensor(value)
+    return found
+
+
+def restore(name: str, optimiser: Optimizer, state: dict[str, Tensor]) -> None:
+    """Put back what `state_of` gave."""
+    content: dict[str, Any] = optimiser.state_dict()
+    content["state"] = {}
+    for key, value in state.items():
+        phase, index, quantity = key.split("/")
+        if phase == name:
+            content["state"].setdefault(int(index), {})[quantity] = value
+    optimiser.load_state_dict(content)

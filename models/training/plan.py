@@ -1,0 +1,92 @@
+"""What a training run is determined by: its plan, its data, its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class _Section(BaseModel):
+    """Frozen, unknown keys are errors; pydantic alone, so that training needs no YAML reader."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Augmentation(_Section):
+    """Random changes of each crop; the defaults are those of deepfakes/faceswap (2018)."""
+
+    rotation_deg: float = Field(default=10, ge=0, le=180, description="uniform in +- this")
+    zoom: float = Field(default=0.05, ge=0, lt=1, description="uniform in 1 +- this")
+    shift: float = Field(default=0.05, ge=0, lt=1, description="uniform in +- this share of a side")
+    flip: float = Field(default=0.4, ge=0, le=1, description="chance of a mirrored crop")
+    warp: float = Field(
+        default=5 / 160,
+        ge=0,
+        lt=1,
+        description="deviation of the 5x5 warp grid, share of the covered side (5 of 160 px)",
+    )
+
+
+class Plan(_Section):
+    """`train:` of params.yaml. Batches and budget count crops, so that hardware changes nothing."""
+
+    seed: int = Field(default=0, ge=0, lt=2**31, description="of weights, order and augmentation")
+    images: int = Field(default=1_280_000, ge=0, description="budget: crops of both identities")
+    batch_images: int = Field(default=64, ge=1, description="crops of each identity per step")
+    micro_batches: int = Field(
+        default=1, ge=1, description="parts of a batch, summed in order; bounds the workers"
+    )
+    precision: Literal["bf16", "float32"] = Field(default="bf16", description="of the layers")
+    log_every_images: int = Field(default=6_400, ge=1, description="one history row per loss")
+    preview_every_images: int = Field(default=64_000, ge=1, description="one picture per this many")
+    augment: Augmentation = Augmentation()
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Plan:
+        if self.batch_images % self.micro_batches:
+            raise ValueError(
+                f"batch_images ({self.batch_images}) must be a multiple of micro_batches "
+                f"({self.micro_batches})"
+            )
+        return self
+
+    @property
+    def step_images(self) -> int:
+        """Crops of both identities per step."""
+        return 2 * self.batch_images
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole budget, the last one begun counted."""
+        return -(-self.images // self.step_images)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training run: everything its result depends on, and where its files lie.
+
+    Attributes:
+        model: name, for messages and the history.
+        family: name of the swap family.
+        settings: of the family.
+        plan: of the training.
+        source: folder with the shards of the source identity.
+        target: the same of the target identity.
+        out: folder for the results; exists.
+        state: folder for checkpoints and previews, outside all stage outputs. All workers must
+            see the same folder.
+        facts: further entries of config.json.
+    """
+
+    model: str
+    family: str
+    settings: dict[str, Any]
+    plan: Plan
+    source: Path
+    target: Path
+    out: Path
+    state: Path
+    facts: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,31 @@
+"""The door of this room: train a job, alone or with workers, and write its results."""
+
+from __future__ import annotations
+
+import torch
+
+from likeness.contracts import environment
+from models.training import checkpoint
+from models.training.loop import train
+from models.training.plan import Job
+from models.training.results import write_results
+
+
+def start(job: Job, workers: int = 0) -> None:
+    """Train `job`, or finish what an interrupted run of the same job began; write into `job.out`.
+
+    Args:
+        job: what to train.
+        workers: 0 trains in this process, more train through Ray.
+
+    Raises:
+        ModelError, ParamsError: as `models.training.loop.train` and `distributed.train` say.
+    """
+    if workers:
+        from models.training import distributed
+
+        distributed.train(job, workers)
+    # After workers have trained, this finds their last checkpoint and has nothing left to do.
+    torch.set_num_threads(environment.threads())
+    write_results(train(job))
+    checkpoint.remove(job.state)

@@ -1,0 +1,133 @@
+"""One step of one phase: losses, gradients summed in a fixed order, the optimiser."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from likeness.contracts.errors import ModelError
+from models.swappers.base import Phase, Swapper
+from models.training.batches import Choice, Pool
+from models.training.exchange import Exchange
+from models.training.plan import Plan
+from models.training.seeds import seed_of
+
+Choices = tuple[Choice, Choice]
+Parameters = list[torch.nn.Parameter]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every step works with.
+
+    Attributes:
+        swapper: the family's networks.
+        pools: crops of the source and of the target.
+        plan: batch sizes, precision, seed.
+        exchange: the group of workers.
+    """
+
+    swapper: Swapper
+    pools: tuple[Pool, Pool]
+    plan: Plan
+    exchange: Exchange
+
+    def losses(self, phase: Phase, choices: Choices) -> dict[str, Tensor]:
+        """Named losses of a phase on some crops of both pools."""
+        device = phase.parameters[0].device
+        source, target = (
+            pool.batch(choice, device) for pool, choice in zip(self.pools, choices, strict=True)
+        )
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.plan.precision == "bf16"):
+            return self.swapper.losses(phase.name, source, target)
+
+    def parts(self, choices: Choices) -> Iterator[tuple[int, Choices]]:
+        """The parts of a batch that are this worker's, by number."""
+        size = self.plan.batch_images // self.plan.micro_batches
+        for part in range(self.exchange.rank, self.plan.micro_batches, self.exchange.size):
+            ends = (part * size, (part + 1) * size)
+            yield part, (choices[0].part(*ends), choices[1].part(*ends))
+
+
+def _gradients(parameters: Parameters) -> list[Tensor]:
+    return [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+
+
+def _spread(flat: Tensor, parameters: Parameters) -> None:
+    begin = 0
+    for parameter in parameters:
+        end = begin + parameter.numel()
+        parameter.grad = flat[begin:end].view_as(parameter)
+        begin = end
+
+
+def gradients(bench: Bench, phase: Phase, choices: Choices, step: int) -> dict[str, float]:
+    """Fill the gradients of the phase's parameters; give the mean of each loss over the batch.
+
+    The batch falls into `micro_batches` parts whatever the number of workers; part k belongs to
+    worker k modulo that number. Every worker then adds up the parts' gradients in their order:
+    the sum, to the last bit, does not depend on who computed what.
+    """
+    plan, shared = bench.plan, bench.exchange.size > 1
+    own: dict[int, Tensor] = {}
+    means: dict[int, Tensor] = {}
+    names: list[str] = []
+    for part, chosen in bench.parts(choices):
+        # Families that draw in `losses` (dropout, noise) draw the same wherever the part runs.
+        torch.manual_seed(seed_of(plan.seed, phase.name, step, part))
+        losses = bench.losses(phase, chosen)
+        names = list(losses)
+        total = torch.stack(list(losses.values())).sum() / plan.micro_batches
+        torch.autograd.backward(total)
+        means[part] = torch.stack([value.detach().float() for value in losses.values()])
+        if shared:
+            own[part] = torch.cat([g.reshape(-1) for g in _gradients(phase.parameters)])
+            for parameter in phase.parameters:
+                parameter.grad = None
+    if shared:
+        count = sum(p.numel() for p in phase.parameters)
+        _spread(_sum_in_order(own, count, bench), phase.parameters)
+    mean = _sum_in_order(means, len(names), bench) / plan.micro_batches
+    return dict(zip(names, mean.tolist(), strict=True))
+
+
+def _sum_in_order(own: dict[int, Tensor], count: int, bench: Bench) -> Tensor:
+    """Sum over the parts of vectors (count,), each known to the worker that owns the part."""
+    device = next(iter(own.values())).device
+    total = torch.zeros(0)
+    for part in range(bench.plan.micro_batches):
+        values = own.pop(part, None)
+        if values is None:
+            values = torch.empty(count, device=device)
+        bench.exchange.share(values, part % bench.exchange.size)
+        total = values if part == 0 else total.add_(values)
+    return total
+
+
+def take_step(
+    bench: Bench, phase: Phase, optimiser: Optimizer, choices: Choices, step: int
+) -> dict[str, float]:
+    """Move the phase's parameters once, and no others; give the losses before the step.
+
+    Raises:
+        ModelError: a loss that is no finite number; the weights are as before the step.
+    """
+    chosen = {id(p) for p in phase.parameters}
+    for parameter in bench.swapper.parameters():
+        parameter.requires_grad_(id(parameter) in chosen)
+    optimiser.zero_grad(set_to_none=True)
+    values = gradients(bench, phase, choices, step)
+    bad = [name for name, value in values.items() if not math.isfinite(value)]
+    if bad:
+        raise ModelError(
+            f"{bench.swapper.family}, step {step}",
+            f"loss {', '.join(bad)} is not finite",
+            "lower learning_rate or set `train.precision: float32`, then run `dvc repro`",
+        )
+    optimiser.step()
+    return values

@@ -1,0 +1,98 @@
+"""Stage `train`: a model out of two identities' data sets.
+
+In: the shards of the source and of the target identity. Out: the model's folder with
+model.safetensors, config.json, history.parquet and preview.jpg. Families that learn nothing
+(mesh_transfer) only take what they need from the data. Resume state lies in LIKENESS_STATE,
+under a fingerprint of everything the result depends on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from likeness.contracts import environment
+from likeness.contracts.documents import load_yaml, validate
+from likeness.contracts.errors import ModelError
+from likeness.contracts.params import ModelEntry, load_entry
+from likeness.contracts.stage import Context, Stage
+from models.training.plan import Job, Plan
+
+ENTRY_KEYS = set(ModelEntry.model_fields)
+
+
+def overrides(options: dict[str, str], params_file: Path) -> dict[str, Any]:
+    """Keys of `models.<model>.train`, which replace those of `train:` for this model alone."""
+    return dict(load_entry("models", options["model"], ModelEntry, params_file).train)
+
+
+def check_settings(model: str, params_file: Path) -> dict[str, Any]:
+    """The family's settings of `models.<model>`, all keys filled in.
+
+    Raises:
+        ParamsError: with the line of a key that the family does not allow.
+    """
+    from models.swappers.registry import load_class
+
+    entry = load_yaml(params_file)["models"][model]
+    config = load_class(entry["family"]).Config
+    for key in ENTRY_KEYS & set(entry):
+        del entry[key]
+    return validate(config, entry, params_file, ("models", model)).model_dump(mode="json")
+
+
+def require_identity(folder: Path, identity: str) -> None:
+    """Check that a data set belongs to the identity that params.yaml names.
+
+    Raises:
+        ModelError: it belongs to somebody else.
+    """
+    from models.training.crops import read_manifest
+
+    given = read_manifest(folder).get("identity", identity)
+    if given != identity:
+        raise ModelError(folder, f"is of `{given}`, not `{identity}`", "correct params.yaml")
+
+
+def run(context: Context[Plan]) -> None:
+    """Train, or finish an interrupted training."""
+    from models.training.checkpoint import fingerprint
+    from models.training.crops import read_manifest
+    from models.training.start import start
+
+    model = context.options["model"]
+    entry = load_entry("models", model, ModelEntry, context.params_file)
+    source, target = context.inputs["source"], context.inputs["target"]
+    require_identity(source, entry.source)
+    require_identity(target, entry.target)
+    out = context.outputs["out"]
+    out.mkdir()
+    job = Job(
+        model=model,
+        family=entry.family,
+        settings=check_settings(model, context.params_file),
+        plan=context.params,
+        source=source,
+        target=target,
+        out=out,
+        state=Path(),
+        facts={"pack": read_manifest(source).get("pack")},
+    )
+    state = environment.state_folder().resolve() / "training" / fingerprint(job)
+    start(dataclasses.replace(job, state=state), environment.workers())
+
+
+STAGE = Stage(
+    name="train",
+    params=Plan,
+    inputs={"source": None, "target": None},
+    outputs={"out": None},
+    options=("model",),
+    run=run,
+    overrides=overrides,
+    description="Weights, settings, history and preview of one model.",
+)
+
+if __name__ == "__main__":
+    STAGE.main()

@@ -8,7 +8,7 @@ order; facts of the stream in the metadata. Frames that cannot be decoded are ro
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import Field
@@ -41,11 +41,11 @@ class FramesParams(Document):
     duplicate_hash_bits: int = Field(
         default=2, ge=0, le=64, description="most bits by which the hash of a repeat may differ"
     )
-    duplicate_levels: float = Field(
-        default=0.5,
+    duplicate_levels: int = Field(
+        default=2,
         ge=0,
         le=255,
-        description="largest difference of any small block of a repeat, in luma levels",
+        description="most luma levels by which any block of a few px of a repeat may differ",
     )
 
 
@@ -57,8 +57,9 @@ class Survey:
     shots: int = 1
     undecodable: int = 0
     damaged: int = 0
-    pts: list[int] = field(default_factory=list)
-    uneven: bool = False
+    _previous_pts: int | None = None
+    _shortest: int | None = None
+    _longest: int = 0
     _last: Look | None = None
     _kept: tuple[int, int, Look] | None = None
 
@@ -85,10 +86,12 @@ class Survey:
     def _seen(self, frame: Frame) -> Row:
         look = look_at(*frame.planes())
         bits = perceptual_hash(look.thumbnail)
-        if self._last and shot_change(self._last, look) >= self.params.shot_threshold:
-            self.shots += 1
-            self._kept = None
-        self._last = look
+        # What a decoder makes up for lost data looks like a cut and is none.
+        if not frame.damaged:
+            if self._last and shot_change(self._last, look) >= self.params.shot_threshold:
+                self.shots += 1
+                self._kept = None
+            self._last = look
         repeated = self._repeated(bits, look)
         if repeated is None:
             self._kept = (frame.frame_index, bits, look)
@@ -106,15 +109,16 @@ class Survey:
         return index if close and repeats(kept, look, self.params.duplicate_levels) else None
 
     def _time(self, pts: int) -> None:
-        """Note uneven steps: more than one unit of the time base apart, which is rounding."""
-        self.pts = [*self.pts[-1:], pts]
-        if len(self.pts) == 2:
-            step = self.pts[1] - self.pts[0]
-            self._steps = (
-                min(getattr(self, "_steps", (step, step))[0], step),
-                max(getattr(self, "_steps", (step, step))[1], step),
-            )
-            self.uneven = self._steps[1] - self._steps[0] > 1
+        if self._previous_pts is not None:
+            step = pts - self._previous_pts
+            self._shortest = step if self._shortest is None else min(step, self._shortest)
+            self._longest = max(step, self._longest)
+        self._previous_pts = pts
+
+    @property
+    def variable_rate(self) -> bool:
+        """True if steps differ by more than one unit of the time base, which is rounding."""
+        return self._shortest is not None and self._longest - self._shortest > 1
 
 
 def survey(frames: Iterable[Frame], state: Survey) -> Iterator[list[Row]]:
@@ -150,7 +154,7 @@ def run(context: Context[FramesParams]) -> None:
             undecodable_frames=state.undecodable,
             damaged_frames=state.damaged,
             shots=state.shots,
-            variable_frame_rate=state.uneven,
+            variable_frame_rate=state.variable_rate,
         )
     if state.undecodable:
         context.say(f"{path}: {state.undecodable} of {writer.rows} frames cannot be decoded")

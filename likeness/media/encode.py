@@ -35,7 +35,7 @@ PRESETS = (
     "veryslow",
 )
 """Presets of libx264, fastest first."""
-ENCODER_THREADS = 8
+ENCODER_THREADS = 4
 """The same everywhere, whatever LIKENESS_THREADS says: it is a part of the result."""
 _FULL_RANGE = 2
 

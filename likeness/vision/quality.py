@@ -13,6 +13,7 @@ F32 = npt.NDArray[np.float32]
 
 SHARPNESS_WIDTH_PX = 512
 THUMBNAIL_PX = 32
+DETAIL_WIDTH_PX = 128
 _LUMA_BINS = 32
 _CHROMA_BINS = 16
 _HASH_SIDE = 8
@@ -68,10 +69,12 @@ class Look:
     """What two frames are compared by.
 
     Attributes:
+        detail: luma scaled to a width of DETAIL_WIDTH_PX, uint8.
         thumbnail: luma, uint8 (THUMBNAIL_PX, THUMBNAIL_PX).
         histogram: shares of luma and of both chroma planes per bin, float32, sum 3.
     """
 
+    detail: U8
     thumbnail: U8
     histogram: F32
 
@@ -83,17 +86,14 @@ def _shares(plane: U8, bins: int) -> F32:
 
 def look_at(y: U8, u: U8, v: U8) -> Look:
     """Look of a frame given as 4:2:0 planes."""
-    size = (THUMBNAIL_PX, THUMBNAIL_PX)
-    half = cv2.resize(y, (max(y.shape[1] // 2, 1), max(y.shape[0] // 2, 1)))
-    thumbnail = cv2.resize(half, size, interpolation=cv2.INTER_AREA)
+    height, width = y.shape
+    half = cv2.resize(y, (max(width // 2, 1), max(height // 2, 1)))
+    fine = (DETAIL_WIDTH_PX, max(round(height * DETAIL_WIDTH_PX / width), 1))
+    detail = cv2.resize(half, fine, interpolation=cv2.INTER_AREA)
+    small = (THUMBNAIL_PX, THUMBNAIL_PX)
+    thumbnail = cv2.resize(detail, small, interpolation=cv2.INTER_AREA)
     parts = (_shares(half, _LUMA_BINS), _shares(u, _CHROMA_BINS), _shares(v, _CHROMA_BINS))
-    return Look(thumbnail, np.concatenate(parts))
-
-
-def thumbnail_difference(first: Look, second: Look) -> tuple[float, float]:
-    """Mean and largest absolute difference of two thumbnails, in luma levels."""
-    difference = cv2.absdiff(first.thumbnail, second.thumbnail)
-    return float(difference.mean()), float(difference.max())
+    return Look(detail, thumbnail, np.concatenate(parts))
 
 
 def shot_change(first: Look, second: Look) -> float:
@@ -101,18 +101,22 @@ def shot_change(first: Look, second: Look) -> float:
 
     The geometric mean of what the histograms lose (half their L1 distance, over luma and
     chroma) and of what the thumbnails lose (1 - correlation, halved): a cut changes colours
-    *and* arrangement, while movement changes only the arrangement and a flash mostly the
-    levels.
+    *and* arrangement, while movement changes mostly the arrangement and a flash the levels.
+    A flat picture has no arrangement and counts as uncorrelated.
     """
     colours = float(np.abs(first.histogram - second.histogram).sum()) / 6
     one = first.thumbnail.astype(np.float64) - first.thumbnail.mean()
     other = second.thumbnail.astype(np.float64) - second.thumbnail.mean()
     length = float(np.sqrt((one**2).sum() * (other**2).sum()))
-    likeness = float((one * other).sum()) / length if length > 1 else 1.0
+    likeness = float((one * other).sum()) / length if length > 1 else 0.0
     arrangement = (1 - likeness) / 2
     return float(np.sqrt(colours * max(arrangement, 0.0)))
 
 
-def repeats(first: Look, second: Look, levels: float) -> bool:
-    """True if no block of the second thumbnail differs by more than `levels` from the first."""
-    return thumbnail_difference(first, second)[1] <= levels
+def repeats(first: Look, second: Look, levels: int) -> bool:
+    """True if the second picture shows the first again, but for traces of compression.
+
+    No block of the detail (a few px of the picture) may differ by more than `levels`; a blink
+    or a moving lip exceeds 10.
+    """
+    return int(cv2.absdiff(first.detail, second.detail).max()) <= levels

@@ -80,12 +80,18 @@ def _decode(path: Path, count: int) -> Iterator[Picture]:
         yield from order.finish(listed[seen:])
 
 
+def _shown_vp8(packet: Any) -> bool:
+    """False for VP8's alternate reference frames, which are never shown (RFC 6386, 9.1)."""
+    return bool(memoryview(packet)[0] & 0x10)
+
+
 class _Order:
     """Puts decoded frames and packets without a frame into one sequence by their times."""
 
     def __init__(self, path: Path, stream: Any, timed: bool) -> None:
         self._path = path
         self._timed = timed
+        self._vp8 = stream.codec_context.name.startswith("vp8")
         self._waiting: list[int] = []
         self._expected = 0
         rate = stream.average_rate or probe.STILLS_RATE
@@ -96,7 +102,7 @@ class _Order:
 
     def expect(self, packet: Any) -> None:
         """Note the time of a packet that should give a frame."""
-        if packet.is_discard:
+        if packet.is_discard or (self._vp8 and not _shown_vp8(packet)):
             return
         pts = packet.pts
         if pts is None:

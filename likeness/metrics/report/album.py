@@ -1,0 +1,158 @@
+"""Pictures kept while a swap is scored: the worst frames by reason, and evenly spaced ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from likeness.media.footage import Frame
+from likeness.media.images import encode_jpeg
+from likeness.metrics.scores import Scores
+from likeness.metrics.views import View
+
+Pixels = npt.NDArray[np.uint8]
+APART_FRAMES = 5
+"""Of frames nearer to each other than this only the worst is shown."""
+STILL_QUALITY = 82
+
+
+@dataclass(frozen=True)
+class Reason:
+    """A way in which a frame can be bad.
+
+    Attributes:
+        name: short key.
+        title: heading.
+        badness: from the scores of a frame; higher is worse, nan is no candidate.
+        text: what to write below the frame, with the value that a person knows.
+    """
+
+    name: str
+    title: str
+    badness: Callable[[Scores], float]
+    text: Callable[[Scores], str]
+
+
+REASONS = (
+    Reason(
+        "identity",
+        "Least like the source",
+        lambda s: -s["identity_source"],
+        lambda s: f"cosine {s['identity_source']:.2f} to the source",
+    ),
+    Reason(
+        "pose",
+        "Head turned another way than the target",
+        lambda s: s["pose_error_deg"],
+        lambda s: f"{s['pose_error_deg']:.1f}° off",
+    ),
+    Reason(
+        "expression",
+        "Expression furthest from the target",
+        lambda s: s["expression_error"],
+        lambda s: f"{s['expression_error']:.3f} eye distances",
+    ),
+    Reason(
+        "seam",
+        "Border that shows most",
+        lambda s: s["boundary_delta_e"] - s["copied_boundary_delta_e"],
+        lambda s: f"ΔE {s['boundary_delta_e']:.1f}, target {s['copied_boundary_delta_e']:.1f}",
+    ),
+    Reason(
+        "colour",
+        "Colour furthest from the target",
+        lambda s: s["colour_shift"],
+        lambda s: f"ΔE {s['colour_shift']:.1f}",
+    ),
+    Reason(
+        "flicker",
+        "Moves least like the target",
+        lambda s: s["warping_error"] - s["target_warping_error"],
+        lambda s: (
+            f"{1e3 * s['warping_error']:.2f}, target {1e3 * s['target_warping_error']:.2f} (x1000)"
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One face as it is shown: target and render, (S,S,3) uint8 each, and what to say."""
+
+    frame_index: int
+    badness: float
+    text: str
+    target: Pixels
+    render: Pixels
+
+
+@dataclass(frozen=True)
+class Still:
+    """One whole frame of target and render as JPEG, for looking from one to the other."""
+
+    frame_index: int
+    pts_s: float
+    target: bytes
+    render: bytes
+
+
+class Album:
+    """Keeps a bounded number of pictures, whatever the length of the clip.
+
+    Args:
+        per_reason: worst frames kept for each reason.
+        even_frames: frames whose faces are shown for their even spacing.
+        still_frames: frames that are shown whole.
+        still_px: width that whole frames are brought down to.
+    """
+
+    def __init__(
+        self, per_reason: int, even_frames: set[int], still_frames: set[int], still_px: int = 720
+    ) -> None:
+        self.worst: dict[str, list[Shown]] = {reason.name: [] for reason in REASONS}
+        self.even: list[Shown] = []
+        self.stills: list[Still] = []
+        self._per_reason = per_reason
+        self._even_frames = even_frames
+        self._still_frames = still_frames
+        self._still_px = still_px
+
+    def face(self, view: View, scores: Scores) -> None:
+        """Consider a measured face."""
+        if view.frame_index in self._even_frames:
+            text = f"cosine {scores['identity_source']:.2f} to the source"
+            self.even.append(Shown(view.frame_index, 0.0, text, view.target, view.render))
+        for reason in REASONS:
+            badness = reason.badness(scores)
+            if np.isnan(badness):
+                continue
+            shown = Shown(view.frame_index, badness, reason.text(scores), view.target, view.render)
+            self.worst[reason.name] = _kept(self.worst[reason.name], shown, self._per_reason)
+
+    def frame(self, target: Frame, render: Frame) -> None:
+        """Consider a whole frame."""
+        if target.frame_index in self._still_frames:
+            pair = [self._jpeg(picture.rgb()) for picture in (target, render)]
+            self.stills.append(Still(target.frame_index, target.pts_s, pair[0], pair[1]))
+
+    def _jpeg(self, rgb: Pixels) -> bytes:
+        height, width = rgb.shape[:2]
+        scale = min(1.0, self._still_px / max(width, height))
+        if scale < 1.0:
+            size = (max(1, round(width * scale)), max(1, round(height * scale)))
+            rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+        return encode_jpeg(rgb, STILL_QUALITY, "420")
+
+
+def _kept(worst: list[Shown], shown: Shown, most: int) -> list[Shown]:
+    """`worst` with `shown` in its place, at most `most`, none near a worse one."""
+    near = [s for s in worst if abs(s.frame_index - shown.frame_index) < APART_FRAMES]
+    if any(s.badness >= shown.badness for s in near):
+        return worst
+    rest = [s for s in worst if abs(s.frame_index - shown.frame_index) >= APART_FRAMES]
+    ordered = sorted([*rest, shown], key=lambda s: (-s.badness, s.frame_index))
+    return ordered[:most]

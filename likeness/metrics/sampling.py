@@ -1,0 +1,70 @@
+"""Which frames the networks look at, so that a long clip costs no more than a short one."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Indices = npt.NDArray[np.integer]
+
+
+def evenly(count: int, wanted: int) -> npt.NDArray[np.int64]:
+    """At most `wanted` of 0..count-1 at even spacing, each in the middle of its stretch."""
+    taken = min(count, wanted)
+    return ((np.arange(taken) + 0.5) * count / max(taken, 1)).astype(np.int64)
+
+
+def runs(frames: Indices, shots: Indices, tracks: Indices, most: int) -> npt.NDArray[np.bool_]:
+    """Mark faces (N,) to measure, at most about `most`: all, or evenly spaced runs of three.
+
+    Three frames in a row of one shot and track are what a second difference needs.
+
+    Args:
+        frames, shots, tracks: of each face, in order of frames.
+        most: upper bound; a run at a cut or gap is shorter.
+    """
+    count = len(frames)
+    if count <= most:
+        return np.ones(count, bool)
+    marked = np.zeros(count, bool)
+    for middle in evenly(count, max(most // 3, 1)):
+        for place in (middle - 1, middle, middle + 1):
+            if 0 <= place < count and follows(frames, shots, tracks, middle, place):
+                marked[place] = True
+    return marked
+
+
+def follows(frames: Indices, shots: Indices, tracks: Indices, first: int, second: int) -> bool:
+    """Whether two faces are as many frames as rows apart, in one shot and track."""
+    apart = int(frames[second]) - int(frames[first]) == second - first
+    return bool(apart and shots[first] == shots[second] and tracks[first] == tracks[second])
+
+
+def spread(points: npt.NDArray[np.floating], wanted: int) -> npt.NDArray[np.int64]:
+    """At most `wanted` of points (N,D) that lie far from each other, as sorted indices.
+
+    Greedy: begins at the point nearest to the mean, then takes the one farthest from all taken
+    (Gonzalez 1985).
+    """
+    if len(points) <= wanted:
+        return np.arange(len(points))
+    values = np.asarray(points, np.float64)
+    chosen = [int(np.linalg.norm(values - values.mean(axis=0), axis=1).argmin())]
+    distance = np.linalg.norm(values - values[chosen[0]], axis=1)
+    while len(chosen) < wanted:
+        chosen.append(int(distance.argmax()))
+        distance = np.minimum(distance, np.linalg.norm(values - values[chosen[-1]], axis=1))
+    return np.sort(np.array(chosen))
+
+
+def clean(similarity: npt.NDArray[np.floating], mesh_error: npt.NDArray[np.floating]) -> Indices:
+    """Indices of crops worth comparing with: not the least similar nor the worst fitted quarter.
+
+    A hand before the face lowers the one and raises the other.
+    """
+    if not len(similarity):
+        return np.zeros(0, np.int64)
+    kept = (similarity >= np.quantile(similarity, 0.25)) & (
+        mesh_error <= np.quantile(mesh_error, 0.75)
+    )
+    return np.flatnonzero(kept) if kept.any() else np.arange(len(similarity))

@@ -1,0 +1,116 @@
+"""The same face of one frame in the target, in the render and with the source pasted in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from likeness.vision import alignment
+from likeness.vision.alignment import Affine
+from likeness.vision.blending import rescaled
+from likeness.vision.templates import template
+
+Pixels = npt.NDArray[np.uint8]
+Points = npt.NDArray[np.floating]
+
+VIEW_PX = 192
+"""Side of a view: the input of the mesh network."""
+ENLARGE = 1.5
+"""Side of a view per longer side of the mesh, as the mesh network expects it."""
+EMBED_PX = 112
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one face lies in its frame.
+
+    Attributes:
+        to_view: (2,3) frame px -> view px; upright, the target's mesh fills two thirds of it.
+        to_embed: (2,3) view px -> px of the embedder's crop, by the target's five points.
+        from_aligned: (2,3) px of align's crop -> view px.
+        mask: (VIEW_PX,VIEW_PX) uint8, 255 = replaced.
+    """
+
+    to_view: Affine
+    to_embed: Affine
+    from_aligned: Affine
+    mask: Pixels
+
+
+@dataclass(frozen=True)
+class View:
+    """Pixels of one face, each (VIEW_PX,VIEW_PX,3) uint8 RGB over the same area of the frame."""
+
+    frame_index: int
+    place: Place
+    target: Pixels
+    render: Pixels
+    pasted: Pixels
+
+
+def locate(
+    aligned: Affine, landmarks_5: Points, landmarks_468: Points, mask: Pixels, to_mask: Affine
+) -> Place:
+    """Place of a face from align's crop and the swap's mask.
+
+    Args:
+        aligned: (2,3) frame px -> px of align's crop.
+        landmarks_5: (5,2) px of that crop.
+        landmarks_468: (468,3) px of that crop.
+        mask: (M,M) uint8.
+        to_mask: (2,3) frame px -> px of `mask`.
+    """
+    low, high = landmarks_468[:, :2].min(axis=0), landmarks_468[:, :2].max(axis=0)
+    scale = VIEW_PX / max(float((high - low).max()) * ENLARGE, 1.0)
+    offset = (VIEW_PX - 1) / 2 - scale * (low + high) / 2
+    from_aligned = np.column_stack([np.eye(2) * scale, offset]).astype(np.float64)
+    to_view = alignment.compose(from_aligned, aligned)
+    five = alignment.apply(from_aligned, landmarks_5)
+    to_embed = alignment.umeyama(five, template("arcface_112", EMBED_PX))
+    from_mask = alignment.compose(to_view, alignment.invert(to_mask))
+    seen = cv2.warpAffine(mask, from_mask, (VIEW_PX, VIEW_PX), flags=cv2.INTER_LINEAR)
+    return Place(to_view, to_embed, from_aligned, np.asarray(seen, np.uint8))
+
+
+def mask_affine(affine: Affine, size_px: int, mask_size_px: int) -> Affine:
+    """(2,3) frame px -> px of a swapped face's mask, from that to its crop of `size_px`."""
+    return rescaled(affine, size_px, mask_size_px)
+
+
+def warped(region: Pixels, corner: tuple[int, int], place: Place) -> Pixels:
+    """View of a face in `region`, the box of a frame whose first pixel is `corner` (x, y)."""
+    return alignment.warp_crop(region, alignment.moved(place.to_view, *corner), VIEW_PX)
+
+
+def paste(target: Pixels, source_crop: Pixels, place: Place) -> Pixels:
+    """The target's view with `source_crop` (align's template) laid in by the mask, as it is."""
+    laid = alignment.warp_crop(source_crop, place.from_aligned, VIEW_PX)
+    alpha = (place.mask.astype(np.float32) / 255.0)[..., None]
+    mixed = laid.astype(np.float32) * alpha + target.astype(np.float32) * (1.0 - alpha)
+    return np.round(mixed).astype(np.uint8)
+
+
+def embedder_crop(view: Pixels, place: Place) -> Pixels:
+    """The embedder's crop (112,112,3) uint8 out of a view."""
+    return alignment.warp_crop(view, place.to_embed, EMBED_PX)
+
+
+def gallery_crop(crop: Pixels, landmarks_5: Points) -> Pixels:
+    """The embedder's crop (112,112,3) uint8 out of align's crop and its five points."""
+    return alignment.warp_crop(
+        crop, alignment.umeyama(landmarks_5, template("arcface_112", EMBED_PX)), EMBED_PX
+    )
+
+
+def frame_mask(
+    mask: Pixels, to_mask: Affine, width_px: int, height_px: int
+) -> tuple[Pixels, tuple[int, int, int, int]]:
+    """Mask of a face in its frame: pixels (h,w) uint8 and their box x0, y0, x1, y1."""
+    box = alignment.region(to_mask, mask.shape[0], width_px, height_px)
+    moved = alignment.moved(to_mask, box[0], box[1])
+    size = (box[2] - box[0], box[3] - box[1])
+    laid = cv2.warpAffine(mask, moved, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    return np.asarray(laid, np.uint8), box

@@ -1,0 +1,218 @@
+"""Clips come and go: everything is checked before anything is written, and undone on failure."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import io
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from ruamel.yaml import YAML
+
+from flows.params_edit import add_identity
+from flows.process import stream
+from flows.run import dvc_command
+from likeness.contracts.atomic import write_text
+from likeness.contracts.catalog import (
+    Clip,
+    Role,
+    clip_folder,
+    require_consent,
+    require_slug,
+)
+from likeness.contracts.documents import load_yaml
+from likeness.contracts.errors import CatalogError, GraphError
+from likeness.contracts.params import IdentityEntry, load_entry
+
+TEMPLATE = Path("tasks/clip.dvc.yaml")
+PARAMS = Path("params.yaml")
+_SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
+
+
+@dataclass(frozen=True)
+class NewClip:
+    """A clip that has passed every check and can be added.
+
+    Attributes:
+        source: the file or folder of stills it comes from.
+        record: what clip.yaml will say.
+        facts: stream facts of the footage.
+        new_identity: the identity has no entry in params.yaml yet.
+    """
+
+    source: Path
+    record: Clip
+    facts: dict[str, Any]
+    new_identity: bool
+
+
+def names(kind: str, root: Path) -> list[str]:
+    """Names under `identities:`, `models:` or `swaps:`."""
+    return list(load_yaml(root / PARAMS).get(kind) or {})
+
+
+def default_clip_name(source: Path) -> str:
+    """A slug made from the file's name."""
+    return re.sub(r"[^a-z0-9]+", "-", source.stem.lower()).strip("-")[:63].strip("-")
+
+
+def _footage_name(source: Path) -> str:
+    if source.is_dir():
+        return "footage"
+    suffix = source.suffix.lower()
+    return f"footage{suffix if _SUFFIX.fullmatch(suffix) else ''}"
+
+
+def check_new_clip(
+    source: Path,
+    root: Path,
+    *,
+    identity: str,
+    role: str,
+    consent: str = "",
+    licence: str = "",
+    clip: str = "",
+) -> NewClip:
+    """Check names, consent and footage of a clip before anything is written.
+
+    Args:
+        root: folder of the repository.
+        identity: slug of the person.
+        role: source or target.
+        consent: name of the record; "" takes the one of a known identity.
+        licence: licence of the footage; "" takes the basis that the consent record states.
+        clip: name of the clip; "" makes one from the file's name.
+
+    Raises:
+        CatalogError, ConsentError, FootageError, ParamsError: the first thing that is wrong.
+    """
+    require_slug("identity", identity)
+    clip = require_slug("clip", clip or default_clip_name(source))
+    if role not in get_args(Role):
+        raise CatalogError("role", f"`{role}` is unknown", f"use {' or '.join(get_args(Role))}")
+    known = identity in names("identities", root)
+    if not consent:
+        if not known:
+            step = "name its consent record with --consent (see docs/how-to/consent.md)"
+            raise CatalogError(identity, "is a new identity without a consent record", step)
+        consent = load_entry("identities", identity, IdentityEntry, root / PARAMS).consent
+    require_slug("consent", consent)
+    path = Path("data/consents") / f"{consent}.yaml"
+    with contextlib.chdir(root):  # messages name the path as one writes it
+        today = dt.datetime.now(tz=dt.UTC).date()
+        record = require_consent(path, identity, role, today)  # type: ignore[arg-type]  # checked above
+    _require_free(clip, root)
+    facts = _probe(source)
+    document = Clip.model_validate(
+        {
+            "clip": clip,
+            "identity": identity,
+            "role": role,
+            "consent": consent,
+            "licence": licence or record.basis,
+            "footage": _footage_name(source),
+        }
+    )
+    return NewClip(source, document, facts, new_identity=not known)
+
+
+def _require_free(clip: str, root: Path) -> None:
+    folder = clip_folder(clip, root / "data")
+    if (folder / "clip.yaml").exists():
+        step = f"choose another name with --clip, or `likeness remove {clip}` first"
+        raise CatalogError(clip, "is there already", step)
+    if folder.is_dir() and any(folder.iterdir()):
+        step = f"remove data/clips/{clip} by hand if nothing in it is needed"
+        raise CatalogError(clip, f"data/clips/{clip} holds files but no clip.yaml", step)
+
+
+def _probe(source: Path) -> dict[str, Any]:
+    if not source.exists():
+        raise CatalogError(source, "does not exist", "correct the path")
+    # PyAV loads the codecs of FFmpeg: only when there is footage to look at.
+    from likeness.media.probe import probe
+
+    return probe(source)
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    """Copy; where the file system can share blocks, nothing is written twice."""
+    with source.open("rb") as read, target.open("wb") as write:
+        try:
+            while os.copy_file_range(read.fileno(), write.fileno(), 1 << 30):
+                pass
+        except OSError:  # across file systems on old kernels
+            read.seek(0)
+            write.seek(0)
+            write.truncate()
+            shutil.copyfileobj(read, write, 1 << 20)
+
+
+def _copy(source: Path, target: Path) -> None:
+    if not source.is_dir():
+        _copy_file(source, target)
+        return
+    from likeness.media.probe import list_stills
+
+    target.mkdir()
+    for still in list_stills(source):
+        _copy_file(still, target / still.name)
+
+
+def clip_text(record: Clip) -> str:
+    """Text of clip.yaml, keys in the order of the model."""
+    yaml = YAML()
+    yaml.default_flow_style = False
+    yaml.width = 10_000
+    buffer = io.StringIO()
+    yaml.dump({key: str(value) for key, value in record.model_dump().items()}, buffer)
+    return buffer.getvalue()
+
+
+@contextlib.contextmanager
+def undone_on_failure(root: Path) -> Iterator[contextlib.ExitStack]:
+    """Restore params.yaml, and whatever is put on the stack, unless the block ends well."""
+    params = root / PARAMS
+    before = params.read_text(encoding="utf-8")
+    with contextlib.ExitStack() as undo:
+        undo.callback(lambda: write_text(params, before))
+        yield undo
+        undo.pop_all()
+
+
+def add_clip(new: NewClip, root: Path, say: Callable[[str], object] = print) -> None:
+    """Copy and track the footage, write the clip's documents and, if new, its identity.
+
+    dvc.yaml comes last: until it stands there, DVC knows nothing of the clip. Any failure,
+    Ctrl-C included, leaves the repository as it was.
+
+    Raises:
+        GraphError: DVC refused the footage.
+    """
+    folder = clip_folder(new.record.clip, root / "data")
+    with undone_on_failure(root) as undo:
+        undo.callback(shutil.rmtree, folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        footage = folder / new.record.footage
+        say(f"copying {new.source} to {footage.relative_to(root)}")
+        _copy(new.source, footage)
+        _track(footage, root)
+        if new.new_identity:
+            add_identity(root / PARAMS, new.record.identity, new.record.consent)
+        write_text(folder / "clip.yaml", clip_text(new.record))
+        write_text(folder / "dvc.yaml", (root / TEMPLATE).read_text(encoding="utf-8"))
+
+
+def _track(footage: Path, root: Path) -> None:
+    said: list[str] = []
+    target = str(footage.relative_to(root))
+    code = stream(dvc_command("--wait-for-lock", "add", target), said.append, folder=root)
+    if code != 0:
+        why = next((t.removeprefix("ERROR: ") for t in said if t.startswith("ERROR: ")), "")
+        raise GraphError(target, f"dvc add failed ({why or f'exit code {code}'})", "correct that")

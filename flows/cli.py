@@ -1,0 +1,66 @@
+"""`likeness`: the command line. `python -m flows.cli` is the same.
+
+Commands that change anything take `--yes`, commands that list or report take `--json`.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import typer
+from typer.exceptions import TyperException
+
+from flows.commands import clips, look, runs
+from flows.commands.common import require_root
+from likeness.contracts.errors import LikenessError
+
+app = typer.Typer(
+    name="likeness",
+    help="Rebuild face replacements from versioned footage, with consent and lineage.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+app.command("swap", rich_help_panel="Rebuild")(runs.swap)
+app.command("rebuild", rich_help_panel="Rebuild")(runs.rebuild)
+app.command("ui", rich_help_panel="Rebuild")(runs.ui)
+app.command("fetch", rich_help_panel="Rebuild")(runs.fetch)
+app.command("add", rich_help_panel="Footage")(clips.add)
+app.command("remove", rich_help_panel="Footage")(clips.remove)
+app.command("list", rich_help_panel="Footage")(clips.list_clips)
+app.command("sync", rich_help_panel="Footage")(clips.sync_clips)
+app.command("export-frames", rich_help_panel="Footage")(runs.export_frames)
+app.command("status", rich_help_panel="Look")(look.status)
+app.command("graph", rich_help_panel="Look")(look.graph)
+
+
+@app.callback()
+def _at_the_root() -> None:
+    require_root()
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run a command and exit: 0, 1 for "no", 2 with one line for an error, 130 for Ctrl-C."""
+    try:
+        code = app(arguments, standalone_mode=False, prog_name="likeness")
+    except LikenessError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except TyperException as error:
+        print(
+            f"error: {error.format_message().rstrip('.')}; see `likeness --help`", file=sys.stderr
+        )
+        sys.exit(2)
+    except (KeyboardInterrupt, typer.Abort):
+        print("interrupted; run the same command again to go on", file=sys.stderr)
+        sys.exit(130)
+    except OSError as error:
+        where = error.filename or "likeness"
+        print(f"error: {where}: {error.strerror or error}; correct that", file=sys.stderr)
+        sys.exit(2)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""`likeness add | remove | list | sync`: the clips and the people in them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flows.catalog import NewClip, add_clip, check_new_clip
+from flows.commands.common import (
+    ROOT,
+    Json,
+    Yes,
+    complete_clip,
+    complete_consent,
+    complete_identity,
+    confirm,
+    print_json,
+)
+from flows.graph import Graph, read_state, will_run
+from flows.listing import list_everything
+from flows.removal import check_removal, out_of_date, remove_clip, sync
+from flows.report import show_table
+
+CLIP_NAME = typer.Argument(help="Name of the clip.", autocompletion=complete_clip)
+
+
+def _describe(new: NewClip) -> str:
+    facts, record = new.facts, new.record
+    size = f"{facts['width_px']}x{facts['height_px']}"
+    frames = f"about {facts['frames_hint']} frames" if facts.get("frames_hint") else "frames"
+    known = "a new identity" if new.new_identity else "a known identity"
+    return (
+        f"{record.clip}: {frames} of {size}, {facts['codec']}; {record.role} `{record.identity}` "
+        f"({known}), consent {record.consent}"
+    )
+
+
+def added_stages(graph: Graph, stale: dict[str, tuple[str, ...]], clip: str) -> list[str]:
+    """Stages that run because of a new clip: its own, its identity's, and all that follows.
+
+    Other stages that are out of date for reasons of their own are left out.
+    """
+    own = [a for a, node in graph.nodes.items() if node.file == f"data/clips/{clip}/dvc.yaml"]
+    below = set(graph.below(*own))
+    shards = {graph.nodes[a].key for a in below if graph.nodes[a].name == "shard"}
+    rosters = {a for a, n in graph.nodes.items() if n.name == "roster" and n.key in shards}
+    stale_above = set(graph.above(*own)) & set(will_run(graph, stale))
+    return [a for a in graph.nodes if a in below | rosters | stale_above]
+
+
+def add(
+    file: Annotated[Path, typer.Argument(help="A video, or a folder of stills.")],
+    *,
+    identity: Annotated[
+        str,
+        typer.Option(help="Slug of the person (a-z, 0-9, -).", autocompletion=complete_identity),
+    ],
+    role: Annotated[str, typer.Option(help="source: gives the face; target: receives one.")],
+    consent: Annotated[
+        str,
+        typer.Option(
+            help="Record in data/consents; a known identity has one.",
+            autocompletion=complete_consent,
+        ),
+    ] = "",
+    licence: Annotated[
+        str, typer.Option(help="Licence of the footage; else the consent's basis.")
+    ] = "",
+    clip: Annotated[str, typer.Option(help="Name of the clip; else made from FILE.")] = "",
+    yes: Yes = False,
+) -> None:
+    """Add footage: check it, track it, and say what will run.
+
+    Nothing is written unless names, consent record and footage are all in order.
+
+    [bold]Examples[/bold]
+
+    likeness add take3.mp4 --identity ann --role source --consent ann-2026 --yes
+
+    likeness add stills/ --identity ben --role target --consent ben-2026 --clip ben-stills
+    """
+    new = check_new_clip(
+        file, ROOT, identity=identity, role=role, consent=consent, licence=licence, clip=clip
+    )
+    print(_describe(new))
+    confirm(f"Add it as data/clips/{new.record.clip}?", yes)
+    add_clip(new, ROOT)
+    graph, stale = read_state(ROOT)
+    runs = added_stages(graph, stale, new.record.clip)
+    print(f"added {new.record.clip}; `likeness swap` will run:")
+    for address in runs:
+        print(f"  {address}")
+
+
+def remove(clip: Annotated[str, CLIP_NAME], yes: Yes = False) -> None:
+    """Remove a clip, its crops, and its identity when nothing else needs it.
+
+    Refused, with their names, while a model or swap uses it. DVC's cache keeps old versions
+    until `dvc gc --workspace`.
+
+    [bold]Example[/bold]
+
+    likeness remove take3 --yes
+    """
+    removal = check_removal(clip, ROOT)
+    for path in removal.paths:
+        print(f"removes {path}")
+    if removal.identity:
+        print(f"removes identities.{removal.identity} from params.yaml")
+    confirm(f"Remove {clip}?", yes)
+    remove_clip(removal, ROOT)
+    print(f"removed {clip}; old versions stay in DVC's cache until `dvc gc --workspace`")
+
+
+def list_clips(as_json: Json = False) -> None:
+    """List clips and identities: frames, faces, and whether they are up to date.
+
+    [bold]Examples[/bold]
+
+    likeness list
+
+    likeness list --json
+    """
+    content: dict[str, list[dict[str, Any]]] = list_everything(ROOT)
+    if as_json:
+        print_json(content)
+        return
+    for kind, rows in content.items():
+        if not rows:
+            print(f"no {kind} yet; add footage with `likeness add`", file=sys.stderr)
+            continue
+        columns = list(rows[0])
+        cells = [["" if row[c] is None else row[c] for c in columns] for row in rows]
+        show_table(kind.capitalize(), columns, cells)
+        print()
+
+
+def sync_clips(yes: Yes = False) -> None:
+    """Copy tasks/clip.dvc.yaml beside every clip again, after a change of it.
+
+    [bold]Example[/bold]
+
+    likeness sync --yes
+    """
+    changed = out_of_date(ROOT)
+    if not changed:
+        print("every clip has the current stages")
+        return
+    for path in changed:
+        print(f"rewrites {path}")
+    confirm(f"Rewrite {len(changed)} files?", yes)
+    print(f"rewrote {len(sync(ROOT))} files")

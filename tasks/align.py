@@ -3,12 +3,14 @@
 In: the analyser pack, the footage, frames.parquet, faces.parquet. Out: one row per face in
 data/crops/<identity>/<clip>.parquet, and aligned.json, which states what that file holds, so that
 later stages can depend on one clip of an identity. Only frames with faces are decoded, and of
-those only the region around the face.
+those only the region around the face is converted.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -18,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from likeness.contracts import environment
 from likeness.contracts.documents import Document, sha256_of, to_json
 from likeness.contracts.errors import FootageError
 from likeness.contracts.stage import Context, Stage
@@ -30,9 +33,13 @@ from likeness.media.images import encode_jpeg
 from likeness.vision import alignment, masks
 from likeness.vision.mesh import mesh_error
 from likeness.vision.pose import pose_from_mesh
-from likeness.vision.smoothing import OneEuro
+from likeness.vision.smoothing import TrackFilter
 from likeness.vision.templates import TemplateName, eye_distance_px, template
+from models.analysers.mesh import ENLARGE
 from models.analysers.pack import Pack, load_pack
+from models.analysers.segmenter import PersonSegmenter
+
+Points = npt.NDArray[np.float64]
 
 BATCH = 16
 FIXED_POINT = 32.0
@@ -64,7 +71,7 @@ class Face:
     Attributes:
         row: columns of faces.parquet, and pts_s and shot_index of the frame.
         rgb: (h,w,3) uint8, the region.
-        corner: x, y of the region in the frame, px.
+        corner: (2,) x, y of the region in the frame, px.
         frame_size: width, height of the frame, px.
         landmarks_5: (5,2) frame px, smoothed if asked for.
         affine_matrix: (2,3) frame px -> crop px.
@@ -72,118 +79,95 @@ class Face:
 
     row: dict[str, Any]
     rgb: npt.NDArray[np.uint8]
-    corner: tuple[int, int]
+    corner: Points
     frame_size: tuple[int, int]
-    landmarks_5: npt.NDArray[np.float64]
-    affine_matrix: npt.NDArray[np.float64]
+    landmarks_5: Points
+    affine_matrix: Points
 
 
-class Steady:
-    """One-Euro filters of one kind of points; forgets its tracks when their shot is over."""
+class Networks(threading.local):
+    """Mesh and segmenter of one thread: their interpreters cannot be shared."""
 
-    def __init__(self, params: AlignParams) -> None:
+    def __init__(self, pack: Pack) -> None:
+        self.mesh = pack.new_mesh()
+        self.segmenter = PersonSegmenter(pack.path("segmenter"))
+
+
+class Aligner:
+    """Turns faces into rows of the crops table, several at a time.
+
+    What a row holds does not depend on the number of threads.
+    """
+
+    def __init__(self, pack: Pack, params: AlignParams) -> None:
         self._params = params
-        self._filters: dict[int, OneEuro] = {}
-        self._shot = -1
+        self._canonical, _ = pack.canonical_mesh()
+        self._eyes_px = eye_distance_px(params.template, params.size_px)
+        self._networks = Networks(pack)
+        self._steady = steady(params)
+        self._pool = ThreadPoolExecutor(environment.threads())
 
-    def __call__(self, row: dict[str, Any], points: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Points in frame px as they are, or steadied, by the face's track and time."""
-        given = np.asarray(points, np.float64)
-        if not self._params.smooth:
-            return given
-        if row["shot_index"] != self._shot:
-            self._filters, self._shot = {}, row["shot_index"]
-        size = float(np.diff(row["bbox"].reshape(2, 2), axis=0).max())
-        key = int(row["track_index"])
-        if key not in self._filters:
-            self._filters[key] = OneEuro(
-                self._params.smooth_cutoff_hz, self._params.smooth_beta / size
-            )
-        return self._filters[key](given, row["pts_s"])
+    def __call__(self, faces: list[Face]) -> dict[str, Any]:
+        """Columns for some faces, in their order; tracks go on from call to call."""
+        found = list(self._pool.map(self._mesh, faces))
+        # A filter follows time, so that this step is not shared out.
+        meshes = [smoothed(self._steady, f.row, m) for f, m in zip(faces, found, strict=True)]
+        rows = list(self._pool.map(self._row, faces, meshes))
+        return {name: [row[name] for row in rows] for name in CROPS.schema.names}
 
+    def _mesh(self, face: Face) -> Points:
+        """Mesh (468,3), frame px."""
+        five = (face.landmarks_5 - face.corner).astype(np.float32)
+        bbox = (face.row["bbox"] - np.tile(face.corner, 2)).astype(np.float32)
+        found, _ = self._networks.mesh.run(face.rgb, five[None], bbox[None])
+        return np.asarray(found[0] + np.append(face.corner, 0.0), np.float64)
 
-def region_of(
-    affine: npt.NDArray[np.float64],
-    bbox: npt.NDArray[np.float32],
-    size_px: int,
-    frame_size: tuple[int, int],
-) -> tuple[int, int, int, int]:
-    """Box of the frame that crop and mesh read: the crop's footprint and 1.5 boxes turned."""
-    width_px, height_px = frame_size
-    x0, y0, x1, y1 = alignment.region(affine, size_px, width_px, height_px)
-    centre = (bbox[:2] + bbox[2:]) / 2
-    reach = float((bbox[2:] - bbox[:2]).max()) * 0.75 * 2**0.5 + 2
-    low, high = np.floor(centre - reach).astype(int), np.ceil(centre + reach).astype(int) + 1
-    return (
-        max(0, min(x0, int(low[0]))),
-        max(0, min(y0, int(low[1]))),
-        min(width_px, max(x1, int(high[0]))),
-        min(height_px, max(y1, int(high[1]))),
-    )
+    def _row(self, face: Face, mesh: Points) -> dict[str, Any]:
+        """One row of the crops table."""
+        params, affine = self._params, face.affine_matrix
+        local = alignment.moved(affine, *face.corner)
+        crop = alignment.warp_crop(face.rgb, local, params.size_px)
+        landmarks = np.round(alignment.apply_mesh(affine, mesh) * FIXED_POINT) / FIXED_POINT
+        five = alignment.apply(affine, face.landmarks_5)
+        return {
+            **{name: face.row[name] for name in CARRIED},
+            "crop": encode_jpeg(crop, params.jpeg_quality),
+            "mask": masks.to_bytes(self._mask(face, crop, landmarks)),
+            "affine_matrix": affine,
+            "landmarks_5": five.astype(np.float32),
+            "landmarks_468": landmarks.astype(np.float32),
+            "pose_deg": pose_from_mesh(mesh, face.frame_size, self._canonical),
+            "mesh_error": mesh_error(landmarks, five, self._eyes_px),
+        }
 
-
-def align_faces(
-    faces: list[Face], pack: Pack, steady: Steady, params: AlignParams
-) -> dict[str, Any]:
-    """Columns of the crops table for some faces, in their order."""
-    canonical, _ = pack.canonical_mesh()
-    eyes_px = eye_distance_px(params.template, params.size_px)
-    crops, meshes, poses, errors = [], [], [], []
-    for face in faces:
-        corner = np.array(face.corner, np.float64)
-        five = (face.landmarks_5 - corner).astype(np.float32)[None]
-        bbox = face.row["bbox"] - np.tile(corner, 2).astype(np.float32)
-        found, _ = pack.mesh.run(face.rgb, five, bbox[None])
-        mesh = steady(face.row, found[0] + np.array([*corner, 0.0]))
-        affine = face.affine_matrix
-        crops.append(
-            alignment.warp_crop(face.rgb, alignment.moved(affine, *face.corner), params.size_px)
-        )
-        poses.append(pose_from_mesh(mesh, face.frame_size, canonical))
-        in_crop = alignment.apply_mesh(affine, mesh)
-        meshes.append(np.round(in_crop * FIXED_POINT) / FIXED_POINT)
-        errors.append(mesh_error(in_crop, alignment.apply(affine, face.landmarks_5), eyes_px))
-    return {
-        "crop": [encode_jpeg(crop, params.jpeg_quality) for crop in crops],
-        "mask": [masks.to_bytes(mask) for mask in _masks(faces, crops, meshes, pack, params)],
-        "affine_matrix": np.stack([face.affine_matrix for face in faces]),
-        "landmarks_5": np.stack(
-            [alignment.apply(f.affine_matrix, f.landmarks_5) for f in faces]
-        ).astype(np.float32),
-        "landmarks_468": np.stack(meshes).astype(np.float32),
-        "pose_deg": np.stack(poses),
-        "mesh_error": np.array(errors, np.float32),
-        **{
-            name: np.array([face.row[name] for face in faces], kind)
-            for name, kind in _CARRIED.items()
-        },
-    }
-
-
-_CARRIED = {
-    "frame_index": np.int32,
-    "pts_s": np.float64,
-    "shot_index": np.int32,
-    "track_index": np.int32,
-    "similarity": np.float32,
-    "sharpness": np.float32,
-}
-
-
-def _masks(
-    faces: list[Face],
-    crops: list[npt.NDArray[np.uint8]],
-    meshes: list[npt.NDArray[np.float64]],
-    pack: Pack,
-    params: AlignParams,
-) -> Iterator[masks.Mask]:
-    """Hull of each mesh within the frame, met with the person."""
-    persons = pack.segmenter.run(np.stack(crops)) if params.person else [None] * len(crops)
-    for face, mesh, person in zip(faces, meshes, persons, strict=True):
-        mask = masks.hull_mask(mesh, params.size_px, params.mask_size_px, params.forehead)
-        shown = alignment.inside(face.affine_matrix, params.size_px, *face.frame_size)
+    def _mask(self, face: Face, crop: npt.NDArray[np.uint8], landmarks: Points) -> masks.Mask:
+        """Hull of the mesh, where the crop shows the frame, met with the person."""
+        size_px, mask_size_px = self._params.size_px, self._params.mask_size_px
+        mask = masks.hull_mask(landmarks, size_px, mask_size_px, self._params.forehead)
+        shown = alignment.inside(face.affine_matrix, size_px, *face.frame_size)
         mask = masks.meet(mask, shown.astype(np.float32) / 255.0)
-        yield masks.meet(mask, person) if person is not None else mask
+        if not self._params.person:
+            return mask
+        return masks.meet(mask, self._networks.segmenter.run(crop[None])[0])
+
+
+CARRIED = ("frame_index", "pts_s", "shot_index", "track_index", "similarity", "sharpness")
+"""Columns that a crop takes over from its face and frame."""
+
+
+def steady(params: AlignParams) -> TrackFilter | None:
+    """A filter for one kind of points, or None if landmarks stay as measured."""
+    if not params.smooth:
+        return None
+    return TrackFilter(params.smooth_cutoff_hz, params.smooth_beta)
+
+
+def smoothed(track_filter: TrackFilter | None, row: dict[str, Any], points: Points) -> Points:
+    """Points of a face in frame px after the filter, if there is one."""
+    if track_filter is None:
+        return points
+    track = (int(row["shot_index"]), int(row["track_index"]))
+    return track_filter(points, row["pts_s"], track, float(row["bbox"][2] - row["bbox"][0]))
 
 
 def face_rows(path: Path, frames: Path) -> Iterator[dict[str, Any]]:
@@ -208,69 +192,57 @@ def faces_of(
     Raises:
         FootageError: a frame with faces is not there, or not readable any more.
     """
-    steady, fixed = Steady(params), template(params.template, params.size_px)
+    track_filter, fixed = steady(params), template(params.template, params.size_px)
     waiting = iter(rows)
     row = next(waiting, None)
     with open_footage(footage_path) as footage:
-        frame_size = (int(footage.facts["width_px"]), int(footage.facts["height_px"]))
+        width_px, height_px = int(footage.facts["width_px"]), int(footage.facts["height_px"])
         for frame in footage.frames(wanted):
             while row is not None and row["frame_index"] == frame.frame_index:
-                five = steady(row, row["landmarks_5"].reshape(5, 2))
+                five = row["landmarks_5"].reshape(5, 2).astype(np.float64)
+                five = smoothed(track_filter, row, five)
                 affine = alignment.umeyama(five, fixed)
-                x0, y0, x1, y1 = region_of(affine, row["bbox"], params.size_px, frame_size)
-                rgb = frame.region_rgb(x0, y0, x1, y1)
-                yield Face(row, rgb, (x0, y0), frame_size, five, affine)
+                box = alignment.region(affine, params.size_px, width_px, height_px)
+                box = alignment.joined(box, row["bbox"], ENLARGE, width_px, height_px)
+                corner = np.array(box[:2], np.float64)
+                yield Face(row, frame.region_rgb(*box), corner, (width_px, height_px), five, affine)
                 row = next(waiting, None)
     if row is not None:
         problem = f"frame {row['frame_index']} with a face cannot be decoded"
         raise FootageError(footage_path, problem, "restore the footage or run `dvc repro`")
 
 
-def summary(facts: Facts, path: str, crops: Path, rows: int, error_sum: float) -> Facts:
-    """Content of aligned.json; the same for the same crops."""
-    frames, without = int(facts["frames"]), int(facts["frames"]) - int(facts["frames_with_face"])
-    return {
-        "clip": facts["clip"],
-        "identity": facts["identity"],
-        "crops": path,
-        "rows": rows,
-        "sha256": sha256_of(crops),
-        "size_px": facts["size_px"],
-        "mask_size_px": facts["mask_size_px"],
-        "template": facts["template"],
-        "pack": facts["pack"],
-        "frames": frames,
-        "frames_without_face": without,
-        "mean_mesh_error": round(error_sum / rows, 6) if rows else None,
-    }
-
-
 def run(context: Context[AlignParams]) -> None:
     """Read faces and footage, write crops and aligned.json."""
-    params, inputs, faces_facts = context.params, context.inputs, context.facts["faces"]
-    pack = load_pack(inputs["pack"])
+    params, inputs, outputs = context.params, context.inputs, context.outputs
+    of_clip = {key: context.facts["faces"][key] for key in ("clip", "identity", "pack")}
+    form = params.model_dump(include={"template", "size_px", "mask_size_px"})
     wanted = set(as_numpy(FACES.read(inputs["faces"], ["frame_index"])["frame_index"]).tolist())
-    facts = {
-        **{key: faces_facts[key] for key in ("clip", "identity", "pack")},
-        **params.model_dump(include={"template", "size_px", "mask_size_px", "jpeg_quality"}),
-        "colour_order": "RGB",
-    }
     rows = face_rows(inputs["faces"], inputs["frames"])
-    faces, steady = faces_of(inputs["footage"], rows, wanted, params), Steady(params)
-    error_sum = 0.0
-    total = FACES.count(inputs["faces"])
-    with Writer(CROPS, context.outputs["crops"]) as writer, context.progress("align", total) as on:
-        writer.facts.update(facts)
+    faces = faces_of(inputs["footage"], rows, wanted, params)
+    aligner, error_sum = Aligner(load_pack(inputs["pack"]), params), 0.0
+    with (
+        Writer(CROPS, outputs["crops"]) as writer,
+        context.progress("align", FACES.count(inputs["faces"])) as advance,
+    ):
+        writer.facts.update(of_clip, **form, colour_order="RGB", jpeg_quality=params.jpeg_quality)
         while batch := list(islice(faces, BATCH)):
-            columns = align_faces(batch, pack, steady, params)
+            columns = aligner(batch)
             writer.add(columns)
-            error_sum += float(columns["mesh_error"].sum())
-            on(len(batch))
-    frames = context.facts["frames"]["frames"]
-    counted = facts | {"frames": frames, "frames_with_face": len(wanted)}
-    final = context.final_outputs["crops"].as_posix()
-    content = summary(counted, final, context.outputs["crops"], writer.rows, error_sum)
-    context.outputs["aligned"].write_text(to_json(content), encoding="utf-8")
+            error_sum += sum(columns["mesh_error"])
+            advance(len(batch))
+    frames = int(context.facts["frames"]["frames"])
+    content: Facts = {
+        **of_clip,
+        **form,
+        "crops": context.final_outputs["crops"].as_posix(),
+        "rows": writer.rows,
+        "sha256": sha256_of(outputs["crops"]),
+        "frames": frames,
+        "frames_without_face": frames - len(wanted),
+        "mean_mesh_error": round(error_sum / writer.rows, 6) if writer.rows else None,
+    }
+    outputs["aligned"].write_text(to_json(content), encoding="utf-8")
 
 
 STAGE = Stage(

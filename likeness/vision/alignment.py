@@ -97,6 +97,29 @@ def region(
     )
 
 
+def joined(
+    first: tuple[int, int, int, int],
+    bbox: npt.NDArray[np.floating],
+    factor: float,
+    width_px: int,
+    height_px: int,
+) -> tuple[int, int, int, int]:
+    """Box that holds `first` and a square of `factor` times the box `bbox`, turned in any way.
+
+    Clipped to the frame; end exclusive.
+    """
+    centre = (bbox[:2] + bbox[2:]) / 2
+    reach = float((bbox[2:] - bbox[:2]).max()) * factor / 2 * 2**0.5 + 2
+    x0, y0 = np.floor(centre - reach).astype(int)
+    x1, y1 = np.ceil(centre + reach).astype(int) + 1
+    return (
+        max(0, min(first[0], int(x0))),
+        max(0, min(first[1], int(y0))),
+        min(width_px, max(first[2], int(x1))),
+        min(height_px, max(first[3], int(y1))),
+    )
+
+
 def warp_crop(rgb: Image, affine: Affine, size_px: int) -> Image:
     """Aligned crop (size_px, size_px, 3) uint8 of picture `rgb` (H,W,3).
 

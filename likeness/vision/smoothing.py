@@ -65,3 +65,38 @@ def smooth_track(
     stacked, times = np.asarray(values, np.float64), np.asarray(times_s, np.float64)
     smoothed = [one_euro(row, float(t)) for row, t in zip(stacked, times, strict=True)]
     return np.array(smoothed).reshape(stacked.shape)
+
+
+class TrackFilter:
+    """One-Euro filters of one kind of points, one for each track of the shot in hand.
+
+    Args:
+        min_cutoff_hz: cut-off at rest.
+        beta: growth of the cut-off in Hz per face width per second, so that near and far faces
+            are treated alike.
+    """
+
+    def __init__(self, min_cutoff_hz: float, beta: float) -> None:
+        self._min_cutoff_hz = min_cutoff_hz
+        self._beta = beta
+        self._filters: dict[int, OneEuro] = {}
+        self._shot_index = -1
+
+    def __call__(
+        self, points: npt.ArrayLike, time_s: float, track: tuple[int, int], face_px: float
+    ) -> Values:
+        """Filtered points of the same shape.
+
+        Args:
+            points: frame px.
+            time_s: of the frame.
+            track: shot_index and track_index; a new shot forgets the tracks of the last.
+            face_px: width of the face.
+        """
+        shot_index, track_index = track
+        if shot_index != self._shot_index:
+            self._filters, self._shot_index = {}, shot_index
+        if track_index not in self._filters:
+            beta = self._beta / max(face_px, 1.0)
+            self._filters[track_index] = OneEuro(self._min_cutoff_hz, beta)
+        return self._filters[track_index](points, time_s)

@@ -65,7 +65,7 @@ class EvaluateParams(Document):
         description="the pack's own, which filter has used, or one that nothing else uses",
     )
     max_frames: int = Field(
-        default=150, ge=3, description="frames measured with networks, evenly spaced in threes"
+        default=180, ge=3, description="frames that networks see, evenly spaced in runs of three"
     )
     gallery_faces: int = Field(
         default=64, ge=1, le=512, description="of the source: to compare with, and to paste"
@@ -125,8 +125,9 @@ def load_judge(folder: Path, name: str) -> Judge:
 
 def album_for(clip: Clip, params: EvaluateParams) -> Album:
     """An empty album that knows which frames to show for their even spacing."""
-    measured = np.flatnonzero(clip.sampled & (clip.faces > 0))
-    shown = measured if len(measured) else np.flatnonzero(clip.sampled)
+    whole = clip.measure == sampling.ALL
+    measured = np.flatnonzero(whole & (clip.faces > 0))
+    shown = measured if len(measured) else np.flatnonzero(whole)
     even = measured[sampling.evenly(len(measured), EVEN_FACES)]
     stills = shown[sampling.evenly(len(shown), params.stills)]
     return Album(params.worst_frames, set(even.tolist()), set(stills.tolist()))
@@ -153,8 +154,7 @@ def score(
                 problem = f"has another number of frames than {target_path}"
                 raise FootageError(render_path, problem, "run `dvc repro`")
             if before.decoded and after.decoded:
-                sampled = bool(clip.sampled[before.frame_index])
-                scorer.frame(before, after, faces, sampled=sampled)
+                scorer.frame(before, after, faces, int(clip.measure[before.frame_index]))
             else:
                 unread += 1
             advance(1)
@@ -172,7 +172,7 @@ def write_tables(
         "shot_index": clip.shots.astype(np.int32),
         "track_index": tracks.tolist(),
         "faces": clip.faces.astype(np.int16),
-        "sampled": clip.sampled,
+        "sampled": clip.measure == sampling.ALL,
     }
     for name in SCORES:
         cells[name] = [summary.rounded(value, 6) for value in columns[name]]
@@ -219,7 +219,7 @@ def run(context: Context[EvaluateParams]) -> None:
         "embedding_dim": judge.facts["dimension"],
         "frames": counts["total"],
         "frames_with_face": counts["with_face"],
-        "frames_sampled": int(clip.sampled.sum()),
+        "frames_sampled": int((clip.measure == sampling.ALL).sum()),
     }
     write_tables(context, clip, scorer.columns, facts)
     sheet = contact_sheet(album, swap)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,10 @@ from likeness.metrics import sampling, views
 from likeness.metrics.stream import FaceRow
 
 Values = npt.NDArray[np.float64]
+KEYS = ("frame_index", "track_index")
+AFFINE = {"affine_matrix": (2, 3)}
+POINTS = {**AFFINE, "landmarks_5": (5, 2), "landmarks_468": (468, 3), "pose_deg": (3,)}
+BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -31,14 +35,14 @@ class Clip:
         pts_s, shots: (T,) of all frames.
         tracks: (T,) of the face to measure, -1 where there is none.
         faces: (T,) number of faces.
-        sampled: (T,) whether the networks look at it.
+        measure: (T,) sampling.NOTHING, MOTION or ALL.
     """
 
     pts_s: Values
     shots: npt.NDArray[np.int64]
     tracks: npt.NDArray[np.int64]
     faces: npt.NDArray[np.int64]
-    sampled: npt.NDArray[np.bool_]
+    measure: npt.NDArray[np.int64]
 
 
 def plan(frames: Path, converted: Path, most: int) -> Clip:
@@ -56,11 +60,11 @@ def plan(frames: Path, converted: Path, most: int) -> Clip:
         if scale < largest[frame]:
             largest[frame], tracks[frame] = scale, track
     with_face = np.flatnonzero(faces)
-    sampled = np.zeros(len(shots), bool)
-    sampled[with_face] = sampling.runs(with_face, shots[with_face], tracks[with_face], most)
+    measure = np.full(len(shots), sampling.NOTHING)
+    measure[with_face] = sampling.runs(with_face, shots[with_face], tracks[with_face], most)
     if not len(with_face):
-        sampled[sampling.evenly(len(shots), most)] = True
-    return Clip(as_numpy(table["pts_s"]), shots, tracks, faces, sampled)
+        measure[sampling.evenly(len(shots), most)] = sampling.ALL
+    return Clip(as_numpy(table["pts_s"]), shots, tracks, faces, measure)
 
 
 def face_rows(crops: Path, converted: Path, clip: Clip) -> Iterator[list[FaceRow]]:
@@ -71,11 +75,8 @@ def face_rows(crops: Path, converted: Path, clip: Clip) -> Iterator[list[FaceRow
     """
     facts = CONVERTED.check(converted)
     sizes = (facts["size_px"], facts["mask_size_px"])
-    columns = ["affine_matrix", "landmarks_5", "landmarks_468", "pose_deg"]
-    where = by_key(CROPS.batches(crops, ["frame_index", "track_index", *columns], 64))
-    what = by_key(
-        CONVERTED.batches(converted, ["frame_index", "track_index", "mask", "affine_matrix"], 64)
-    )
+    where = by_key(CROPS.batches(crops, [*KEYS, *POINTS], BATCH), POINTS)
+    what = by_key(CONVERTED.batches(converted, [*KEYS, "mask", *AFFINE], BATCH), AFFINE)
     pairs = itertools.zip_longest(where, what)
     waiting = next(pairs, None)
     for index in range(len(clip.shots)):
@@ -92,11 +93,18 @@ def face_rows(crops: Path, converted: Path, clip: Clip) -> Iterator[list[FaceRow
         yield sorted(faces, key=lambda face: face.track_index != clip.tracks[index])
 
 
-def by_key(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[tuple[int, int], dict[str, Any]]]:
-    """Rows as ((frame_index, track_index), cells)."""
+def by_key(
+    batches: Iterator[pa.RecordBatch], shapes: Mapping[str, tuple[int, ...]]
+) -> Iterator[tuple[tuple[int, int], dict[str, Any]]]:
+    """Rows as ((frame_index, track_index), cells), the columns in `shapes` as float64 arrays."""
     for batch in batches:
-        for row in batch.to_pylist():
-            yield (row["frame_index"], row["track_index"]), row
+        keys = [batch[name].to_pylist() for name in KEYS]
+        arrays = {n: as_numpy(batch[n], shape).astype(np.float64) for n, shape in shapes.items()}
+        for row, (frame, track) in enumerate(zip(*keys, strict=True)):
+            cells: dict[str, Any] = {name: array[row] for name, array in arrays.items()}
+            if "mask" in batch.schema.names:
+                cells["mask"] = batch["mask"][row].as_py()
+            yield (frame, track), cells
 
 
 def face_row(
@@ -104,14 +112,13 @@ def face_row(
 ) -> FaceRow:
     """A face from its rows in crops and converted.parquet; `sizes`: crop and mask of the swap."""
     size_px, mask_px = sizes
-    affine = np.array(swapped["affine_matrix"], np.float64).reshape(2, 3)
     return FaceRow(
         shot_index=shot,
         track_index=track,
-        aligned=np.array(aligned["affine_matrix"], np.float64).reshape(2, 3),
-        landmarks_5=np.array(aligned["landmarks_5"], np.float64).reshape(5, 2),
-        landmarks_468=np.array(aligned["landmarks_468"], np.float64).reshape(468, 3),
-        pose_deg=np.array(aligned["pose_deg"], np.float64),
+        aligned=aligned["affine_matrix"],
+        landmarks_5=aligned["landmarks_5"],
+        landmarks_468=aligned["landmarks_468"],
+        pose_deg=aligned["pose_deg"],
         mask=np.frombuffer(swapped["mask"], np.uint8).reshape(mask_px, mask_px),
-        to_mask=views.mask_affine(affine, size_px, mask_px),
+        to_mask=views.mask_affine(swapped["affine_matrix"], size_px, mask_px),
     )

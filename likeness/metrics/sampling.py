@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 Indices = npt.NDArray[np.integer]
+NOTHING, MOTION, ALL = 0, 1, 2
 
 
 def evenly(count: int, wanted: int) -> npt.NDArray[np.int64]:
@@ -14,10 +15,12 @@ def evenly(count: int, wanted: int) -> npt.NDArray[np.int64]:
     return ((np.arange(taken) + 0.5) * count / max(taken, 1)).astype(np.int64)
 
 
-def runs(frames: Indices, shots: Indices, tracks: Indices, most: int) -> npt.NDArray[np.bool_]:
-    """Mark faces (N,) to measure, at most about `most`: all, or evenly spaced runs of three.
+def runs(frames: Indices, shots: Indices, tracks: Indices, most: int) -> npt.NDArray[np.int64]:
+    """What to measure of faces (N,): `NOTHING`, `MOTION` or `ALL`, of at most about `most` any.
 
-    Three frames in a row of one shot and track are what a second difference needs.
+    All of everything if there are few enough. Else evenly spaced runs of three frames of one shot
+    and track, which is what a second difference needs: everything of the middle one, the motion
+    of its neighbours.
 
     Args:
         frames, shots, tracks: of each face, in order of frames.
@@ -25,13 +28,15 @@ def runs(frames: Indices, shots: Indices, tracks: Indices, most: int) -> npt.NDA
     """
     count = len(frames)
     if count <= most:
-        return np.ones(count, bool)
-    marked = np.zeros(count, bool)
-    for middle in evenly(count, max(most // 3, 1)):
-        for place in (middle - 1, middle, middle + 1):
+        return np.full(count, ALL)
+    chosen = np.full(count, NOTHING)
+    middles = evenly(count, max(most // 3, 1))
+    for middle in middles:
+        for place in (middle - 1, middle + 1):
             if 0 <= place < count and follows(frames, shots, tracks, middle, place):
-                marked[place] = True
-    return marked
+                chosen[place] = MOTION
+    chosen[middles] = ALL
+    return chosen
 
 
 def follows(frames: Indices, shots: Indices, tracks: Indices, first: int, second: int) -> bool:

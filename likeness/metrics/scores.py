@@ -20,7 +20,8 @@ Values = npt.NDArray[np.float64]
 Scores = dict[str, float]
 Points = npt.NDArray[np.floating]
 ANGLES = ("yaw", "pitch", "roll")
-VARIANTS = (("", "render"), ("copied_", "target"), ("pasted_", "pasted"))
+VARIANTS = ("", "copied_", "pasted_")
+"""Prefixes of columns: the render, the target as it is, the source pasted."""
 
 
 class Networks(Protocol):
@@ -39,13 +40,14 @@ class Face:
 
     Attributes:
         scores: by column of per_frame.parquet.
-        embeddings: (D,) of the render, of the target and with the source pasted, as they come.
+        embeddings: (3,D) of the render, of the target and with the source pasted, as they come;
+            None where only the motion is measured.
         meshes: (468,3) of render and target in frame px.
         eye_distance_px: the target's, in frame px.
     """
 
     scores: Scores
-    embeddings: Values
+    embeddings: Values | None
     meshes: tuple[Values, Values]
     eye_distance_px: float
 
@@ -66,25 +68,43 @@ def measure(
     """
     if not views:
         return []
-    pictures = [getattr(view, name) for view in views for _, name in VARIANTS]
-    crops = [embedder_crop(getattr(v, name), v.place) for v in views for _, name in VARIANTS]
-    embeddings = np.asarray(networks.embed(np.stack(crops)), np.float64)
-    meshes, beliefs = networks.mesh(np.stack(pictures))
-    faces = []
-    for row, view in enumerate(views):
-        three = slice(row * len(VARIANTS), (row + 1) * len(VARIANTS))
-        found = np.asarray(meshes[three], np.float64)
+    pictures = [[p for p in (v.render, v.target, v.pasted) if p is not None] for v in views]
+    meshes, beliefs = networks.mesh(np.stack([p for own in pictures for p in own]))
+    crops = [
+        embedder_crop(picture, view.place)
+        for view, own in zip(views, pictures, strict=True)
+        if len(own) == len(VARIANTS)
+        for picture in own
+    ]
+    embeddings = np.asarray(networks.embed(np.stack(crops)) if crops else [], np.float64)
+    faces: list[Face] = []
+    first = embedded = 0
+    for view, own in zip(views, pictures, strict=True):
+        found = np.asarray(meshes[first : first + len(own)], np.float64)
         placed = alignment.apply_mesh(alignment.invert(view.place.to_view), found)
-        poses = [pose_from_mesh(mesh, frame_size, canonical) for mesh in placed]
-        scores = {"mesh_score": float(beliefs[three][0])} | _colours(view)
-        scores |= _angles(poses[0], poses[1])
-        for place, (prefix, name) in enumerate(VARIANTS):
-            own = {"pose_error_deg": float(pose.pose_error(poses[place], poses[1]))}
-            own |= _shape(found[place], found[1]) | _seam(getattr(view, name), view.place.mask)
-            scores |= {prefix + key: value for key, value in own.items()}
         eyes = landmarks.eye_distance(placed[1])
-        faces.append(Face(scores, embeddings[three], (placed[0], placed[1]), eyes))
+        scores, vectors = {"mesh_score": float(beliefs[first])}, None
+        if len(own) == len(VARIANTS):
+            vectors = embeddings[embedded : embedded + len(own)]
+            embedded += len(own)
+            poses = [pose_from_mesh(mesh, frame_size, canonical) for mesh in placed]
+            scores |= _angles(poses[0], poses[1]) | _colours(view)
+            scores |= _compared(own, found, poses, view.place.mask)
+        faces.append(Face(scores, vectors, (placed[0], placed[1]), eyes))
+        first += len(own)
     return faces
+
+
+def _compared(
+    pictures: Sequence[Pixels], meshes: Values, poses: Sequence[Points], mask: Pixels
+) -> Scores:
+    """What is measured alike of render, target and paste, each against the target."""
+    scores: Scores = {}
+    for place, prefix in enumerate(VARIANTS):
+        own = {"pose_error_deg": float(pose.pose_error(poses[place], poses[1]))}
+        own |= _shape(meshes[place], meshes[1]) | _seam(pictures[place], mask)
+        scores |= {prefix + key: value for key, value in own.items()}
+    return scores
 
 
 def _angles(given: Points, wanted: Points) -> Scores:
@@ -167,7 +187,7 @@ def identities(faces: Sequence[Values], source: Values, target: Values) -> dict[
     if not faces:
         return columns
     stacked = np.stack(faces)
-    for place, (prefix, _) in enumerate(VARIANTS):
+    for place, prefix in enumerate(VARIANTS):
         columns[prefix + "identity_source"] = identity.cosine(stacked[:, place], source)
         columns[prefix + "identity_target"] = identity.cosine(stacked[:, place], target)
     return columns

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from likeness.contracts.tables.per_frame import SCORES
 from likeness.media.footage import Frame
-from likeness.metrics import fidelity, identity, scores, views
+from likeness.metrics import fidelity, identity, sampling, scores, views
 from likeness.metrics.scores import Face, Networks, Scores
 from likeness.metrics.views import View
 from likeness.vision import alignment
@@ -115,8 +115,8 @@ class Scorer:
         self._before: _Before | None = None
         self._size = (0, 0)
 
-    def frame(self, target: Frame, render: Frame, faces: list[FaceRow], *, sampled: bool) -> None:
-        """Score one frame; `faces` begins with the one to measure, `sampled` says whether to."""
+    def frame(self, target: Frame, render: Frame, faces: list[FaceRow], measure: int) -> None:
+        """Score one frame; `faces` begins with the one to measure, `measure` as in sampling."""
         pair = (render.luma(), target.luma())
         height, width = pair[1].shape
         self._size = (width, height)
@@ -127,16 +127,17 @@ class Scorer:
         reached = fidelity.reach(touched, self.margin_px) if faces else touched
         index = target.frame_index
         self.album.frame(target, render)
-        measured = sampled and bool(faces)
-        self._set(index, scores.outside(pair[1], pair[0], reached, with_ssim=sampled))
-        if not measured:
+        whole = measure == sampling.ALL
+        self._set(index, scores.outside(pair[1], pair[0], reached, with_ssim=whole))
+        if measure == sampling.NOTHING or not faces:
             return
         self._over_time(index, faces[0], pair, touched)
-        self._waiting.append((self._view(target, render, faces[0]), faces[0]))
+        view = self._view(target, render, faces[0], whole=whole)
+        self._waiting.append((view, faces[0]))
         if len(self._waiting) >= BATCH:
             self._flush()
 
-    def _view(self, target: Frame, render: Frame, face: FaceRow) -> View:
+    def _view(self, target: Frame, render: Frame, face: FaceRow, *, whole: bool) -> View:
         place = views.locate(
             face.aligned, face.landmarks_5, face.landmarks_468, face.mask, face.to_mask
         )
@@ -144,7 +145,8 @@ class Scorer:
         corner = (box[0], box[1])
         before = views.warped(target.region_rgb(*box), corner, place)
         after = views.warped(render.region_rgb(*box), corner, place)
-        pasted = views.paste(before, self.source.nearest(face.pose_deg), place)
+        nearest = self.source.nearest(face.pose_deg) if whole else None
+        pasted = None if nearest is None else views.paste(before, nearest, place)
         return View(target.frame_index, place, before, after, pasted)
 
     def _over_time(
@@ -166,16 +168,17 @@ class Scorer:
             [view for view, _ in self._waiting], self.networks, self.canonical, self._size
         )
         for (view, row), face in zip(self._waiting, faces, strict=True):
-            near = identity.cosine(face.embeddings[0], self.source.gallery)
-            found = face.scores | {"identity_source": float(near)}
-            self._set(view.frame_index, found)
-            self._embeddings.append(face.embeddings)
-            self._measured.append(view.frame_index)
-            self._recent.append((view.frame_index, row, face))
+            index = view.frame_index
+            self._set(index, face.scores)
+            self._recent.append((index, row, face))
             self._jitter()
-            self.album.face(
-                view, {name: float(self.columns[name][view.frame_index]) for name in SCORES}
-            )
+            if face.embeddings is None:
+                continue
+            near = identity.cosine(face.embeddings[0], self.source.gallery)
+            self._set(index, {"identity_source": float(near)})
+            self._embeddings.append(face.embeddings)
+            self._measured.append(index)
+            self.album.face(view, {name: float(self.columns[name][index]) for name in SCORES})
         self._waiting.clear()
 
     def _jitter(self) -> None:

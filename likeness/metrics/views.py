@@ -42,13 +42,16 @@ class Place:
 
 @dataclass(frozen=True)
 class View:
-    """Pixels of one face, each (VIEW_PX,VIEW_PX,3) uint8 RGB over the same area of the frame."""
+    """Pixels of one face, each (VIEW_PX,VIEW_PX,3) uint8 RGB over the same area of the frame.
+
+    `pasted` is None where only the motion is measured.
+    """
 
     frame_index: int
     place: Place
     target: Pixels
     render: Pixels
-    pasted: Pixels
+    pasted: Pixels | None
 
 
 def locate(

@@ -131,7 +131,9 @@ def load_detections(path: Path, frames: Path, embedding_dim: int) -> Detections:
     frame_index = arrays["frame_index"].astype(np.int32)
     bbox = arrays["bbox"].reshape(-1, 4)
     shots = as_numpy(FRAMES.read(frames, ["shot_index"])["shot_index"])
-    tracks = link_tracks(frame_index, bbox, embedding, shots[frame_index])
+    tracks = frame_index
+    if count:
+        tracks = link_tracks(frame_index, bbox, embedding, shots[frame_index])
     return Detections(
         frame_index,
         bbox,

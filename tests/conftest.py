@@ -25,3 +25,17 @@ def shared() -> Path:
     if not (folder / "footage").is_dir():
         pytest.skip(f"no test material at {folder}; set LIKENESS_SHARED")
     return folder
+
+
+@pytest.fixture(scope="session")
+def pack_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded analyser pack: the repository's if stage `pack` has run, else one made here."""
+    ready = ROOT / "data/packs/embedded"
+    if (ready / "pack.json").is_file():
+        return ready
+    from models.analysers.export import write_pack
+    from models.analysers.fetch import fetch_pack
+
+    folder = tmp_path_factory.mktemp("packs") / "embedded"
+    write_pack("embedded", fetch_pack("embedded"), folder)
+    return folder

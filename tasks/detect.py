@@ -32,10 +32,11 @@ from likeness.contracts.tables.base import Writer, as_numpy
 from likeness.contracts.tables.detections import DETECTIONS
 from likeness.contracts.tables.frames import FRAMES
 from likeness.media.footage import Footage, Frame, open_footage
+from models.analysers.detector import SCORE
 from models.analysers.faces import Face
-from models.analysers.follow import Stretch
-from models.analysers.observer import Observer
-from models.analysers.pack import load_pack
+from models.analysers.follow import Stretch, certain
+from models.analysers.observer import FAINT, Observer
+from models.analysers.pack import Pack, load_pack
 from models.analysers.view import View
 
 Floats = npt.NDArray[np.float32]
@@ -110,7 +111,7 @@ def _work(stretch: _Open, observer: Observer, sample_every: int) -> Found:
     """Faces of all frames of a stretch but the last; of a single frame its own."""
     first, found = stretch.scan.result(), Found()
     if stretch.next_scan is None:
-        per_frame = [first]
+        per_frame = [certain(first)]
     else:
         filler = Stretch(observer, stretch.views, stretch.frame_index, sample_every)
         per_frame = filler.fill(first, stretch.next_scan.result())
@@ -224,6 +225,11 @@ def views_of(
         yield frame.frame_index, View(frame.planes(), *spaces)
 
 
+def new_observer(pack: Pack, params: DetectParams) -> Observer:
+    """The pack's networks; faint faces matter only where frames lie between scans."""
+    return Observer(pack, SCORE if params.detect_every_frames == 1 else FAINT)
+
+
 def detect(
     footage_path: Path, table: pa.Table, observer: Observer, params: DetectParams
 ) -> Iterator[Found]:
@@ -256,7 +262,7 @@ def run(context: Context[DetectParams]) -> None:
     pack = load_pack(context.inputs["pack"])
     columns = ["frame_index", "shot_index", "decoded"]
     table = FRAMES.read(context.inputs["frames"], columns)
-    observer = Observer(pack)
+    observer = new_observer(pack, context.params)
     pieces = detect(context.inputs["footage"], table, observer, context.params)
     with (
         Writer(DETECTIONS, context.outputs["detections"]) as writer,

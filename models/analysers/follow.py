@@ -3,17 +3,19 @@
 A face seen at both ends is looked at again (the detector in a window around it) as often as an
 embedding is wanted; in between its mesh is followed where it moves, straight lines where it does
 not. A face seen at one end only is looked for by bisection until its first or last frame is known.
+One that the detector is unsure of at either end may come and go: it is looked for on every frame.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from likeness.vision.tracks import match
-from models.analysers.detector import suppress
+from models.analysers.detector import SCORE, suppress
 from models.analysers.faces import Face, between, moved, overlap
 from models.analysers.observer import Observer
 from models.analysers.view import View
@@ -23,6 +25,8 @@ STEADY = 0.96
 """Overlap of both ends of a stretch from which straight lines between them do."""
 CONFIRMED = 0.95
 """Overlap of followed and expected box from which straight lines do on both sides of it."""
+SURE = 0.7
+"""Score of the detector from which a face is taken to stay from frame to frame."""
 MESH_SCORE = 0.5
 """A mesh below this shows no face: hidden, or turned away."""
 # Vertices in the places of the five points: corners of the eyes, tip of the nose, of the mouth.
@@ -50,6 +54,21 @@ def _relative(face: Face, mesh: Floats) -> tuple[Floats, Floats]:
     return corners, (face.landmarks_5 - five_points(mesh)) / size
 
 
+@dataclass(frozen=True)
+class Span:
+    """Two sightings of one face, on the frames at positions `low` and `high` of a stretch."""
+
+    low: int
+    high: int
+    first: Face
+    last: Face
+
+    @property
+    def middle(self) -> int:
+        """Position half-way."""
+        return (self.low + self.high) // 2
+
+
 class Stretch:
     """Frames from one scan to the next, both included.
 
@@ -75,19 +94,19 @@ class Stretch:
         self._meshes: dict[tuple[int, int], tuple[Floats, float]] = {}
 
     def fill(self, first: list[Face], last: list[Face]) -> list[list[Face]]:
-        """Faces of all frames but the last, best score first, from the scans of both ends."""
+        """Faces of all frames but the last, best score first, from the scans of both ends.
+
+        The scans may hold faint faces, below the detector's threshold: where to look out.
+        """
         end = len(self._views) - 1
-        pairs = self._pairs(first, last)
-        starts, ends = {start for start, _ in pairs}, {stop for _, stop in pairs}
-        for start, stop in pairs:
-            self._pair(0, end, first[start], last[stop])
-        for index, face in enumerate(first):
-            if index not in starts:
-                self._leaving(0, end, face)
-        for index, face in enumerate(last):
-            if index not in ends:
-                self._entering(0, end, face)
-        return [first, *[_distinct(faces) for faces in self._faces[1:end]]]
+        starts, ends = dict(enumerate(first)), dict(enumerate(last))
+        for start, stop in self._pairs(first, last):
+            self._pair(Span(0, end, starts.pop(start), ends.pop(stop)))
+        for face in starts.values():
+            self._lone(face, 0, end)
+        for face in ends.values():
+            self._lone(face, end, 0)
+        return [certain(first), *[_distinct(faces) for faces in self._faces[1:end]]]
 
     def _pairs(self, first: list[Face], last: list[Face]) -> list[tuple[int, int]]:
         if not first or not last:
@@ -97,9 +116,9 @@ class Stretch:
         gap = self._frame_index[-1] - self._frame_index[0]
         return match(boxes[0], boxes[1], vectors[0] @ vectors[1].T, gap)
 
-    def _share(self, low: int, at: int, high: int) -> float:
-        start, stop = self._frame_index[low], self._frame_index[high]
-        return (self._frame_index[at] - start) / (stop - start)
+    def _expected(self, span: Span, at: int) -> Face:
+        start, stop = self._frame_index[span.low], self._frame_index[span.high]
+        return between(span.first, span.last, (self._frame_index[at] - start) / (stop - start))
 
     def _see(self, at: int, expected: Floats) -> Face | None:
         face = self._observer.look(self._views[at], expected)
@@ -107,50 +126,45 @@ class Stretch:
             self._faces[at].append(face)
         return face
 
-    def _pair(self, low: int, high: int, first: Face, last: Face) -> None:
+    def _pair(self, span: Span) -> None:
         """A face seen on both frames: sample it in the middle, or follow it."""
-        if high - low < 2:
+        if span.high - span.low < 2:
             return
-        if high - low <= self._sample_every:
-            self._follow(low, high, first, last)
-            return
-        middle = (low + high) // 2
-        expected = between(first, last, self._share(low, middle, high))
-        self._split(low, middle, high, first, last, expected)
-
-    def _split(
-        self, low: int, middle: int, high: int, first: Face, last: Face, expected: Face
-    ) -> None:
-        """Let the detector look at the middle frame; the face may be hidden there."""
-        seen = self._see(middle, expected.bbox)
-        if seen is None:
-            self._leaving(low, middle, first)
-            self._entering(middle, high, last)
+        if min(span.first.det_score, span.last.det_score) < SURE:
+            for at in range(span.low + 1, span.high):
+                self._see(at, self._expected(span, at).bbox)
+        elif span.high - span.low <= self._sample_every:
+            self._follow(span)
         else:
-            self._pair(low, middle, first, seen)
-            self._pair(middle, high, seen, last)
+            self._split(span)
 
-    def _leaving(self, low: int, high: int, face: Face) -> None:
-        """A face seen on frame `low` but not on `high`."""
-        while high - low > 1:
-            middle = (low + high) // 2
+    def _split(self, span: Span) -> None:
+        """Let the detector look at the middle frame; the face may be hidden there."""
+        middle = span.middle
+        seen = self._see(middle, self._expected(span, middle).bbox)
+        if seen is None:
+            self._lone(span.first, span.low, middle)
+            self._lone(span.last, span.high, middle)
+        else:
+            self._pair(Span(span.low, middle, span.first, seen))
+            self._pair(Span(middle, span.high, seen, span.last))
+
+    def _lone(self, face: Face, at: int, gone: int) -> None:
+        """A face seen on frame `at` but not on `gone`, which is before or behind it."""
+        step = 1 if gone > at else -1
+        if face.det_score < SURE:
+            for position in range(at + step, gone, step):
+                face = self._see(position, face.bbox) or face
+            return
+        while abs(gone - at) > 1:
+            middle = (at + gone) // 2
             seen = self._see(middle, face.bbox)
             if seen is None:
-                high = middle
-            else:
-                self._pair(low, middle, face, seen)
-                low, face = middle, seen
-
-    def _entering(self, low: int, high: int, face: Face) -> None:
-        """A face seen on frame `high` but not on `low`."""
-        while high - low > 1:
-            middle = (low + high) // 2
-            seen = self._see(middle, face.bbox)
-            if seen is None:
-                low = middle
-            else:
-                self._pair(middle, high, seen, face)
-                high, face = middle, seen
+                gone = middle
+                continue
+            near, far = (face, seen) if step > 0 else (seen, face)
+            self._pair(Span(min(at, middle), max(at, middle), near, far))
+            at, face = middle, seen
 
     def _mesh(self, at: int, face: Face) -> tuple[Floats, float]:
         key = at, id(face)
@@ -158,57 +172,50 @@ class Stretch:
             self._meshes[key] = self._observer.fit_mesh(self._views[at], face)
         return self._meshes[key]
 
-    def _straight(self, low: int, high: int, first: Face, last: Face) -> None:
-        for at in range(low + 1, high):
-            self._faces[at].append(between(first, last, self._share(low, at, high)))
+    def _straight(self, span: Span) -> None:
+        for at in range(span.low + 1, span.high):
+            self._faces[at].append(self._expected(span, at))
 
-    def _follow(self, low: int, high: int, first: Face, last: Face) -> None:
+    def _follow(self, span: Span) -> None:
         """Carry a face over a short stretch by its mesh, as far as it moves."""
-        if high - low < 2:
+        if span.high - span.low < 2:
             return
-        if overlap(first.bbox, last.bbox) >= STEADY:
-            self._straight(low, high, first, last)
+        if overlap(span.first.bbox, span.last.bbox) >= STEADY:
+            self._straight(span)
             return
-        middle = (low + high) // 2
-        share = self._share(low, middle, high)
-        expected = between(first, last, share)
-        carried = self._carry(low, middle, high, first, last, expected, share)
+        middle = span.middle
+        expected = self._expected(span, middle)
+        carried = self._carry(span, expected)
         if carried is None:
-            self._split(low, middle, high, first, last, expected)
+            self._split(span)
             return
         self._faces[middle].append(carried)
         confirmed = overlap(carried.bbox, expected.bbox) >= CONFIRMED
         go_on = self._straight if confirmed else self._follow
-        go_on(low, middle, first, carried)
-        go_on(middle, high, carried, last)
+        go_on(Span(span.low, middle, span.first, carried))
+        go_on(Span(middle, span.high, carried, span.last))
 
-    def _carry(
-        self,
-        low: int,
-        middle: int,
-        high: int,
-        first: Face,
-        last: Face,
-        expected: Face,
-        share: float,
-    ) -> Face | None:
+    def _carry(self, span: Span, expected: Face) -> Face | None:
         """The face on the middle frame by its mesh; None where the mesh shows no face."""
-        meshes = [self._mesh(low, first), self._mesh(middle, expected), self._mesh(high, last)]
-        if min(score for _, score in meshes) < MESH_SCORE:
+        ends = self._mesh(span.low, span.first), self._mesh(span.high, span.last)
+        mesh, score = self._mesh(span.middle, expected)
+        if min(score, ends[0][1], ends[1][1]) < MESH_SCORE:
             return None
-        corners, offsets = (
-            a * np.float32(1 - share) + b * np.float32(share)
-            for a, b in zip(
-                _relative(first, meshes[0][0]), _relative(last, meshes[2][0]), strict=True
-            )
-        )
-        mesh = meshes[1][0]
-        start, size = _extent(mesh)
-        carried = moved(
-            expected, (start + corners * size).reshape(4), five_points(mesh) + offsets * size
-        )
-        self._meshes[middle, id(carried)] = meshes[1]
+        start, stop = self._frame_index[span.low], self._frame_index[span.high]
+        share = np.float32((self._frame_index[span.middle] - start) / (stop - start))
+        before, after = _relative(span.first, ends[0][0]), _relative(span.last, ends[1][0])
+        corners = before[0] * (1 - share) + after[0] * share
+        offsets = before[1] * (1 - share) + after[1] * share
+        low, size = _extent(mesh)
+        bbox = (low + corners * size).reshape(4)
+        carried = moved(expected, bbox, five_points(mesh) + offsets * size)
+        self._meshes[span.middle, id(carried)] = mesh, score
         return carried
+
+
+def certain(faces: list[Face]) -> list[Face]:
+    """Faces that the detector is sure enough of to be reported."""
+    return [face for face in faces if face.det_score >= SCORE]
 
 
 def _distinct(faces: list[Face]) -> list[Face]:

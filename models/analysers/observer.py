@@ -21,6 +21,8 @@ Floats = npt.NDArray[np.float32]
 WINDOW = 0.5
 """Context of a face's window beyond its box, in longer sides of the box, both sides together.
 Boxes from there overlap those from the whole frame by 0.985 to 0.998 in the median."""
+FAINT = 0.3
+"""Score from which a scan lists what may be a face on the frames beside it."""
 MARGIN_PX = 32.0
 """Context that small faces need at least on each side, px of the detector's picture."""
 SAME_FACE = 0.3
@@ -40,10 +42,15 @@ class Counts:
 class Observer:
     """Runs a pack's networks on views of frames; may be used from several threads at once.
 
-    Every network runs on one thread, so that results do not depend on the number of threads.
+    Every network runs on one thread: several frames at once use the machine better.
+
+    Args:
+        pack: whose networks.
+        least_score: score from which a scan lists a face.
     """
 
-    def __init__(self, pack: Pack) -> None:
+    def __init__(self, pack: Pack, least_score: float = FAINT) -> None:
+        self._least_score = least_score
         self._detector = Detector(pack.path("detector"), threads=1)
         self._embedder = Embedder(pack.path("embedder"), threads=1)
         self._pack = pack
@@ -67,7 +74,8 @@ class Observer:
     def scan(self, view: View) -> list[Face]:
         """All faces of the frame, best score first, with embeddings."""
         width, height, scale = self._detector.shape(view.width_px, view.height_px)
-        found = self._detector.detect_scaled([view.resized(width, height)], scale)[0]
+        picture = view.resized(width, height)
+        found = self._detector.detect_scaled([picture], scale, self._least_score)[0]
         self._count(scans=1)
         return self._embedded(view, *found)
 

@@ -96,7 +96,8 @@ def make_clip(
         tags: colorspace, color_range, color_primaries, color_trc (H.273 numbers).
     """
     base = time_base or 1 / Fraction(rate)
-    container_options = {"video_track_timescale": str(base.denominator)}
+    timescale = str(base.denominator)
+    container_options = {"video_track_timescale": timescale, "movie_timescale": timescale}
     with av.open(
         str(path), "w", options=container_options if path.suffix in {".mp4", ".mov"} else {}
     ) as container:

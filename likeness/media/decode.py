@@ -69,15 +69,23 @@ def _decode(path: Path, count: int) -> Iterator[Picture]:
         stream = probe.video_stream(container)
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = count
-        listed = sorted(e.timestamp for e in stream.index_entries if not e.is_discard)
+        listed = _indexed(container, stream)
         order = _Order(path, stream, timed=container.format.name not in _UNTIMED_FORMATS)
         seen = 0
         for packet in probe.packets(container, stream):
             seen += not packet.is_discard
             order.expect(packet)
             yield from order.arrive(probe.decode(stream.codec_context, packet))
+        order.promise(listed, seen)
         yield from order.arrive(probe.decode(stream.codec_context, None))
-        yield from order.finish(listed[seen:])
+        yield from order.finish()
+
+
+def _indexed(container: Any, stream: Any) -> list[int]:
+    """Decoding times of all frames that the file promises; MP4 and MOV alone list them all."""
+    if not container.format.name.startswith("mov"):
+        return []
+    return sorted(e.timestamp for e in stream.index_entries if not e.is_discard)
 
 
 def _shown_vp8(packet: Any) -> bool:
@@ -97,7 +105,8 @@ class _Order:
         rate = stream.average_rate or probe.STILLS_RATE
         self._step = max(round(1 / (rate * stream.time_base)), 1)
         self._last: int | None = None
-        self._lead: int | None = None
+        self._first: int | None = None
+        self._recent: deque[int] = deque(maxlen=64)
         self._size: tuple[int, int] | None = None
 
     def expect(self, packet: Any) -> None:
@@ -108,9 +117,9 @@ class _Order:
         if pts is None:
             self._timed = False
             pts = self._expected * self._step
-        elif self._lead is None and packet.dts is not None:
-            self._lead = pts - packet.dts
         self._expected += 1
+        self._first = pts if self._first is None else min(pts, self._first)
+        self._recent.append(pts)
         if pts not in self._waiting:  # the second field of an interlaced frame has the same time
             heapq.heappush(self._waiting, pts)
 
@@ -128,16 +137,31 @@ class _Order:
             self._last = pts if self._last is None else max(pts, self._last + 1)
             yield Picture(self._last, frame, bool(frame.is_corrupt))
 
-    def finish(self, unread: list[int]) -> Iterator[Picture]:
-        """What never arrived: packets without a frame, and entries of the index without a packet.
+    def promise(self, listed: list[int], seen: int) -> None:
+        """Expect what the container's index lists and the file has lost, at its end.
+
+        The index states decoding times. Encoders decode each frame at the time that an earlier
+        one is shown, so those times, moved to begin with the first frame shown, are the missing
+        presentation times but for the last few, which go on at the average rate.
 
         Args:
-            unread: decoding times of those entries, from the container's index.
+            listed: decoding times of all frames, rising.
+            seen: number of packets that were there.
         """
+        lost = len(listed) - seen
+        if lost <= 0 or self._first is None:
+            return
+        times = [dts for dts in listed if dts >= self._first]
+        end = times[-1] if times else self._first
+        times += [end + self._step * (i + 1) for i in range(len(listed) - len(times))]
+        missing = [pts for pts in times[-lost - len(self._recent) :] if pts not in self._recent]
+        for pts in missing[-lost:]:
+            heapq.heappush(self._waiting, pts)
+
+    def finish(self) -> Iterator[Picture]:
+        """What never arrived."""
         while self._waiting:
             yield self._missing(heapq.heappop(self._waiting))
-        for dts in unread:
-            yield self._missing(dts + (self._lead or 0))
 
     def _missing(self, pts: int) -> Picture:
         self._last = pts if self._last is None else max(pts, self._last + 1)

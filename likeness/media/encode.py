@@ -6,6 +6,7 @@ number of encoder threads (libx264 writes something else for each number).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -38,6 +39,7 @@ PRESETS = (
 ENCODER_THREADS = 4
 """The same everywhere, whatever LIKENESS_THREADS says: it is a part of the result."""
 _FULL_RANGE = 2
+_MOST_UNITS = 2**31
 
 
 class VideoWriter:
@@ -78,18 +80,28 @@ class VideoWriter:
         self._size = facts["width_px"], facts["height_px"]
         self._whole_chroma = bool(self._size[0] % 2 or self._size[1] % 2)
         self._last_pts: int | None = None
+        self._source: Any = None
+        if audio and facts["audio_streams"]:
+            self._source = open_container(footage.path)
         options = {
             "movflags": "+faststart",
             "fflags": "+bitexact",
             "video_track_timescale": str(base.denominator),
+            "movie_timescale": str(self._movie_timescale()),
         }
         self._container = av.open(str(path), "w", format="mp4", options=options)
         self._stream = self._video_stream(crf, preset)
-        self._source: Any = None
         self._sound: Iterator[Any] = iter(())
-        if audio and facts["audio_streams"]:
+        if self._source is not None:
             self._open_audio(footage.path)
         self._waiting = next(self._sound, None)
+
+    def _movie_timescale(self) -> int:
+        """Units per second in which a track's start can be stated without rounding."""
+        streams = self._source.streams.audio if self._source else []
+        bases = [self._base.denominator, *(s.time_base.denominator for s in streams)]
+        common = math.lcm(*bases)
+        return common if common < _MOST_UNITS else bases[0]
 
     def _video_stream(self, crf: float, preset: str) -> Any:
         facts = self._facts
@@ -113,7 +125,6 @@ class VideoWriter:
         return stream
 
     def _open_audio(self, path: Path) -> None:
-        self._source = open_container(path)
         copies = {}
         for stream in self._source.streams.audio:
             try:

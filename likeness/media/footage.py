@@ -206,9 +206,9 @@ class _Stills(Footage):
             except FootageError:
                 rgb = None  # a counted frame with decoded=False
             if rgb is not None and rgb.shape[:2] != wanted:
-                size = f"{rgb.shape[1]}x{rgb.shape[0]} px, not {wanted[1]}x{wanted[0]}"
-                step = "bring all stills of a folder to one size"
-                raise FootageError(still, f"is {size} like the others", step)
+                size = f"is {rgb.shape[1]}x{rgb.shape[0]} px"
+                problem = f"{size}, the others are {wanted[1]}x{wanted[0]} px"
+                raise FootageError(still, problem, "bring all stills of a folder to one size")
             yield _Still(self, index, rgb)
 
 

@@ -61,7 +61,10 @@ def orientation_of(frame: Any, path: Path) -> Orientation:
     Raises:
         FootageError: the picture is turned by something other than quarter turns.
     """
-    data = frame.side_data.get(_DISPLAY_MATRIX)
+    try:
+        data = frame.side_data.get(_DISPLAY_MATRIX)
+    except ValueError:  # PyAV has no name for some other side data, such as EXIF, and gives up
+        return Orientation(turns=round(-frame.rotation / 90) % 4)
     if data is None:
         return Orientation()
     a, b, _, c, d = struct.unpack("=5i", bytes(data)[:20])

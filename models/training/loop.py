@@ -9,6 +9,7 @@ number of threads each (models/training/steps.py says why).
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -143,6 +144,10 @@ def train_step(run: Run, bench: Bench) -> float:
     return total
 
 
+def quiet(count: int, note: str = "") -> None:
+    """Progress of a worker beside the first one, which speaks for all."""
+
+
 def train(job: Job, exchange: Exchange | None = None, device: torch.device | None = None) -> Run:
     """Train a model to the end of its budget.
 
@@ -172,22 +177,20 @@ def train(job: Job, exchange: Exchange | None = None, device: torch.device | Non
     first = exchange.rank == 0
     every_s, cost_s, saved = environment.checkpoint_s(), 0.0, time.monotonic()
     left = plan.steps * plan.step_images - run.images
-    with show(f"{job.model} images", left) as advance:
+    with show(f"{job.model} images", left) if first else nullcontext(quiet) as advance:
         while run.progress.step < plan.steps:
             loss = train_step(run, bench)
 
             # ---- log -----------------------------------------------------------------------
             if run.passed(plan.log_every_images) or run.progress.step == plan.steps:
                 run.progress.log(run.images)
-            if not first:
-                continue
             advance(plan.step_images, f"loss {loss:.4f}")
-            if run.passed(plan.preview_every_images):
+            if first and run.passed(plan.preview_every_images):
                 run.preview()
 
             # ---- snapshot ------------------------------------------------------------------
             began = time.monotonic()
-            if began - saved >= max(every_s, SAVING_SHARE * cost_s if every_s else 0):
+            if first and began - saved >= max(every_s, SAVING_SHARE * cost_s if every_s else 0):
                 run.save()
                 saved = time.monotonic()
                 cost_s = saved - began

@@ -11,13 +11,14 @@ from likeness.vision.mesh import FACE_OVAL, FOREHEAD
 Points = npt.NDArray[np.floating]
 Mask = npt.NDArray[np.float32]
 
-_SUBPIXEL = 16
+_FINER = 4
+_BITS = 4
 
 
 def hull_mask(
     landmarks_468: Points, size_px: int, mask_size_px: int, forehead: float = 0.0
 ) -> Mask:
-    """Convex hull of the mesh as a mask (mask_size_px, mask_size_px) float32, 0 or 1 with soft rim.
+    """Convex hull of the mesh as a mask (mask_size_px, mask_size_px) float32 in [0,1].
 
     Args:
         landmarks_468: (468,2 or 3) in px of a crop of side `size_px`.
@@ -26,10 +27,20 @@ def hull_mask(
     """
     points = np.asarray(landmarks_468, np.float64)[:, :2]
     outline = np.concatenate([points, _raised(points, forehead)]) if forehead else points
-    scaled = (outline + 0.5) * (mask_size_px / size_px) - 0.5
-    fixed = np.round(scaled * _SUBPIXEL).astype(np.int32)
-    mask = np.zeros((mask_size_px, mask_size_px), np.uint8)
-    cv2.fillConvexPoly(mask, cv2.convexHull(fixed), 255, cv2.LINE_AA, _SUBPIXEL.bit_length() - 1)
+    return _filled(cv2.convexHull(outline.astype(np.float32))[:, 0], size_px, mask_size_px)
+
+
+def _filled(outline: Points, size_px: int, mask_size_px: int) -> Mask:
+    """Inside of an outline (N,2), in px of a crop of side `size_px`, as shares of mask px.
+
+    Drawn finer and averaged: OpenCV's own soft edge puts half a px on every side.
+    """
+    fine_px = mask_size_px * _FINER
+    points = (np.asarray(outline) + 0.5) * (fine_px / size_px) - 0.5
+    fine = np.zeros((fine_px, fine_px), np.uint8)
+    fixed = np.round(points * (1 << _BITS)).astype(np.int32)
+    cv2.fillPoly(fine, [fixed], 255, cv2.LINE_8, _BITS)
+    mask = cv2.resize(fine, (mask_size_px, mask_size_px), interpolation=cv2.INTER_AREA)
     return mask.astype(np.float32) / 255.0
 
 
@@ -44,11 +55,7 @@ def _raised(points: npt.NDArray[np.float64], forehead: float) -> npt.NDArray[np.
 def oval_mask(landmarks_468: Points, size_px: int, mask_size_px: int) -> Mask:
     """The mesh's oval as it runs, without the hull around it: (mask_size_px, mask_size_px)."""
     points = np.asarray(landmarks_468, np.float64)[list(FACE_OVAL), :2]
-    scaled = (points + 0.5) * (mask_size_px / size_px) - 0.5
-    mask = np.zeros((mask_size_px, mask_size_px), np.uint8)
-    fixed = np.round(scaled * _SUBPIXEL).astype(np.int32)
-    cv2.fillPoly(mask, [fixed], 255, cv2.LINE_AA, _SUBPIXEL.bit_length() - 1)
-    return mask.astype(np.float32) / 255.0
+    return _filled(points, size_px, mask_size_px)
 
 
 def resized(mask: Mask, size_px: int) -> Mask:

@@ -60,15 +60,16 @@ def _file_of(module: str, root: Path) -> Path | None:
     return None
 
 
-def _names(node: ast.AST, package: list[str]) -> list[str]:
-    """Modules that an import statement may load."""
+def _names(node: ast.AST, package: list[str], root: Path) -> list[str]:
+    """Modules that an import statement loads."""
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     if not isinstance(node, ast.ImportFrom):
         return []
     above = package[: len(package) - node.level + 1] if node.level else []
     base = ".".join([*above, *([node.module] if node.module else [])])
-    return [base, *(f"{base}.{alias.name}" for alias in node.names)]  # an attribute, or a module
+    below = [f"{base}.{alias.name}" for alias in node.names]
+    return [name if _file_of(name, root) else base for name in below]
 
 
 @cache
@@ -106,7 +107,7 @@ def _reads(path: Path, root: Path) -> tuple[set[Path], set[Path]]:
     modules: set[Path] = set()
     data: set[Path] = set()
     for node in _runtime_nodes(_tree(path)):
-        for name in _names(node, package):
+        for name in _names(node, package, root):
             if name.partition(".")[0] in ROOMS:
                 modules.update(_files_of(name, root))
         if isinstance(node, ast.Constant) and isinstance(node.value, str):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -153,7 +153,8 @@ def open_repo(root: Path | None = None) -> Iterator[Repo]:
     from dvc.repo import Repo
 
     try:
-        with Repo(str(root or Path.cwd())) as repo:
+        # DVC words addresses relative to the current folder; ours are relative to the root.
+        with chdir(root or Path.cwd()), Repo() as repo:
             yield repo
     except DvcException as error:
         text = " ".join(str(error).split()) or type(error).__name__

@@ -35,7 +35,7 @@ def _identity(graph: Graph, node: StageNode) -> str:
 
 
 def _grouped(graph: Graph) -> dict[str, list[str]]:
-    clips = {n.key for n in graph.nodes.values() if n.name == "frames"}
+    clips = {n.key for n in graph.nodes.values() if n.file.startswith("data/clips/")}
     groups: dict[str, list[str]] = defaultdict(list)
     for node in graph.nodes.values():
         clip_level = node.file.startswith("data/clips/")

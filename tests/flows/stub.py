@@ -57,7 +57,9 @@ stages:
   align:
     wdir: ../../..
     desc: crops
-    cmd: python work.py data/crops/{identity}/{clip}.parquet data/clips/{clip}/footage.txt data/packs/p
+    cmd: >-
+      python work.py data/crops/{identity}/{clip}.parquet
+      data/clips/{clip}/footage.txt data/packs/p
     deps: [work.py, data/clips/{clip}/footage.txt, data/packs/p]
     outs: [data/crops/{identity}/{clip}.parquet]
     meta: {{resource: compute}}

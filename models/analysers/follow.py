@@ -2,7 +2,8 @@
 
 A face seen at both ends is looked at again (the detector in a window around it) as often as an
 embedding is wanted; in between its mesh is followed where it moves, straight lines where it does
-not. A face seen at one end only is looked for by bisection until its first or last frame is known.
+not. Where a face is seen at one end only, or has moved far, the frame in the middle is scanned as
+well, and so on until its first or last frame is known.
 One that the detector is unsure of at either end may come and go: it is looked for on every frame.
 """
 
@@ -25,6 +26,8 @@ STEADY = 0.96
 """Overlap of both ends of a stretch from which straight lines between them do."""
 CONFIRMED = 0.95
 """Overlap of followed and expected box from which straight lines do on both sides of it."""
+RESTLESS = 0.4
+"""Overlap of a face's boxes on two scanned frames below which the frame between is scanned, too."""
 SURE = 0.7
 """Score of the detector from which a face is taken to stay from frame to frame."""
 MESH_SCORE = 0.5
@@ -91,7 +94,8 @@ class Stretch:
         self._frame_index = frame_index
         self._sample_every = sample_every
         self._faces: list[list[Face]] = [[] for _ in views]
-        self._meshes: dict[tuple[int, int], tuple[Floats, float]] = {}
+        # Keyed by identity; the face is kept, so that its identity is not given to another.
+        self._meshes: dict[tuple[int, int], tuple[Face, Floats, float]] = {}
 
     def fill(self, first: list[Face], last: list[Face]) -> list[list[Face]]:
         """Faces of all frames but the last, best score first, from the scans of both ends.
@@ -99,21 +103,38 @@ class Stretch:
         The scans may hold faint faces, below the detector's threshold: where to look out.
         """
         end = len(self._views) - 1
-        starts, ends = dict(enumerate(first)), dict(enumerate(last))
-        for start, stop in self._pairs(first, last):
-            self._pair(Span(0, end, starts.pop(start), ends.pop(stop)))
-        for face in starts.values():
-            self._lone(face, 0, end)
-        for face in ends.values():
-            self._lone(face, end, 0)
+        self._fill(0, end, first, last)
         return [certain(first), *[_distinct(faces) for faces in self._faces[1:end]]]
 
-    def _pairs(self, first: list[Face], last: list[Face]) -> list[tuple[int, int]]:
+    def _fill(self, low: int, high: int, first: list[Face], last: list[Face]) -> None:
+        """The frames between two scans."""
+        if high - low < 2:
+            return
+        starts, ends = dict(enumerate(first)), dict(enumerate(last))
+        pairs = [(starts.pop(i), ends.pop(j)) for i, j in self._pairs(low, high, first, last)]
+        lone = [*starts.values(), *ends.values()]
+        if any(face.det_score >= SURE for face in lone) or any(map(_restless, pairs)):
+            middle = (low + high) // 2
+            between_them = self._observer.scan(self._views[middle])
+            self._faces[middle] = certain(between_them)
+            self._fill(low, middle, first, between_them)
+            self._fill(middle, high, between_them, last)
+            return
+        for start, stop in pairs:
+            self._pair(Span(low, high, start, stop))
+        for face in starts.values():
+            self._lone(face, low, high)
+        for face in ends.values():
+            self._lone(face, high, low)
+
+    def _pairs(
+        self, low: int, high: int, first: list[Face], last: list[Face]
+    ) -> list[tuple[int, int]]:
         if not first or not last:
             return []
         boxes = [np.stack([face.bbox for face in faces]) for faces in (first, last)]
         vectors = [np.stack([face.embedding for face in faces]) for faces in (first, last)]
-        gap = self._frame_index[-1] - self._frame_index[0]
+        gap = self._frame_index[high] - self._frame_index[low]
         return match(boxes[0], boxes[1], vectors[0] @ vectors[1].T, gap)
 
     def _expected(self, span: Span, at: int) -> Face:
@@ -169,8 +190,8 @@ class Stretch:
     def _mesh(self, at: int, face: Face) -> tuple[Floats, float]:
         key = at, id(face)
         if key not in self._meshes:
-            self._meshes[key] = self._observer.fit_mesh(self._views[at], face)
-        return self._meshes[key]
+            self._meshes[key] = (face, *self._observer.fit_mesh(self._views[at], face))
+        return self._meshes[key][1:]
 
     def _straight(self, span: Span) -> None:
         for at in range(span.low + 1, span.high):
@@ -209,13 +230,18 @@ class Stretch:
         low, size = _extent(mesh)
         bbox = (low + corners * size).reshape(4)
         carried = moved(expected, bbox, five_points(mesh) + offsets * size)
-        self._meshes[span.middle, id(carried)] = mesh, score
+        self._meshes[span.middle, id(carried)] = carried, mesh, score
         return carried
 
 
 def certain(faces: list[Face]) -> list[Face]:
     """Faces that the detector is sure enough of to be reported."""
     return [face for face in faces if face.det_score >= SCORE]
+
+
+def _restless(pair: tuple[Face, Face]) -> bool:
+    """Whether so much moves that other faces may come and go between two scans."""
+    return overlap(pair[0].bbox, pair[1].bbox) < RESTLESS
 
 
 def _distinct(faces: list[Face]) -> list[Face]:

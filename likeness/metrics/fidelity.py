@@ -69,9 +69,9 @@ def difference_outside(first: Picture, second: Picture, inside: Mask) -> tuple[f
 
 
 def reach(mask: npt.NDArray[np.uint8], margin_px: int) -> npt.NDArray[np.uint8]:
-    """Mask (H,W) uint8 of all pixels within `margin_px` of a pixel above 0: 255 there, else 0."""
+    """Mask (H,W) uint8: 255 where a pixel above 0 is within `margin_px` in x and in y, else 0."""
     hit = (mask > 0).astype(np.uint8) * np.uint8(255)
     if margin_px <= 0:
         return hit
     side = 2 * margin_px + 1
-    return cv2.dilate(hit, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+    return cv2.dilate(hit, cv2.getStructuringElement(cv2.MORPH_RECT, (side, side)))

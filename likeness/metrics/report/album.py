@@ -15,8 +15,8 @@ from likeness.metrics.scores import Scores
 from likeness.metrics.views import View
 
 Pixels = npt.NDArray[np.uint8]
-APART_FRAMES = 5
-"""Of frames nearer to each other than this only the worst is shown."""
+STRETCH_FRAMES = 5
+"""Of so many frames in a row only the worst is shown."""
 STILL_QUALITY = 82
 
 
@@ -149,10 +149,10 @@ class Album:
 
 
 def _kept(worst: list[Shown], shown: Shown, most: int) -> list[Shown]:
-    """`worst` with `shown` in its place, at most `most`, none near a worse one."""
-    near = [s for s in worst if abs(s.frame_index - shown.frame_index) < APART_FRAMES]
-    if any(s.badness >= shown.badness for s in near):
+    """`worst` with `shown` in its place: at most `most`, one for each stretch of the clip."""
+    stretch = shown.frame_index // STRETCH_FRAMES
+    rival = next((s for s in worst if s.frame_index // STRETCH_FRAMES == stretch), None)
+    if rival is not None and rival.badness >= shown.badness:
         return worst
-    rest = [s for s in worst if abs(s.frame_index - shown.frame_index) >= APART_FRAMES]
-    ordered = sorted([*rest, shown], key=lambda s: (-s.badness, s.frame_index))
-    return ordered[:most]
+    rest = [s for s in worst if s is not rival]
+    return sorted([*rest, shown], key=lambda s: (-s.badness, s.frame_index))[:most]

@@ -94,12 +94,21 @@ def open_container(path: Path) -> Any:
         damaged = isinstance(error, av.InvalidDataError)
         reason = "damaged, cut off, or something else" if damaged else error.strerror
         raise footage_error(path, f"is no readable video ({reason})") from None
+    problem = _unfit(container)
+    if problem:
+        container.close()
+        raise footage_error(path, problem)
+    return container
+
+
+def _unfit(container: Any) -> str:
+    """What keeps a container from being footage; "" if nothing does."""
     pictures = [s for s in container.streams.video if not _is_cover(s)]
     if not pictures:
-        sound = "holds sound only, no video" if container.streams.audio else "has no video stream"
-        container.close()
-        raise footage_error(path, sound)
-    return container
+        return "holds sound only, no video" if container.streams.audio else "has no video stream"
+    if pictures[0].codec_context is None:
+        return "is coded in a way that cannot be decoded here"
+    return ""
 
 
 def _is_cover(stream: Any) -> bool:
@@ -127,10 +136,15 @@ def packets(container: Any, stream: Any) -> Iterator[Any]:
 
 
 def decode(context: Any, packet: Any | None) -> list[Any]:
-    """Frames that `packet` completes (None: all that wait); damaged data gives none."""
+    """Frames that `packet` completes (None: all that wait); data that cannot be decoded give none.
+
+    The caller notices what is missing by its time.
+    """
     try:
         return list(context.decode(packet))
-    except (av.InvalidDataError, av.EOFError):
+    except av.FFmpegError as error:
+        if isinstance(error, MemoryError):
+            raise
         return []
 
 

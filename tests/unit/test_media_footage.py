@@ -272,6 +272,7 @@ def _bad(folder: Path) -> dict[str, Path]:
     (folder / "text.mp4").write_text("this is no video\n" * 40)
     (folder / "head.mp4").write_bytes(clip.read_bytes()[:900])
     (folder / "empty").mkdir()
+    (folder / "unknown.mp4").write_bytes(clip.read_bytes().replace(b"avc1", b"zzzz"))
     with av.open(str(clip)) as source, av.open(str(folder / "noise.mp4"), "w") as target:
         stream = target.add_stream_from_template(source.streams.video[0])
         for packet in source.demux():
@@ -285,6 +286,7 @@ def _bad(folder: Path) -> dict[str, Path]:
         "is no readable video (damaged": folder / "head.mp4",
         "holds sound only": make_audio(folder / "sound.mp4"),
         "holds no stills": folder / "empty",
+        "is coded in a way that cannot be decoded here": folder / "unknown.mp4",
         "does not exist": folder / "nothing.mp4",
         "no frame that can be decoded": folder / "noise.mp4",
     }

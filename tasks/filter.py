@@ -29,7 +29,7 @@ from likeness.contracts.tables.base import Writer, as_numpy
 from likeness.contracts.tables.detections import DETECTIONS
 from likeness.contracts.tables.faces import FACES
 from likeness.contracts.tables.frames import FRAMES
-from likeness.media.images import read_image
+from likeness.media.pictures import read_image
 from likeness.vision import gallery as galleries
 from likeness.vision.gallery import Detections
 from likeness.vision.tracks import link_tracks

@@ -15,7 +15,7 @@ from types import FrameType
 from likeness.contracts.errors import LikenessError
 from likeness.contracts.progress import progress
 from likeness.media.footage import Footage, Frame, open_footage
-from likeness.media.images import write_png
+from likeness.media.pictures import write_png
 
 _EXAMPLE = """example:
   python -m likeness.media.export data/clips/man-portrait/footage.mp4 out --every 24 --end 10

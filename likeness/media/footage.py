@@ -26,7 +26,7 @@ from likeness.media.colour import (
     yuv420_to_rgb,
 )
 from likeness.media.decode import Picture, pictures
-from likeness.media.images import read_image
+from likeness.media.pictures import read_image
 from likeness.media.planes import stored_planes, upright
 
 U8 = npt.NDArray[np.uint8]

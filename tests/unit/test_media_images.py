@@ -13,7 +13,8 @@ import pytest
 from likeness.contracts.errors import FootageError
 from likeness.media import export
 from likeness.media.footage import open_footage
-from likeness.media.images import decode_jpeg, encode_jpeg, read_image, write_png
+from likeness.media.images import decode_jpeg, encode_jpeg
+from likeness.media.pictures import read_image, write_png
 from tests.footage import corners, make_clip, make_truncated, noise
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from likeness.media.images import read_image
+from likeness.media.pictures import read_image
 from likeness.metrics import colour, fidelity, identity, landmarks, pose, seams, temporal
 from likeness.vision.colour import rgb_to_lab
 

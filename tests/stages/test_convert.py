@@ -1,0 +1,200 @@
+"""Stage convert: crops in, swapped crops out, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from likeness.contracts.errors import (
+    CatalogError,
+    LikenessError,
+    ModelError,
+    ParamsError,
+    TableError,
+)
+from likeness.contracts.tables.base import as_numpy
+from likeness.contracts.tables.converted import CONVERTED
+from likeness.contracts.tables.crops import CROPS
+from likeness.media.images import decode_jpeg
+from likeness.vision import alignment
+from models.swappers import registry
+from tasks.convert import STAGE, covered, joined_masks
+from tests.swapcase import MASK_PX, PARAMS, SIZE_PX, SWAP, Case, Drawn, make_case, write_crops
+
+
+@pytest.fixture
+def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
+    monkeypatch.chdir(tmp_path)
+    use(monkeypatch, Drawn())
+    return make_case(tmp_path, gaps=(3,))
+
+
+def use(monkeypatch: pytest.MonkeyPatch, swapper: Drawn) -> Drawn:
+    """Let the registry give `swapper` for every folder."""
+    monkeypatch.setattr(registry, "load", lambda _folder: swapper.eval())
+    return swapper
+
+
+def converted(case: Case) -> list[dict[str, object]]:
+    STAGE.execute(case.convert_arguments())
+    rows: list[dict[str, object]] = CONVERTED.read(case.swap / "converted.parquet").to_pylist()
+    return rows
+
+
+def test_a_row_per_crop_with_frame_track_and_place(case: Case) -> None:
+    rows = converted(case)
+    crops = CROPS.read(case.crops).to_pylist()
+    assert len(rows) == len(crops) == case.frames - 1
+    for row, crop in zip(rows, crops, strict=True):
+        assert row["frame_index"] == crop["frame_index"]
+        assert row["track_index"] == crop["track_index"]
+        assert np.allclose(row["affine_matrix"], crop["affine_matrix"])
+        given, returned = decode_jpeg(crop["crop"]), decode_jpeg(row["crop"])
+        assert np.abs(given.astype(int) - returned).mean() < 1  # JPEG once more
+
+
+def test_facts_say_what_it_is(case: Case) -> None:
+    converted(case)
+    facts = CONVERTED.check(case.swap / "converted.parquet")
+    assert facts == {
+        "swap": SWAP,
+        "source": "ann",
+        "target": "ben-walks",
+        "model": "ann-ben",
+        "family": "drawn",
+        "size_px": SIZE_PX,
+        "mask_size_px": 128,
+        "template": "ffhq_512",
+    }
+
+
+def test_same_input_same_bytes_and_the_batch_size_does_not_show(case: Case) -> None:
+    output = case.swap / "converted.parquet"
+    converted(case)
+    first = output.read_bytes()
+    converted(case)
+    assert output.read_bytes() == first
+    Path("params.yaml").write_text(PARAMS + "convert: {batch_images: 4}\n")
+    converted(case)
+    assert output.read_bytes() == first
+
+
+def test_the_family_sees_its_coverage_in_its_own_px(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swapper = use(monkeypatch, Drawn(size_px=32, coverage=0.5))
+    rows = converted(case)
+    crops = CROPS.read(case.crops)
+    batch = swapper.seen[0]
+    assert batch["crop"].shape[1:] == (3, 32, 32)
+    assert batch["mask"].shape[1:] == (1, 32, 32)
+    assert set(batch) == {"crop", "mask", "landmarks_468", "pose_deg"}
+    # A point of align's crop and its image in the family's crop lie at one place of the frame.
+    stored = as_numpy(crops["affine_matrix"], (2, 3))[0]
+    points = as_numpy(crops["landmarks_468"], (468, 3))[0][:, :2]
+    affine = np.array(rows[0]["affine_matrix"]).reshape(2, 3)
+    in_frame = alignment.apply(alignment.invert(stored), points)
+    assert np.allclose(
+        alignment.apply(affine, in_frame), batch["landmarks_468"][0, :, :2], atol=0.01
+    )
+    # The square that it covers is the central half.
+    quarter = SIZE_PX / 4
+    corners = np.array([[quarter - 0.5, quarter - 0.5], [3 * quarter - 0.5, 3 * quarter - 0.5]])
+    seen = alignment.apply(affine, alignment.apply(alignment.invert(stored), corners))
+    assert np.allclose(seen, [[-0.5, -0.5], [31.5, 31.5]])
+
+
+def test_a_crop_cut_down_shows_the_same_scene(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, Drawn(size_px=48, coverage=0.5))
+    row = converted(case)[0]
+    whole = decode_jpeg(CROPS.read(case.crops)["crop"][0].as_py())
+    centre = whole[SIZE_PX // 4 : -SIZE_PX // 4, SIZE_PX // 4 : -SIZE_PX // 4]
+    assert np.abs(decode_jpeg(row["crop"]).astype(int) - centre).mean() < 1
+
+
+def test_affine_of_full_coverage_and_size_is_unchanged() -> None:
+    affines = np.random.default_rng(0).normal(size=(5, 2, 3))
+    assert np.allclose(covered(affines, 256, 256, 1.0), affines)
+
+
+@pytest.mark.parametrize(("mode", "level"), [("family", 204), ("aligned", 102), ("both", 102)])
+def test_masks_join_by_mode(mode: str, level: int) -> None:
+    family, aligned = torch.full((2, 1, 8, 8), 0.8), torch.full((2, 1, 16, 16), 0.4)
+    joined = joined_masks(family, aligned, mode)
+    assert joined.shape == (2, 16, 16)
+    assert (joined == level).all()
+
+
+def test_noise_in_a_mask_counts_as_nothing() -> None:
+    almost = torch.full((1, 1, 8, 8), 1.2 / 255)
+    assert joined_masks(almost, torch.ones(1, 1, 8, 8), "both").max() == 0
+
+
+def test_masks_of_align_bound_those_of_the_family(case: Case) -> None:
+    rows = converted(case)
+    mask = np.frombuffer(rows[0]["mask"], np.uint8).reshape(128, 128)
+    stored = np.frombuffer(CROPS.read(case.crops)["mask"][0].as_py(), np.uint8)
+    share = (stored.reshape(MASK_PX, MASK_PX) > 127).mean()
+    assert (mask > 127).mean() == pytest.approx(share, abs=0.02)
+    assert mask[:8].max() == 0
+
+
+def test_a_clip_without_faces_gives_no_rows_and_says_so(
+    case: Case, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_crops(case, tracks=())
+    assert converted(case) == []
+    assert "no face to replace" in capsys.readouterr().err
+
+
+def refused(case: Case, kind: type[LikenessError]) -> str:
+    with pytest.raises(kind) as caught:
+        STAGE.execute(case.convert_arguments())
+    assert not (case.swap / "converted.parquet").exists()
+    assert not list(case.swap.glob(".tmp-*"))
+    return str(caught.value)
+
+
+def change_json(path: Path, **keys: object) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **keys}))
+
+
+@pytest.mark.parametrize("role", ["source", "target"])
+def test_a_model_of_somebody_else_is_refused(case: Case, role: str) -> None:
+    change_json(case.model / "config.json", **{role: "eve"})
+    message = refused(case, ModelError)
+    assert "`eve`" in message
+    assert role in message
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../crops.parquet", "data/../../x.parquet"])
+def test_crops_outside_data_are_refused(case: Case, path: str) -> None:
+    change_json(case.clip / "aligned.json", crops=path)
+    refused(case, CatalogError)
+
+
+def test_crops_that_aligned_json_does_not_describe_are_refused(case: Case) -> None:
+    change_json(case.clip / "aligned.json", sha256="0" * 64)
+    assert "dvc repro" in refused(case, TableError)
+
+
+def test_missing_crops_are_refused(case: Case) -> None:
+    case.crops.unlink()
+    refused(case, TableError)
+
+
+def test_a_swap_overrides_the_section_and_unknown_keys_are_named(case: Case) -> None:
+    Path("params.yaml").write_text(
+        PARAMS.replace("model: ann-ben}", "model: ann-ben, convert: {msk: 1}}")
+    )
+    assert "mask" in refused(case, ParamsError)
+    Path("params.yaml").write_text(
+        PARAMS.replace("model: ann-ben}", "model: ann-ben, convert: {jpeg_quality: 60}}")
+    )
+    small = sum(len(row["crop"]) for row in converted(case))
+    Path("params.yaml").write_text(PARAMS)
+    assert small < sum(len(row["crop"]) for row in converted(case))

@@ -15,6 +15,9 @@ from flows.commands import clips, look, runs
 from flows.commands.common import require_root
 from likeness.contracts.errors import LikenessError
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C; Typer turns the exception into it."""
+
 app = typer.Typer(
     name="likeness",
     help="Rebuild face replacements from versioned footage, with consent and lineage.",
@@ -32,6 +35,7 @@ app.command("list", rich_help_panel="Footage")(clips.list_clips)
 app.command("sync", rich_help_panel="Footage")(clips.sync_clips)
 app.command("export-frames", rich_help_panel="Footage")(runs.export_frames)
 app.command("status", rich_help_panel="Look")(look.status)
+app.command("query", rich_help_panel="Look")(look.query)
 app.command("graph", rich_help_panel="Look")(look.graph)
 
 
@@ -53,12 +57,13 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         )
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
-        print("interrupted; run the same command again to go on", file=sys.stderr)
-        sys.exit(130)
+        code = INTERRUPTED
     except OSError as error:
         where = error.filename or "likeness"
         print(f"error: {where}: {error.strerror or error}; correct that", file=sys.stderr)
         sys.exit(2)
+    if code == INTERRUPTED:
+        print("interrupted; run the same command again to go on", file=sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -185,7 +185,8 @@ def repro(
     runs: dict[str, StageRun] = {}
     for pause in (*LOCK_WAITS_S, None):
         found = repro_once(targets, on_line=on_line, echo=echo, root=root)
-        runs.update({a: r for a, r in found.runs.items() if r.state == "ran" or a not in runs})
+        done = {a for a, run in runs.items() if run.state == "ran"}
+        runs.update({a: r for a, r in found.runs.items() if a not in done or r.state != "cached"})
         if not found.busy or found.code == 0 or pause is None:
             break
         if on_line:

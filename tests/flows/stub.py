@@ -66,9 +66,9 @@ stages:
 """
 
 # Joins its inputs. A line `fail` in an input makes it fail, `sleep` makes it start a long child
-# that notes its number: what a stage with worker processes looks like.
+# that notes its number: what a stage with worker processes looks like. `nap` lasts a second.
 WORK = """\
-import pathlib, subprocess, sys
+import pathlib, subprocess, sys, time
 out, *inputs = map(pathlib.Path, sys.argv[1:])
 files = [f for i in inputs for f in (sorted(i.rglob("*")) if i.is_dir() else [i]) if f.is_file()]
 lines = sorted({line for f in files for line in f.read_text().split()})
@@ -78,6 +78,8 @@ if "sleep" in lines:
     child = subprocess.Popen(["sleep", "300"])
     pathlib.Path("child.pid").write_text(str(child.pid))
     child.wait()
+if "nap" in lines:
+    time.sleep(1)
 out.parent.mkdir(parents=True, exist_ok=True)
 out.write_text("\\n".join(lines))
 print("wrote", out)

@@ -117,8 +117,10 @@ def test_the_record_names_everything_behind_the_video(case: Case) -> None:
     addresses = [stage["address"] for stage in record["stages"]]  # type: ignore[attr-defined, index]
     clip = f"data/clips/{CLIP}/dvc.yaml"
     assert sorted(addresses) == sorted(
-        [f"{clip}:frames", f"{clip}:align", "pack", "shard@ben", "train@ann-ben"]
-        + [f"blend@{SWAP}", f"evaluate@{SWAP}"]
+        [
+            *(f"{clip}:frames", f"{clip}:align", "pack", "shard@ben", "train@ann-ben"),
+            *(f"blend@{SWAP}", f"evaluate@{SWAP}"),
+        ]
     )
     text = json.dumps(record)
     assert f"md5 data/clips/{CLIP}/footage.mp4" in text

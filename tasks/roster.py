@@ -27,30 +27,33 @@ class RosterParams(Document):
     """Section `roster` of params.yaml: there is nothing to set."""
 
 
-def roster(identity: str, consent: Consent, consent_sha256: str, clips: list[Clip]) -> Any:
-    """Content of the roster: the identity's clips by name, and its consent's hash."""
+def roster(consent: Consent, consent_sha256: str, clips: list[Clip], *, training: bool) -> Any:
+    """Content of the roster: the identity's clips by name, and its consent's hash.
+
+    `training` says whether every consent involved allows to train a model on these crops.
+    """
     return {
-        "identity": identity,
+        "identity": consent.identity,
         "consent": consent.consent,
         "consent_sha256": consent_sha256,
-        "training": consent.training,
+        "training": training,
         "clips": [
             {"clip": clip.clip, "role": clip.role, "licence": clip.licence}
             for clip in sorted(clips, key=lambda clip: clip.clip)
-            if clip.identity == identity
         ],
     }
 
 
-def require_clip_consents(clips: list[Clip], consents: Path, today: dt.date) -> None:
-    """Check the record that each clip names: valid today, for the clip's role.
+def clip_consents(clips: list[Clip], consents: Path, today: dt.date) -> list[Consent]:
+    """The record that each clip names, valid today and for the clip's role.
 
     Raises:
         ConsentError: the first record that is missing, expired, revoked or of another role.
     """
-    for clip in clips:
-        path = consents / f"{clip.consent}.yaml"
-        require_consent(path, clip.identity, clip.role, today)
+    return [
+        require_consent(consents / f"{clip.consent}.yaml", clip.identity, clip.role, today)
+        for clip in clips
+    ]
 
 
 def run(context: Context[RosterParams]) -> None:
@@ -61,8 +64,9 @@ def run(context: Context[RosterParams]) -> None:
     consent = require_consent(path, identity, today=today)
     found = [load_clip(item) for item in sorted(context.inputs["clips"].glob("*/clip.yaml"))]
     clips = [clip for clip in found if clip.identity == identity]
-    require_clip_consents(clips, path.parent, today)
-    content = to_json(roster(identity, consent, sha256_of(path), clips))
+    consents = [consent, *clip_consents(clips, path.parent, today)]
+    training = all(record.training for record in consents)
+    content = to_json(roster(consent, sha256_of(path), clips, training=training))
     context.outputs["roster"].write_text(content, encoding="utf-8")
     context.say(f"roster: {identity} has {len(clips)} clip{'s' * (len(clips) != 1)}")
 

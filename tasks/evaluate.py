@@ -19,8 +19,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from likeness.contracts.catalog import DATA, below, footage_path
-from likeness.contracts.documents import Document, read_json, to_json
-from likeness.contracts.errors import FootageError, WeightsError
+from likeness.contracts.documents import Document, read_json, sha256_of, to_json
+from likeness.contracts.errors import FootageError, TableError, WeightsError
 from likeness.contracts.params import swap_overrides
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.base import Writer
@@ -107,9 +107,7 @@ def load_judge(folder: Path, name: str) -> Judge:
     """
     pack = load_pack(folder)
     if name == "pack":
-        facts = {"name": f"{pack.name} (pack)", "independent": False}
-        embedder = pack.embedder
-        facts["note"] = "circular: the embedder that `filter` chose the faces with"
+        embedder, facts = pack.embedder, {"name": f"{pack.name} (pack)", "independent": False}
     else:
         weight = load_catalogue().named("second_embedder")[0]
         path = place(weight)
@@ -117,10 +115,21 @@ def load_judge(folder: Path, name: str) -> Judge:
             step = "run `python -m models.analysers.fetch --second`, or set evaluate.embedder: pack"
             raise WeightsError(path, "the second embedder is not here", step)
         check(weight, path)
-        embedder = Embedder(path, bgr=True)
-        facts = {"name": weight, "independent": True}
-        facts["note"] = "used by no other stage"
+        embedder, facts = Embedder(path, bgr=True), {"name": weight, "independent": True}
     return Judge(embedder, pack, facts | {"dimension": embedder.dimension})
+
+
+def crops_of(aligned: Path) -> Path:
+    """The target's crops, as aligned.json names them.
+
+    Raises:
+        TableError: they are not the ones that it describes.
+    """
+    content = read_json(aligned)
+    path = below(DATA, str(Path(content["crops"]).relative_to(DATA)))
+    if not path.is_file() or sha256_of(path) != content["sha256"]:
+        raise TableError(path, f"is not the file that {aligned} describes", "run `dvc repro`")
+    return path
 
 
 def album_for(clip: Clip, params: EvaluateParams) -> Album:
@@ -189,14 +198,15 @@ def write_tables(
 def run(context: Context[EvaluateParams]) -> None:
     """Measure, then write numbers and pictures."""
     params, inputs, outputs = context.params, context.inputs, context.outputs
+    # A gate that names no metric is found before the work, not after it.
+    summary.verdicts(summary.summarise(summary.blank(), np.zeros(0, int), np.nan), params.gates)
     judge = load_judge(inputs["pack"], params.embedder)
     source, gallery = read_source(inputs["source"], judge.embed, params.gallery_faces)
     clip = plan(inputs["frames"], inputs["converted"], params.max_frames)
     album = album_for(clip, params)
     canonical, _ = judge.pack.canonical_mesh()
     scorer = Scorer(len(clip.shots), judge, canonical, source, params.margin_px, album)
-    aligned = read_json(inputs["aligned"])
-    crops = below(DATA, str(Path(aligned["crops"]).relative_to(DATA)))
+    crops = crops_of(inputs["aligned"])
     unread = score(context, clip, face_rows(crops, inputs["converted"], clip), scorer)
     scorer.finish()
     itself = gallery.pop("source_itself")

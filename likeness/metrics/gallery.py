@@ -53,7 +53,7 @@ def read_source(folder: Path, embed: Embed, wanted: int) -> tuple[SourceFaces, d
     source = SourceFaces(
         identity.centroid(embeddings), poses[pasted], [found[int(row)][0] for row in pasted]
     )
-    facts = {"source_gallery": len(compared), "source_gallery_split": split}
+    facts = {"gallery_faces": len(compared), "gallery_held_out": split == "val"}
     return source, facts | {"source_itself": identity.to_the_others(embeddings)}
 
 

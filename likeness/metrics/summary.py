@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from likeness.contracts.errors import ParamsError
+from likeness.contracts.tables.per_frame import SCORES
 from likeness.metrics import identity, temporal
 
 Values = npt.NDArray[np.float64]
@@ -32,7 +33,8 @@ def mean(values: Values) -> float:
 
 def least(values: Values) -> float:
     """Smallest of what was measured; nan if nothing was."""
-    return float(np.nanmin(values)) if not np.isnan(values).all() else float("nan")
+    known = values[~np.isnan(values)]
+    return float(known.min()) if len(known) else float("nan")
 
 
 def beside(columns: Columns, name: str) -> Tree:
@@ -123,6 +125,11 @@ def summarise(columns: Columns, shots: npt.NDArray[np.integer], source_itself: f
         },
         "colour_shift": rounded(mean(columns["colour_shift"])),
     }
+
+
+def blank() -> Columns:
+    """Scores of no frames."""
+    return {name: np.zeros(0) for name in SCORES}
 
 
 def leaves(tree: Tree, prefix: str = "") -> dict[str, Any]:

@@ -199,7 +199,7 @@ def render(report: Report, model: Path) -> str:
         data=json.dumps(
             [{"names": c.names, "x": c.x, "values": c.values, "span": c.span} for c in every],
             separators=(",", ":"),
-        ),
+        ).replace("</", "<\\/"),
         plot={
             "width": charts.WIDTH,
             "left": charts.LEFT,

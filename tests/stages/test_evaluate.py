@@ -1,0 +1,395 @@
+"""Stage `evaluate` on real faces: a clip against itself, a paste, a blur, nothing, bad input."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from likeness.contracts.documents import sha256_of
+from likeness.contracts.errors import FootageError, ParamsError, TableError, WeightsError
+from likeness.contracts.tables.base import Writer, as_numpy
+from likeness.contracts.tables.converted import CONVERTED
+from likeness.contracts.tables.crops import CROPS
+from likeness.contracts.tables.frames import FRAMES
+from likeness.contracts.tables.per_frame import PER_FRAME
+from likeness.contracts.tables.shards import SHARDS
+from likeness.media.encode import VideoWriter
+from likeness.media.footage import open_footage
+from likeness.media.images import decode_jpeg, encode_jpeg
+from likeness.vision import alignment
+from likeness.vision.blending import Box, warp_to_box
+from likeness.vision.masks import hull_mask, to_bytes
+from likeness.vision.pose import pose_from_mesh
+from likeness.vision.templates import template
+from models.analysers.pack import Pack, load_pack
+from tasks.evaluate import STAGE
+
+SIZE_PX, MASK_PX = 192, 96
+TARGET_FRAMES, SOURCE_FRAMES = range(4, 14), range(0, 60, 5)
+PARAMS = """\
+swaps:
+  ann-on-ben: {source: ann, target: ben-talks, model: ann-ben}
+"""
+OUTPUTS = ("metrics.json", "per_frame.parquet", "curves.csv", "contact_sheet.jpg", "report.html")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A target clip and a source's shards; `root` is the working directory."""
+
+    root: Path
+    pack: Path
+
+    @property
+    def clip(self) -> Path:
+        return self.root / "data/clips/ben-talks"
+
+    @property
+    def crops(self) -> Path:
+        return self.root / "data/crops/ben/ben-talks.parquet"
+
+    @property
+    def shards(self) -> Path:
+        return self.root / "data/shards/ann"
+
+    def run(self, swap: Path, **replaced: Path) -> Any:
+        """Evaluate `swap` (a folder with converted.parquet, render.mp4); gives metrics.json."""
+        (self.root / "data/models/ann-ben").mkdir(parents=True, exist_ok=True)
+        given: dict[str, Any] = {
+            "pack": self.pack,
+            "clip": self.clip / "clip.yaml",
+            "frames": self.clip / "frames.parquet",
+            "aligned": self.clip / "aligned.json",
+            "source": self.shards,
+            "model": self.root / "data/models/ann-ben",
+            "converted": swap / "converted.parquet",
+            "render": swap / "render.mp4",
+            **replaced,
+        }
+        names = ("metrics", "per-frame", "curves", "contact-sheet", "html")
+        given |= dict(zip(names, (swap / "report" / name for name in OUTPUTS), strict=True))
+        pairs = [[f"--{key}", str(value)] for key, value in given.items()]
+        STAGE.execute(["--swap", "ann-on-ben", *(part for pair in pairs for part in pair)])
+        return json.loads((swap / "report/metrics.json").read_text())
+
+
+def crop_rows(footage: Path, wanted: range, pack: Pack) -> dict[str, Any]:
+    """Columns of align's crops for the largest face of some frames."""
+    canonical, _ = pack.canonical_mesh()
+    cells: dict[str, list[Any]] = {name: [] for name in CROPS.schema.names}
+    for frame in open_footage(footage).frames(set(wanted)):
+        rgb = frame.rgb()
+        bbox, _, five = pack.detector.detect(rgb)
+        mesh, _ = pack.mesh.run(rgb, five[:1], bbox[:1])
+        affine = alignment.umeyama(five[0], template("ffhq_512", SIZE_PX))
+        in_crop = alignment.apply_mesh(affine, mesh[0])
+        values = {
+            "frame_index": frame.frame_index,
+            "pts_s": frame.pts_s,
+            "shot_index": 0,
+            "track_index": 0,
+            "crop": encode_jpeg(alignment.warp_crop(rgb, affine, SIZE_PX), 95),
+            "mask": to_bytes(hull_mask(in_crop, SIZE_PX, MASK_PX)),
+            "affine_matrix": affine.reshape(-1),
+            "landmarks_5": alignment.apply(affine, five[0]).reshape(-1),
+            "landmarks_468": in_crop.reshape(-1),
+            "pose_deg": pose_from_mesh(mesh[0], (rgb.shape[1], rgb.shape[0]), canonical),
+            "similarity": 0.8,
+            "sharpness": 50.0,
+            "mesh_error": 0.03,
+        }
+        for name, value in values.items():
+            cells[name].append(value)
+    return {
+        name: np.stack(column) if isinstance(column[0], np.ndarray) else column
+        for name, column in cells.items()
+    }
+
+
+def write_target(case: Case, footage: Path, pack: Pack) -> None:
+    """Footage, clip.yaml, frames.parquet, crops and aligned.json."""
+    case.clip.mkdir(parents=True)
+    case.crops.parent.mkdir(parents=True)
+    shutil.copy(footage, case.clip / "footage.mp4")
+    (case.clip / "clip.yaml").write_text(
+        "clip: ben-talks\nidentity: ben\nrole: target\nconsent: ben\nlicence: test\n"
+    )
+    frames = list(open_footage(footage).frames())
+    with Writer(FRAMES, case.clip / "frames.parquet") as writer:
+        writer.add(
+            {
+                "frame_index": np.arange(len(frames)),
+                "pts": [f.pts for f in frames],
+                "pts_s": [f.pts_s for f in frames],
+                "shot_index": np.zeros(len(frames)),
+                "sharpness": np.ones(len(frames)),
+                "perceptual_hash": np.zeros(len(frames)),
+                "duplicate_of": [None] * len(frames),
+                "decoded": [f.decoded for f in frames],
+            }
+        )
+        writer.facts.update(dict.fromkeys(FRAMES.facts))
+    with Writer(CROPS, case.crops) as writer:
+        writer.add(crop_rows(footage, TARGET_FRAMES, pack))
+        writer.facts.update(dict.fromkeys(CROPS.facts))
+        writer.facts.update(size_px=SIZE_PX, mask_size_px=MASK_PX)
+    content = {"crops": "data/crops/ben/ben-talks.parquet", "sha256": sha256_of(case.crops)}
+    (case.clip / "aligned.json").write_text(json.dumps(content | {"identity": "ben"}))
+
+
+def write_source(case: Case, footage: Path, pack: Pack) -> None:
+    """One shard of the source's faces."""
+    case.shards.mkdir(parents=True)
+    rows = crop_rows(footage, SOURCE_FRAMES, pack)
+    rows |= {"clip": ["ann-film"] * len(rows["crop"])}
+    rows |= {"sample_weight": np.ones(len(rows["crop"]))}
+    with Writer(SHARDS, case.shards / "train-00000.parquet") as writer:
+        writer.add(rows)
+        writer.facts.update(dict.fromkeys(SHARDS.facts))
+
+
+def write_swap(case: Case, name: str, picture: Any, rows: int | None = None) -> Path:
+    """A swap whose crops are `picture(crop)`, laid in by the mask and encoded; gives its folder."""
+    folder = case.root / "data/swaps" / name
+    (folder / "report").mkdir(parents=True)
+    table = CROPS.read(case.crops).slice(0, rows)
+    crops = [np.asarray(picture(decode_jpeg(cell.as_py()))) for cell in table["crop"]]
+    with Writer(CONVERTED, folder / "converted.parquet") as writer:
+        writer.facts.update(dict.fromkeys(CONVERTED.facts, "test"))
+        writer.facts.update(size_px=SIZE_PX, mask_size_px=MASK_PX)
+        if crops:
+            kept = table.select(["frame_index", "track_index", "mask", "affine_matrix"])
+            columns = {key: kept[key] for key in kept.column_names}
+            writer.add({**columns, "crop": [encode_jpeg(crop, 95) for crop in crops]})
+    lay = dict(zip(table["frame_index"].to_pylist(), range(len(crops)), strict=True))
+    affines = as_numpy(table["affine_matrix"], (2, 3))
+    footage = open_footage(case.clip / "footage.mp4")
+    with VideoWriter(folder / "render.mp4", footage, crf=12, preset="ultrafast") as video:
+        for frame in footage.frames():
+            rgb, row = frame.rgb(), lay.get(frame.frame_index)
+            if row is not None:
+                mask = np.frombuffer(table["mask"][row].as_py(), np.uint8)
+                rgb = laid(rgb, crops[row], mask.reshape(MASK_PX, MASK_PX), affines[row])
+            video.write_rgb(rgb, frame.pts)
+    return folder
+
+
+def laid(rgb: Any, crop: Any, mask: Any, affine: Any) -> Any:
+    """The frame with a crop laid in by its mask."""
+    box = Box(0, 0, rgb.shape[1], rgb.shape[0])
+    above = warp_to_box(crop, affine, box).astype(np.float32)
+    alpha = warp_to_box(cv2.resize(mask, (SIZE_PX, SIZE_PX)), affine, box)[..., None] / 255.0
+    return np.round(rgb * (1 - alpha) + above * alpha).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def case(
+    tmp_path_factory: pytest.TempPathFactory, shared: Path, pack_folder: Path
+) -> Iterator[Case]:
+    root = tmp_path_factory.mktemp("evaluate")
+    made = Case(root, pack_folder.resolve())
+    pack = load_pack(pack_folder)
+    write_target(made, shared / "footage/single_face.mp4", pack)
+    write_source(made, shared / "footage/lp_d10.mp4", pack)
+    yield made
+
+
+@pytest.fixture(autouse=True)
+def inside(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(case.root)
+    Path("params.yaml").write_text(PARAMS)
+
+
+@pytest.fixture(scope="module")
+def pasted(case: Case) -> tuple[Path, Any]:
+    """The source's first crop pasted into every face, and its metrics."""
+    table = SHARDS.read(case.shards / "train-00000.parquet", ["crop"])
+    source = decode_jpeg(table["crop"][0].as_py())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(case.root)
+        Path("params.yaml").write_text(PARAMS)
+        folder = write_swap(case, "pasted", lambda _: source)
+        return folder, case.run(folder)
+
+
+def test_a_clip_against_itself_has_no_error(case: Case) -> None:
+    folder = write_swap(case, "itself", lambda crop: crop)
+    shutil.copy(case.clip / "footage.mp4", folder / "render.mp4")
+    found = case.run(folder)
+    who = found["identity_cosine"]
+    assert who["source"] == who["target_copied"]["source"]
+    assert who["target"] == who["target_copied"]["target"] > 0.9
+    assert found["pose_error_deg"]["mean"] == found["landmark_error"]["mean"] == 0
+    assert found["expression_error"]["mean"] == found["colour_shift"] == 0
+    assert found["outside"] == {"ssim": 1, "ssim_worst": 1, "psnr_db": 100, "max_difference": 0}
+    moving = ("colour", "flow_difference_px", "landmark_jitter", "warping_error")
+    assert [found["flicker"][name] for name in moving] == [0, 0, 0, 0]
+    assert found["frames"] == {"total": 72, "with_face": 10, "measured": 10, "undecodable": 0}
+
+
+def test_a_paste_shows_the_source_and_keeps_the_rest(case: Case, pasted: tuple[Path, Any]) -> None:
+    _, found = pasted
+    who = found["identity_cosine"]
+    assert who["source"] > who["target"] + 0.2
+    assert who["source"] > who["target_copied"]["source"] + 0.3
+    assert who["source"] == pytest.approx(who["source_pasted"]["source"], abs=0.2)
+    assert who["source_itself"] > 0.6
+    assert who["nearer_to_source"] == 1
+    assert found["pose_error_deg"]["mean"] > 0.5
+    assert 0.97 < found["outside"]["ssim"] < 1
+    assert 38 < found["outside"]["psnr_db"] < 60
+    # One still in every frame cannot move as the target does.
+    assert found["flicker"]["warping_error"] > 0
+    assert found["flicker"]["flow_difference_px"] > 0
+    assert not found["embedder"]["independent"]
+
+
+def test_a_blur_moves_the_metrics_it_should(case: Case) -> None:
+    folder = write_swap(case, "blurred", lambda crop: cv2.GaussianBlur(crop, (0, 0), 4))
+    found = case.run(folder)
+    who = found["identity_cosine"]
+    assert 0.3 < who["target"] < who["target_copied"]["target"]
+    assert who["source"] < 0.35
+    assert found["landmark_error"]["mean"] > 0.005
+    assert found["pose_error_deg"]["mean"] < 6
+
+
+def test_tables_hold_every_frame_and_say_what_was_measured(pasted: tuple[Path, Any]) -> None:
+    folder, found = pasted
+    table = PER_FRAME.read(folder / "report/per_frame.parquet")
+    assert table["frame_index"].to_pylist() == list(range(72))
+    known = [v is not None for v in table["identity_source"].to_pylist()]
+    assert [i for i, v in enumerate(known) if v] == list(TARGET_FRAMES)
+    assert all(v is not None for v in table["psnr_outside_db"].to_pylist())
+    mean = np.mean([v for v in table["identity_source"].to_pylist() if v is not None])
+    assert found["identity_cosine"]["source"] == pytest.approx(mean, abs=1e-4)
+    lines = (folder / "report/curves.csv").read_text().splitlines()
+    assert lines[0].startswith("frame_index,")
+    assert lines[0].endswith(",identity_source")
+    assert len(lines) == 1 + len(TARGET_FRAMES)
+
+
+def test_the_same_again_gives_the_same_bytes(case: Case, pasted: tuple[Path, Any]) -> None:
+    folder, _ = pasted
+    before = {name: sha256_of(folder / "report" / name) for name in OUTPUTS}
+    case.run(folder)
+    assert before == {name: sha256_of(folder / "report" / name) for name in OUTPUTS}
+
+
+def test_the_page_needs_no_other_file(pasted: tuple[Path, Any]) -> None:
+    folder, _ = pasted
+    page = (folder / "report/report.html").read_text()
+    assert len(page) < 15e6
+    fetched = re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?(?!data:)([^"'\s>)]+)""", page)
+    assert not [link for link in fetched if not link.startswith(("button", "."))], fetched
+    assert "http" not in page
+    for part in ("verdicts", "look", "worst", "curves", "training", "parameters"):
+        assert f'id="{part}"' in page
+    assert page.count("<svg") == 6
+
+
+@pytest.mark.slow
+def test_a_browser_finds_the_parts(pasted: tuple[Path, Any], tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium on this machine")
+    folder, _ = pasted
+    page = (folder / "report/report.html").resolve().as_uri()
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}"]
+    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    command = [browser, *flags, *quiet, "--no-first-run", "--dump-dom", page]
+    dom = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert dom.count('class="line c0"') == 6
+    assert 'id="wipe"' in dom
+
+
+def test_gates_and_overrides_of_the_swap(case: Case, pasted: tuple[Path, Any]) -> None:
+    folder, first = pasted
+    gates = "{identity_cosine.source: '>= 0.3', outside.max_difference: '<= 0'}"
+    own = f"model: ann-ben, evaluate: {{max_frames: 6, gates: {gates}}}"
+    Path("params.yaml").write_text(PARAMS.replace("model: ann-ben", own))
+    found = case.run(folder)
+    assert found["frames"]["measured"] == 2
+    assert first["frames"]["measured"] == 10
+    assert found["gates"]["identity_cosine.source"]["passed"]
+    assert not found["gates"]["outside.max_difference"]["passed"]
+    assert found["gates_passed"] is False
+    assert "fails" in (folder / "report/report.html").read_text()
+    Path("params.yaml").write_text(PARAMS)
+    case.run(folder)
+
+
+def test_no_face_is_legal_and_said(case: Case) -> None:
+    folder = write_swap(case, "nothing", lambda crop: crop, rows=0)
+    empty = case.root / "data/crops/ben/empty.parquet"
+    CROPS.write(empty, CROPS.read(case.crops).slice(0, 0), CROPS.check(case.crops))
+    aligned = folder / "aligned.json"
+    aligned.write_text(
+        json.dumps({"crops": "data/crops/ben/empty.parquet", "sha256": sha256_of(empty)})
+    )
+    found = case.run(folder, aligned=aligned)
+    assert found["frames"]["with_face"] == found["frames"]["measured"] == 0
+    assert found["identity_cosine"]["source"] is None
+    assert found["outside"]["ssim"] > 0.97
+    assert "No face was found" in (folder / "report/report.html").read_text()
+    assert (folder / "report/curves.csv").read_text().count("\n") == 1
+
+
+def test_a_render_of_another_length_is_refused(case: Case, pasted: tuple[Path, Any]) -> None:
+    folder, _ = pasted
+    short = folder / "short.mp4"
+    footage = open_footage(case.clip / "footage.mp4")
+    with VideoWriter(short, footage, preset="ultrafast", audio=False) as video:
+        for frame in footage.frames(range(20)):
+            video.write_rgb(frame.rgb(), frame.pts)
+    with pytest.raises(FootageError, match="another number of frames"):
+        case.run(folder, render=short)
+    assert (folder / "report/metrics.json").is_file()
+
+
+def test_crops_of_other_faces_are_refused(case: Case, pasted: tuple[Path, Any]) -> None:
+    folder, _ = pasted
+    other = folder / "other.parquet"
+    facts = CONVERTED.check(folder / "converted.parquet")
+    CONVERTED.write(other, CONVERTED.read(folder / "converted.parquet").slice(2), facts)
+    with pytest.raises(TableError, match="does not match"):
+        case.run(folder, converted=other)
+
+
+def test_crops_that_changed_are_refused(case: Case, pasted: tuple[Path, Any]) -> None:
+    stale = pasted[0] / "stale.json"
+    stale.write_text(json.dumps({"crops": "data/crops/ben/ben-talks.parquet", "sha256": "0"}))
+    with pytest.raises(TableError, match="is not the file that"):
+        case.run(pasted[0], aligned=stale)
+
+
+def test_shards_without_faces_are_refused(case: Case, pasted: tuple[Path, Any]) -> None:
+    empty = case.root / "data/shards/nobody"
+    empty.mkdir(exist_ok=True)
+    with pytest.raises(TableError, match="holds no face of the source"):
+        case.run(pasted[0], source=empty)
+
+
+def test_a_missing_second_embedder_names_the_command(
+    case: Case, pasted: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIKENESS_STATE", str(case.root / "state"))
+    Path("params.yaml").write_text("evaluate:\n  embedder: faceplugin\n" + PARAMS)
+    with pytest.raises(WeightsError, match=r"models\.analysers\.fetch --second"):
+        case.run(pasted[0])
+
+
+def test_unknown_gate_lists_the_metrics(case: Case, pasted: tuple[Path, Any]) -> None:
+    Path("params.yaml").write_text("evaluate:\n  gates: {identity: '> 1'}\n" + PARAMS)
+    with pytest.raises(ParamsError, match=r"choose from: .*identity_cosine\.source"):
+        case.run(pasted[0])

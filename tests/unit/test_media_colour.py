@@ -69,6 +69,14 @@ def test_both_ways_to_rgb_follow_the_definition(
     assert np.abs(yuv420_to_rgb(planes, space, colour_range) - exact).max() <= 2
 
 
+@pytest.mark.parametrize("space", ["bt601", "bt709"])
+def test_large_pictures_have_no_seams(space: str) -> None:
+    planes = planes_of(4, 63, 301)
+    exact = exact_rgb(planes, space, "limited")
+    assert np.abs(yuv420_to_rgb(planes, space) - exact).max() <= 2
+    assert np.abs(yuv420_region_to_rgb(planes, (2, 0, 63, 301), space) - exact[:, 2:]).max() <= 1
+
+
 @pytest.mark.parametrize(("space", "name"), [(1, "bt709"), (5, "bt601"), (9, "bt2020")])
 @pytest.mark.parametrize(("code", "colour_range"), [(1, "limited"), (2, "full")])
 def test_agrees_with_ffmpeg(space: int, name: str, code: int, colour_range: str) -> None:
@@ -144,7 +152,8 @@ def test_rgb_survives_the_way_there_and_back(space: str, seed: int, size: tuple[
     assert np.abs(back.astype(int) - rgb).max() <= 2
 
 
-def test_planes_survive_a_round_trip_within_a_level() -> None:
+@pytest.mark.parametrize("space", ["bt601", "bt709"])
+def test_planes_survive_a_round_trip_within_a_level(space: str) -> None:
     before = planes_of(7, 64, 48)
     after = tuple(p.copy() for p in before)
     box = (0, 0, 64, 48)
@@ -153,7 +162,7 @@ def test_planes_survive_a_round_trip_within_a_level() -> None:
         for p in planes[1:]:
             p[:] = 128 + (p.astype(int) - 128) // 8
         planes[0][:] = np.clip(planes[0], 60, 190)
-    rgb_to_yuv420_region(after, box, yuv420_region_to_rgb(after, box, "bt709"), "bt709")
+    rgb_to_yuv420_region(after, box, yuv420_region_to_rgb(after, box, space), space)
     for one, other in zip(before, after, strict=True):
         assert np.abs(one.astype(int) - other).max() <= 1
 

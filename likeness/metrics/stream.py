@@ -131,7 +131,9 @@ class Scorer:
         self._set(index, scores.outside(pair[1], pair[0], reached, with_ssim=whole))
         if measure == sampling.NOTHING or not faces:
             return
-        self._over_time(index, faces[0], pair, touched)
+        before, self._before = self._before, _Before(index, faces[0], pair)
+        if whole and before and _follows(before.frame_index, before.row, index, faces[0]):
+            self._over_time(index, before.lumas, pair, touched)
         view = self._view(target, render, faces[0], whole=whole)
         self._waiting.append((view, faces[0]))
         if len(self._waiting) >= BATCH:
@@ -150,18 +152,18 @@ class Scorer:
         return View(target.frame_index, place, before, after, pasted)
 
     def _over_time(
-        self, index: int, face: FaceRow, pair: tuple[Pixels, Pixels], touched: Pixels
+        self,
+        index: int,
+        before: tuple[Pixels, Pixels],
+        now: tuple[Pixels, Pixels],
+        touched: Pixels,
     ) -> None:
-        """Flow to the frame before, where that was measured too, in the box of the mask."""
-        before, self._before = self._before, _Before(index, face, pair)
-        if before is None or not _follows(before.frame_index, before.row, index, face):
-            return
+        """Flow from the frame before, in the box of the mask."""
         x0, y0, x1, y1 = _box(touched)
         if min(x1 - x0, y1 - y0) < SMALLEST_FLOW_PX:
             return
-        now = (pair[0][y0:y1, x0:x1], pair[1][y0:y1, x0:x1])
-        then = (before.lumas[0][y0:y1, x0:x1], before.lumas[1][y0:y1, x0:x1])
-        self._set(index, scores.over_time(now, then, touched[y0:y1, x0:x1]))
+        (a, b), (c, d) = ([p[y0:y1, x0:x1] for p in pair] for pair in (now, before))
+        self._set(index, scores.over_time((a, b), (c, d), touched[y0:y1, x0:x1]))
 
     def _flush(self) -> None:
         faces = scores.measure(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from likeness.contracts.atomic import write_text
 from likeness.contracts.documents import load_yaml
@@ -75,7 +76,11 @@ def _write(path: Path, text: str, wanted: dict[str, Any]) -> None:
     Raises:
         ParamsError: the file is laid out in a way that a text edit does not reach.
     """
-    if _content(text) != wanted:
+    try:
+        good = _content(text) == wanted
+    except YAMLError:
+        good = False
+    if not good:
         step = f"write `{SECTION}:` as a block, one entry per line"
         raise ParamsError(path, f"cannot edit the section `{SECTION}`", step)
     write_text(path, text)

@@ -1,0 +1,65 @@
+"""A copy of this repository without clips, identities, models and swaps."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+SKIPPED = ("docs/", "tests/", "benchmarks/", "data/clips/", "data/consents/", "dvc.lock")
+
+CONSENT = """\
+consent: {name}
+identity: {identity}
+roles:
+  - source
+  - target
+basis: signed by the person in the room
+use: tests of this repository
+training: true
+"""
+
+
+def copy_repository(repository: Path, root: Path) -> Path:
+    """Copy all code and settings to `root`, as a git and DVC repository of its own."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-coz", "--exclude-standard"],
+        cwd=repository,
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+    for name in filter(None, listed.split("\0")):
+        if name.startswith(SKIPPED) or not (repository / name).is_file():
+            continue
+        target = root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(repository / name, target)
+    (root / "data/clips").mkdir(parents=True)
+    (root / "data/consents").mkdir()
+    subprocess.run(["git", "init", "-q"], cwd=root, check=True)
+    change_params(root, identities={}, models={}, swaps={})
+    return root
+
+
+def change_params(root: Path, **sections: dict[str, object]) -> None:
+    """Replace sections of params.yaml."""
+    yaml = YAML()
+    path = root / "params.yaml"
+    content = yaml.load(path.read_text())
+    content.update(sections)
+    with path.open("w") as handle:
+        yaml.dump(content, handle)
+
+
+def write_consent(root: Path, identity: str, name: str = "", **changes: str) -> Path:
+    """Write a complete consent record; `changes` replaces lines by key ("" drops the line)."""
+    name = name or f"{identity}-2026"
+    path = root / "data/consents" / f"{name}.yaml"
+    lines = CONSENT.format(name=name, identity=identity).splitlines()
+    for key, value in changes.items():
+        lines = [line for line in lines if not line.startswith(f"{key}:")]
+        lines += [f"{key}: {value}"] if value else []
+    path.write_text("\n".join(lines) + "\n")
+    return path

@@ -1,0 +1,259 @@
+"""Footage comes in only when everything is in order, and leaves without a trace."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flows import catalog
+from flows.cli import main
+from flows.graph import read_graph
+from likeness.contracts.errors import GraphError
+from tests.flows.house import change_params, copy_repository, write_consent
+from tests.footage import make_audio, make_clip, make_clip_folder, make_stills
+
+Likeness = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def empty_house(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = copy_repository(repository, tmp_path_factory.mktemp("empty") / "repo")
+    write_consent(root, "ann")
+    write_consent(root, "ben")
+    return root
+
+
+@pytest.fixture
+def house(empty_house: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository of one's own, the current folder during the test."""
+    root = Path(shutil.copytree(empty_house, tmp_path / "repo"))
+    monkeypatch.chdir(root)
+    return root
+
+
+@pytest.fixture
+def likeness(capfd: pytest.CaptureFixture[str]) -> Likeness:
+    """Run `likeness ...` and return exit code, stdout, stderr."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(a) for a in arguments])
+        out, err = capfd.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_clip(tmp_path_factory.mktemp("film") / "Take 3.MP4.mp4", frames=6)
+
+
+def everything(root: Path) -> dict[str, bytes]:
+    """Content of the workspace; DVC's own folder and git's left out."""
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and path.relative_to(root).parts[0] not in {".dvc", ".git", ".likeness"}
+    }
+
+
+def test_adding_and_removing_a_clip(house: Path, film: Path, likeness: Likeness) -> None:
+    before = everything(house)
+    code, out, err = likeness("add", film, "--identity", "ann", "--role", "source",
+                              "--consent", "ann-2026", "--yes")  # fmt: skip
+    assert (code, err) == (0, "")
+    home = house / "data/clips/take-3-mp4"
+    assert {p.name for p in home.iterdir()} == {
+        "clip.yaml", "dvc.yaml", "footage.mp4", "footage.mp4.dvc",
+    }  # fmt: skip
+    assert (home / "footage.mp4").read_bytes() == film.read_bytes()
+    assert (home / "dvc.yaml").read_text() == (house / "tasks/clip.dvc.yaml").read_text()
+    # Said to run: its own four stages, and its identity's two; DVC's graph agrees.
+    stages = [line.strip() for line in out.splitlines() if line.startswith("  ")]
+    clip = "data/clips/take-3-mp4/dvc.yaml"
+    assert set(stages) == {
+        "pack", f"{clip}:frames", f"{clip}:detect", f"{clip}:filter", f"{clip}:align",
+        "roster@ann", "shard@ann",
+    }  # fmt: skip
+    assert {node.address for node in read_graph(house).stages} == set(stages)
+
+    code, out, _ = likeness("list", "--json")
+    (row,) = json.loads(out)["clips"]
+    assert (row["clip"], row["identity"], row["state"]) == ("take-3-mp4", "ann", "new")
+    assert row["faces"] is None
+
+    assert likeness("remove", "take-3-mp4", "--yes")[0] == 0
+    assert everything(house) == before
+
+
+def test_nothing_but_the_new_lines_changes_in_params(
+    house: Path, film: Path, likeness: Likeness
+) -> None:
+    path = house / "params.yaml"
+    text = path.read_text().replace("identities: {}", "identities:\n  eve: # known\n    consent: x")
+    path.write_text(text)
+    likeness("add", film, "--identity", "ann", "--role", "target", "--consent", "ann-2026", "--yes")
+    grown = path.read_text()
+    assert grown == text.replace("consent: x\n", "consent: x\n  ann:\n    consent: ann-2026\n")
+
+
+def test_a_folder_of_stills_is_footage(house: Path, tmp_path: Path, likeness: Likeness) -> None:
+    stills = make_stills(tmp_path / "stills", frames=3)
+    (stills / "notes.txt").write_text("not a picture")
+    code, _, err = likeness("add", stills, "--identity", "ann", "--role", "source",
+                            "--consent", "ann-2026", "--clip", "ann-stills", "--yes")  # fmt: skip
+    assert (code, err) == (0, "")
+    home = house / "data/clips/ann-stills"
+    assert len(list((home / "footage").iterdir())) == 3
+    assert (home / "footage.dvc").is_file()
+    assert "footage: footage\n" in (home / "clip.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--identity", "../ann"], "`../ann` is no valid identity name"),
+        (["--identity", "ann", "--clip", "../../x"], "`../../x` is no valid clip name"),
+        (["--identity", "ann", "--consent", "../x"], "`../x` is no valid consent name"),
+        (["--identity", "ann", "--role", "extra"], "`extra` is unknown; use source or target"),
+        (["--identity", "ann"], "new identity without a consent record; name its consent record"),
+        (["--identity", "eve", "--consent", "eve-1"],
+         "data/consents/eve-1.yaml: no consent record for `eve`"),
+        (["--identity", "eve", "--consent", "ann-2026"],
+         "data/consents/ann-2026.yaml: is about `ann`, not `eve`"),
+        (["--identity", "dan", "--consent", "dan-2026"],
+         "data/consents/dan-2026.yaml: key `use` is missing; add `use:`"),
+        (["--identity", "fay", "--consent", "fay-2026"],
+         "data/consents/fay-2026.yaml: was revoked on 2026-01-31"),
+        (["--identity", "gil", "--consent", "gil-2026"],
+         "data/consents/gil-2026.yaml: expired on 2020-01-31"),
+    ],
+)  # fmt: skip
+def test_refusals_name_what_is_wrong_and_write_nothing(
+    house: Path, film: Path, likeness: Likeness, arguments: list[str], message: str
+) -> None:
+    write_consent(house, "dan", use="")
+    write_consent(house, "fay", revoked="2026-01-31")
+    write_consent(house, "gil", expires="2020-01-31")
+    before = everything(house)
+    role = [] if "--role" in arguments else ["--role", "source"]
+    code, _, err = likeness("add", film, *arguments, *role, "--yes")
+    assert code == 2
+    assert err.count("\n") == 1
+    assert message in err
+    assert everything(house) == before
+
+
+def test_a_role_that_was_not_agreed_to_is_refused(
+    house: Path, film: Path, likeness: Likeness
+) -> None:
+    path = write_consent(house, "ann")
+    path.write_text(path.read_text().replace("  - source\n", ""))
+    code, _, err = likeness("add", film, "--identity", "ann", "--role", "source",
+                            "--consent", "ann-2026", "--yes")  # fmt: skip
+    assert code == 2
+    assert "data/consents/ann-2026.yaml: allows target, not `source`" in err
+
+
+@pytest.mark.parametrize("kind", ["empty", "text", "sound", "missing", "no stills"])
+def test_bad_footage_is_refused_before_anything_is_written(
+    house: Path, tmp_path: Path, likeness: Likeness, kind: str
+) -> None:
+    bad = tmp_path / "bad.mp4"
+    if kind == "empty":
+        bad.write_bytes(b"")
+    elif kind == "text":
+        bad.write_text("this is no film")
+    elif kind == "sound":
+        make_audio(bad)
+    elif kind == "no stills":
+        bad.mkdir()
+    before = everything(house)
+    code, _, err = likeness("add", bad, "--identity", "ann", "--role", "source",
+                            "--consent", "ann-2026", "--yes")  # fmt: skip
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "bad.mp4" in err
+    assert everything(house) == before
+
+
+def test_a_failure_half_way_leaves_nothing(
+    house: Path, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every write of `add` fails in turn; the workspace is as before each time."""
+    new = catalog.check_new_clip(
+        film, house, identity="ann", role="source", consent="ann-2026", clip="one"
+    )
+    before = everything(house)
+    for step in ("_copy", "_track", "add_identity", "clip_text"):
+
+        def fail(*_: object) -> None:
+            raise GraphError("disk", "is full", "free space")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(catalog, step, fail)
+            with pytest.raises(GraphError, match="disk: is full"):
+                catalog.add_clip(new, house)
+        assert everything(house) == before, step
+    assert not (house / "data/clips/one").exists()
+
+
+def test_nobody_to_ask_means_no(house: Path, film: Path, likeness: Likeness) -> None:
+    before = everything(house)
+    code, _, err = likeness("add", film, "--identity", "ann", "--role", "source",
+                            "--consent", "ann-2026")  # fmt: skip
+    assert code == 2
+    assert "add --yes" in err
+    assert everything(house) == before
+
+
+def place_clip(house: Path, clip: str, identity: str) -> None:
+    """Put a clip's documents where `add` would, without footage."""
+    make_clip_folder(
+        house / "data/clips", clip, identity=identity, consent=f"{identity}-2026", role="target"
+    )
+    template = (house / "tasks/clip.dvc.yaml").read_text()
+    (house / "data/clips" / clip / "dvc.yaml").write_text(template)
+
+
+def test_what_is_in_use_is_not_removed(house: Path, likeness: Likeness) -> None:
+    for clip in ("ann-1", "ben-1", "ben-2"):
+        place_clip(house, clip, clip[:3])
+    change_params(
+        house,
+        identities={"ann": {"consent": "ann-2026"}, "ben": {"consent": "ben-2026"}},
+        models={"ab": {"family": "mesh_transfer", "source": "ann", "target": "ben"}},
+        swaps={"ann-on-ben": {"source": "ann", "target": "ben-1", "model": "ab"}},
+    )
+    before = everything(house)
+    code, _, err = likeness("remove", "ann-1", "--yes")
+    assert code == 2
+    assert "is the last clip of `ann`, which is used by models.ab, swaps.ann-on-ben" in err
+    code, _, err = likeness("remove", "ben-1", "--yes")
+    assert code == 2
+    assert "ben-1: as a target is used by swaps.ann-on-ben" in err
+    code, _, err = likeness("remove", "carl", "--yes")
+    assert code == 2
+    assert "carl: no such clip; known: ann-1, ben-1, ben-2" in err
+    assert everything(house) == before
+    assert likeness("remove", "ben-2", "--yes")[0] == 0  # not the last of ben: ben stays
+    kept = {name: content for name, content in before.items() if "/ben-2/" not in name}
+    assert everything(house) == kept
+
+
+def test_sync_copies_the_template_beside_each_clip(house: Path, likeness: Likeness) -> None:
+    place_clip(house, "ann-1", "ann")
+    assert "every clip has the current stages" in likeness("sync", "--yes")[1]
+    template = house / "tasks/clip.dvc.yaml"
+    template.write_text("# changed\n" + template.read_text())
+    code, _, err = likeness("sync")
+    assert code == 2
+    assert "add --yes" in err
+    assert "rewrote 1 files" in likeness("sync", "--yes")[1]
+    assert (house / "data/clips/ann-1/dvc.yaml").read_text() == template.read_text()

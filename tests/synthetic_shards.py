@@ -10,6 +10,7 @@ import numpy as np
 from likeness.contracts.tables.base import Writer
 from likeness.contracts.tables.shards import SHARDS
 from likeness.media.images import encode_jpeg
+from models.layers.mesh_topology import canonical_vertices
 
 SIZE_PX, MASK_PX = 128, 64
 
@@ -24,6 +25,20 @@ def draw_face(yaw: float, colours: np.ndarray, size_px: int = SIZE_PX) -> np.nda
         spot = ((columns - x - 0.2 * yaw) / wide) ** 2 + ((rows - y) / 0.08) ** 2 < 1
         picture[spot] = colours[2]
     return picture.round().astype(np.uint8)
+
+
+def drawn_mesh(yaw: np.ndarray, size_px: int = SIZE_PX) -> np.ndarray:
+    """float32 (N,468,3), px: the canonical mesh over the oval, turned by `yaw` x 0.35 rad."""
+    vertices = canonical_vertices().numpy() * (0.3 * size_px / 7.7)
+    x, y, z = (vertices - vertices.mean(axis=0)).T
+    angle = 0.35 * yaw[:, None]
+    turned = (
+        x * np.cos(angle) - z * np.sin(angle),
+        y + 0 * angle,
+        x * np.sin(angle) + z * np.cos(angle),
+    )
+    centre = np.array([size_px / 2, size_px / 2, 0])
+    return (np.stack(turned, axis=-1) + centre).astype(np.float32)
 
 
 def write_shards(
@@ -47,7 +62,7 @@ def write_shards(
         "mask": [mask] * count,
         "affine_matrix": np.tile(np.eye(2, 3).reshape(-1), (count, 1)),
         "landmarks_5": random.uniform(40, 90, (count, 10)).astype(np.float32),
-        "landmarks_468": random.uniform(30, 100, (count, 1404)).astype(np.float32),
+        "landmarks_468": drawn_mesh(yaw).reshape(count, 1404),
         "pose_deg": np.stack([yaw * 40, yaw * 0, yaw * 0], axis=1).astype(np.float32),
         "similarity": np.full(count, 0.8, np.float32),
         "sharpness": np.full(count, 100, np.float32),

@@ -1,0 +1,186 @@
+"""Stage `train` as a process: killed in the middle, wrong parameters, empty data, workers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from models.swappers import registry
+from tasks.train import STAGE
+from tests.synthetic_shards import write_shards
+
+FILES = ("model.safetensors", "config.json", "history.parquet", "preview.jpg")
+PARAMS = """\
+train: {{images: {images}, batch_images: 8, micro_batches: 2, log_every_images: 64}}
+models:
+  ann-ben:
+    family: autoencoder
+    source: ann
+    target: ben
+    size_px: 32
+    width: 4{more}
+"""
+ONE_THREAD = {"LIKENESS_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+
+class Place:
+    """A folder with two data sets, params.yaml and room for results and state."""
+
+    def __init__(self, folder: Path, repository: Path) -> None:
+        self.folder, self.repository = folder, repository
+        write_shards(folder / "ann", "ann", 8, seed=1)
+        write_shards(folder / "ben", "ben", 6, seed=2)
+        self.write_params()
+
+    def write_params(self, images: int = 640, more: str = "") -> None:
+        (self.folder / "params.yaml").write_text(PARAMS.format(images=images, more=more))
+
+    def arguments(self, out: str, source: str = "ann") -> list[str]:
+        given = {"source": source, "target": "ben", "out": out, "params": "params.yaml"}
+        pairs = [[f"--{name}", str(self.folder / value)] for name, value in given.items()]
+        return ["--model", "ann-ben", *(part for pair in pairs for part in pair)]
+
+    def begin(self, out: str, **environment: str) -> subprocess.Popen[str]:
+        state = {"LIKENESS_STATE": str(self.folder / f"{out}-state")}
+        return subprocess.Popen(
+            [sys.executable, "-m", "tasks.train", *self.arguments(out)],
+            cwd=self.repository,
+            env={**os.environ, **ONE_THREAD, **state, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def await_checkpoint(self, out: str, step: int, process: subprocess.Popen[str]) -> None:
+        while process.poll() is None:
+            names = [p.name for p in self.folder.glob(f"{out}-state/training/*/step-*")]
+            if any(int(name[5:]) >= step for name in names):
+                return
+            time.sleep(0.005)
+        raise AssertionError(f"ended before step {step}: {process.communicate()[0]}")
+
+    def content(self, out: str) -> dict[str, bytes]:
+        return {name: (self.folder / out / name).read_bytes() for name in FILES}
+
+
+@pytest.fixture
+def place(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    for name, value in {**ONE_THREAD, "LIKENESS_STATE": str(tmp_path / "state")}.items():
+        monkeypatch.setenv(name, value)
+    return Place(tmp_path, repository)
+
+
+@pytest.fixture
+def failure(capsys: pytest.CaptureFixture[str]) -> Callable[[list[str]], str]:
+    def run(arguments: list[str]) -> str:
+        with pytest.raises(SystemExit) as caught:
+            STAGE.main(arguments)
+        assert caught.value.code == 2
+        said = capsys.readouterr().err
+        assert said.startswith("error: ")
+        assert said.count("\n") == 1
+        return said
+
+    return run
+
+
+def test_kill_9_in_the_middle_changes_nothing(place: Place) -> None:
+    STAGE.execute(place.arguments("whole"))
+    killed = place.begin("killed", LIKENESS_CHECKPOINT_S="0")
+    place.await_checkpoint("killed", 9, killed)
+    killed.kill()
+    killed.wait()
+    assert not (place.folder / "killed").exists()
+    left = sorted(place.folder.glob("killed-state/training/*/step-*"))
+    assert 9 <= int(left[-1].name[5:]) < 40
+    again = place.begin("killed")
+    said = again.communicate()[0]
+    assert again.returncode == 0, said
+    assert place.content("killed") == place.content("whole")
+    # The second process trained the rest, not everything.
+    assert "ann-ben images: 640 in" not in said
+    assert not list(place.folder.glob("killed-state/training/*/step-*"))
+
+
+def test_writes_a_model_that_loads(place: Place) -> None:
+    place.write_params(images=64, more="\n    train: {precision: float32}")
+    STAGE.execute(place.arguments("out"))
+    swapper = registry.load(place.folder / "out")
+    assert (swapper.family, swapper.size_px) == ("autoencoder", 32)
+    text = (place.folder / "out" / "config.json").read_text()
+    assert '"precision": "float32"' in text  # models.ann-ben.train overrides train
+    assert '"pack": "drawn"' in text
+
+
+def test_empty_shards_are_named_with_the_next_step(
+    place: Place, failure: Callable[[list[str]], str]
+) -> None:
+    write_shards(place.folder / "empty", "ann", 0)
+    said = failure(place.arguments("out", source="empty"))
+    assert f"{place.folder / 'empty'}: the train shards hold no crops; add footage" in said
+    assert not (place.folder / "out").exists()
+
+
+def test_shards_of_somebody_else_are_refused(
+    place: Place, failure: Callable[[list[str]], str]
+) -> None:
+    assert "is of `ben`, not `ann`" in failure(place.arguments("out", source="ben"))
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("\n    widht: 8", r"params.yaml:9: unknown key `models.ann-ben.widht`; did you mean"),
+        ("\n    bottleneck: fully", "params.yaml:9: `models.ann-ben.bottleneck: fully` is not"),
+        ("\n    train: {epochs: 3}", "unknown key `train.epochs`"),
+    ],
+)
+def test_wrong_settings_name_the_line(
+    place: Place, failure: Callable[[list[str]], str], more: str, said: str
+) -> None:
+    place.write_params(more=more)
+    assert said in failure(place.arguments("out"))
+
+
+def test_more_workers_than_parts_are_refused(
+    place: Place, failure: Callable[[list[str]], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIKENESS_WORKERS", "3")
+    assert "set LIKENESS_WORKERS to 2 or less" in failure(place.arguments("out"))
+
+
+def ray_workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Training workers below a stage's process."""
+    below = psutil.Process(process.pid).children(recursive=True)
+    return [p for p in below if "RayTrainWorker" in " ".join(p.cmdline())]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_death_of_a_worker_changes_nothing(place: Place) -> None:
+    place.write_params(images=4800)
+    STAGE.execute(place.arguments("whole"))
+    # Two workers share what the plain path does alone; one of them dies in the middle.
+    shared = {"LIKENESS_WORKERS": "2", "LIKENESS_THREADS": "2", "LIKENESS_CHECKPOINT_S": "0"}
+    training = place.begin("shared", **shared)
+    place.await_checkpoint("shared", 20, training)
+    victims = ray_workers(training)
+    assert len(victims) == 2
+    victims[1].kill()
+    said = training.communicate()[0]
+    assert training.returncode == 0, said
+    assert place.content("shared") == place.content("whole")
+    # The group that Ray started again went on from a checkpoint: it trained less than everything.
+    counts = [
+        int(line.split(" in ")[0].split()[-1])
+        for line in said.splitlines()
+        if " in " in line and "images:" in line
+    ]
+    assert 0 < min(counts) <= 4800 - 20 * 16

@@ -1,0 +1,41 @@
+"""Fixtures of the suite over all families."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from models.swappers import registry
+from models.training.crops import open_crops
+from models.training.plan import Job, Plan
+from tests.swapper_cases import TINY, Case
+from tests.synthetic_shards import write_shards
+
+
+@pytest.fixture(scope="session")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("shards")
+    source = write_shards(folder / "source", "ann", 12, seed=1)
+    return source, write_shards(folder / "target", "ben", 9, seed=2)
+
+
+@pytest.fixture
+def make_case(shards: tuple[Path, Path], tmp_path: Path) -> Callable[..., Case]:
+    def make(family: str, **plan: Any) -> Case:
+        torch.set_num_threads(1)
+        torch.manual_seed(0)
+        swapper = registry.build(family, TINY[family])
+        view = (swapper.needs, swapper.size_px, swapper.coverage)
+        source, target = (open_crops(folder, *view) for folder in shards)
+        swapper.prepare(source, target)
+        out = tmp_path / "out"
+        out.mkdir()
+        given = Plan(**{"images": 64, "batch_images": 4, "precision": "float32", **plan})
+        job = Job("tiny", family, TINY[family], given, *shards, out, tmp_path / "state")
+        return Case(swapper.eval(), source, target, job)
+
+    return make

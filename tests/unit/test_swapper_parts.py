@@ -1,0 +1,180 @@
+"""Tensor files, the registry, losses, and the autoencoder at its founding size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as some
+from safetensors.torch import load_file, save_file
+
+from likeness.contracts.errors import ModelError, ParamsError
+from models import tensorfile
+from models.layers.borders import soft_border
+from models.losses.pixels import dssim, l1
+from models.swappers import registry
+
+TENSORS = {
+    "weight": torch.linspace(-1, 1, 12).view(3, 4),
+    "steps": torch.arange(5),
+    "scalar": torch.tensor(2.5),
+    "none": torch.zeros(0, 3),
+    "half": torch.ones(7, dtype=torch.bfloat16),
+    "bytes": torch.tensor([1, 2, 255], dtype=torch.uint8),
+    "flags": torch.tensor([True, False]),
+}
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(
+        torch.equal(first[k], second[k])
+        and first[k].shape == second[k].shape
+        and first[k].dtype == second[k].dtype
+        for k in first
+    )
+
+
+def test_tensor_files_are_those_of_safetensors(tmp_path: Path) -> None:
+    tensorfile.write(tmp_path / "ours", TENSORS)
+    save_file(TENSORS, tmp_path / "theirs")
+    assert same(load_file(tmp_path / "ours"), TENSORS)
+    assert same(tensorfile.read(tmp_path / "theirs"), TENSORS)
+    backwards = dict(reversed(TENSORS.items()))
+    tensorfile.write(tmp_path / "again", backwards)
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "ours").read_bytes()
+
+
+@pytest.mark.parametrize("content", [b"", b"short", b"\xff" * 64, b"\2\0\0\0\0\0\0\0[]", None])
+def test_other_files_are_refused(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "model.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"model.safetensors: .*dvc repro"):
+        tensorfile.read(path)
+
+
+def test_founding_network_has_82_million_parameters() -> None:
+    with torch.device("meta"):
+        swapper = registry.build("autoencoder", {})
+    count = sum(p.numel() for p in swapper.parameters())
+    assert count == 82_062_470
+    sizes = {
+        "encoder.down.0.0.weight": (128, 3, 5, 5),
+        "encoder.down.3.0.weight": (1024, 512, 5, 5),
+        "encoder.code.1.weight": (1024, 16384),
+        "encoder.code.2.weight": (16384, 1024),
+        "encoder.up.0.weight": (2048, 1024, 3, 3),
+        "source_decoder.up.0.0.weight": (1024, 512, 3, 3),
+        "source_decoder.up.2.0.weight": (256, 128, 3, 3),
+        "target_decoder.picture.weight": (3, 64, 5, 5),
+    }
+    assert {name: tuple(swapper.get_parameter(name).shape) for name in sizes} == sizes
+
+
+@pytest.mark.parametrize("upsampling", ["pixel_shuffle", "nearest"])
+@pytest.mark.parametrize("bottleneck", ["dense", "conv1x1"])
+@pytest.mark.parametrize("size_px", [48, 80])
+def test_sizes_are_settings(upsampling: str, bottleneck: str, size_px: int) -> None:
+    settings = {"size_px": size_px, "width": 4, "upsampling": upsampling, "bottleneck": bottleneck}
+    swapper = registry.build("autoencoder", settings).eval()
+    faces = {
+        "crop": torch.zeros(2, 3, size_px, size_px),
+        "mask": torch.ones(2, 1, size_px, size_px),
+    }
+    image, mask = swapper.swap(faces)
+    assert image.shape == (2, 3, size_px, size_px)
+    assert mask.shape == (2, 1, size_px, size_px)
+    assert mask[0, 0, 0].max() < 0.2  # the coverage's edge never shows
+    assert mask[0, 0, size_px // 2, size_px // 2] == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"widht": 8}, "unknown key `widht`.*allowed: border, bottleneck"),
+        ({"size_px": 50}, "`size_px: 50` is not allowed"),
+        ({"bottleneck": "conv"}, "dense"),
+        ({"width": "many"}, "`width: many` is not allowed"),
+    ],
+)
+def test_settings_that_are_not_allowed(settings: dict[str, object], said: str) -> None:
+    with pytest.raises(ParamsError, match=said):
+        registry.build("autoencoder", settings)
+
+
+def test_unknown_families_are_refused_with_the_known_ones() -> None:
+    with pytest.raises(ParamsError, match=r"did you mean `autoencoder`\? known:.*mesh_transfer"):
+        registry.load_class("autoencodr")
+    with pytest.raises(ParamsError):
+        registry.load_class("../base")
+
+
+def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"config.json: does not exist"):
+        registry.load(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"config.json: is damaged"):
+        registry.load(tmp_path)
+
+
+def test_weights_of_another_size_are_refused() -> None:
+    small, large = (registry.build("autoencoder", {"size_px": 32, "width": w}) for w in (4, 8))
+    with pytest.raises(ModelError, match="does not fit"):
+        registry.restore(small, large.state_dict(), "m")
+
+
+def test_buffers_that_hold_data_take_its_size() -> None:
+    swapper = registry.build("autoencoder", {"size_px": 32, "width": 4})
+    swapper.encoder.register_buffer("views", torch.zeros(0))
+    state = {**swapper.state_dict(), "encoder.views": torch.arange(6.0).view(2, 3)}
+    registry.restore(swapper, state, "m")
+    assert torch.equal(swapper.encoder.views, torch.arange(6.0).view(2, 3))
+
+
+def test_colours_of_the_source_are_shifted_to_the_target() -> None:
+    shifted = registry.build("autoencoder", {"size_px": 32, "width": 4})
+    plain = registry.build("autoencoder", {"size_px": 32, "width": 4, "colour_shift": False})
+    plain.load_state_dict(shifted.state_dict())
+    for swapper in (shifted, plain):
+        swapper.target_mean.fill_(0.3)
+        swapper.source_mean.fill_(0.1)
+    faces = torch.rand(2, 3, 32, 32) - 0.5
+    moved = {"crop": faces - 0.2, "warped": faces - 0.2}
+    here = {"crop": faces, "warped": faces}
+    first = shifted.losses("autoencoder", moved, here)
+    second = plain.losses("autoencoder", here, here)
+    assert torch.allclose(first["source.l1"], second["source.l1"], atol=1e-5)
+    with pytest.raises(TypeError):
+        shifted.losses("discriminator", here, here)
+
+
+@given(some.integers(0, 1000), some.floats(0, 0.5))
+def test_dssim_is_a_distance_like_measure(seed: int, noise: float) -> None:
+    random = torch.Generator().manual_seed(seed)
+    image = torch.rand((1, 3, 24, 24), generator=random) * 2 - 1
+    other = image + noise * torch.randn(image.shape, generator=random)
+    assert dssim(image, image) == pytest.approx(0, abs=1e-6)
+    assert -1e-6 <= float(dssim(image, other)) <= 1
+    assert float(dssim(image, other)) == pytest.approx(float(dssim(other, image)), abs=1e-6)
+
+
+def test_dssim_keeps_its_precision_under_autocast() -> None:
+    image = torch.rand(2, 3, 32, 32) * 0.01 + 0.7  # tiny variances round away in bf16
+    other = image + 0.001
+    plain = dssim(image, other)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(dssim(image, other), plain)
+
+
+def test_l1_counts_in_units_of_the_whole_range() -> None:
+    assert l1(torch.ones(1, 3, 4, 4), -torch.ones(1, 3, 4, 4)) == 1
+
+
+def test_soft_border_falls_to_the_edge() -> None:
+    border = soft_border(64, 0.1)[0, 0]
+    assert border[32, 32] == 1
+    assert border[0].max() < 0.02
+    assert (border[32, :8].diff() > 0).sum() >= 5
+    assert soft_border(16, 0).min() == 1

@@ -1,0 +1,203 @@
+"""Crops out of shards, their coordinates, and augmentation against OpenCV's own warps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as some
+
+from likeness.contracts.errors import ModelError
+from likeness.vision.alignment import umeyama
+from models.swappers.base import as_image
+from models.training.augment import Draw, draw, fit_similarity, positions, sample
+from models.training.batches import load_pool
+from models.training.crops import cut, open_crops
+from models.training.plan import Augmentation, Plan
+from models.training.seeds import generator, seed_of
+from tests.synthetic_shards import MASK_PX, SIZE_PX, draw_face, write_shards
+
+STILL = Augmentation(rotation_deg=0, zoom=0, shift=0, flip=0, warp=0)
+
+
+def smooth_picture(side: int) -> np.ndarray:
+    """Waves that every resampling must keep: differences come from places, not from kernels."""
+    rows, columns = np.mgrid[0:side, 0:side] / side
+    waves = [np.sin(9 * rows + k) * np.cos(7 * columns - k) for k in range(3)]
+    return ((np.stack(waves, axis=-1) + 1) * 120).astype(np.uint8)
+
+
+def tensor_of(picture: np.ndarray) -> torch.Tensor:
+    return as_image(torch.from_numpy(picture[None]))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_shards(tmp_path_factory.mktemp("shards"), "ann", 10)
+
+
+@pytest.mark.parametrize(("coverage", "size_px"), [(0.625, 40), (0.5, 64), (0.7, 48), (1.0, 128)])
+def test_cut_maps_the_covered_edges_to_the_crop_edges(coverage: float, size_px: int) -> None:
+    picture = smooth_picture(SIZE_PX)
+    seen = coverage * SIZE_PX
+    scale = size_px / seen
+    offset = (0.5 - (SIZE_PX - seen) / 2) * scale - 0.5
+    affine = np.array([[scale, 0, offset], [0, scale, offset]])
+    wanted = cv2.warpAffine(picture, affine, (size_px, size_px), flags=cv2.INTER_LINEAR)
+    ours = (cut(tensor_of(picture), coverage, size_px)[0].permute(1, 2, 0).numpy() + 1) * 127.5
+    inner = slice(2, -2)
+    assert np.abs(ours - wanted)[inner, inner].max() < 4
+
+
+def test_whole_crops_stay_as_they_are(folder: Path) -> None:
+    crops = open_crops(folder, (), SIZE_PX, 1.0)
+    picture = next(crops.batches(4))["crop"]
+    drawn = draw_face(-1.0, np.random.default_rng(0).uniform(30, 220, (3, 3)))
+    assert picture.shape == (4, 3, SIZE_PX, SIZE_PX)
+    assert (picture[:1] - tensor_of(drawn)).abs().mean() < 0.02  # what JPEG took
+
+
+def test_points_move_with_the_pixels(folder: Path) -> None:
+    crops = open_crops(folder, ("landmarks_5", "landmarks_468", "mask"), 40, 0.625)
+    batch = next(crops.batches(3))
+    whole = next(open_crops(folder, ("landmarks_468",), SIZE_PX, 1.0).batches(3))
+    scale = 40 / 80
+    ours, aligned = batch["landmarks_468"], whole["landmarks_468"]
+    assert torch.allclose(ours[..., :2], (aligned[..., :2] + 0.5 - 24) * scale - 0.5, atol=1e-4)
+    assert torch.allclose(ours[..., 2], aligned[..., 2] * scale, atol=1e-5)
+    assert batch["mask"].shape == (3, 1, 40, 40)
+    assert batch["landmarks_5"].shape == (3, 5, 2)
+
+
+def test_previews_take_crops_evenly(folder: Path) -> None:
+    crops = open_crops(folder, ("pose_deg",), 32, 0.625)
+    yaw = crops.some(4)["pose_deg"][:, 0]
+    assert torch.allclose(yaw, torch.linspace(-1, 1, 10)[[0, 3, 6, 9]] * 40)
+    assert len(crops.some(99)["crop"]) == 10
+
+
+def test_shards_without_crops_are_named(tmp_path: Path) -> None:
+    write_shards(tmp_path / "none", "ann", 0)
+    for folder in (tmp_path / "none", tmp_path / "nothing"):
+        with pytest.raises(ModelError, match=r"hold no crops.*add footage.*dvc repro") as caught:
+            open_crops(folder, (), 64, 1.0)
+        assert caught.value.subject == str(folder)
+
+
+def test_batches_follow_seed_and_step_alone(folder: Path) -> None:
+    pool = load_pool("source", open_crops(folder, ("mask",), 32, 0.625))
+    assert pool.crops.shape[1] == round(1.5 * 32 / 0.625)
+    plan = Plan(batch_images=6)
+    first = pool.batch(pool.choose(plan, 3), torch.device("cpu"))
+    pool.choose(plan, 4)
+    again = pool.batch(pool.choose(plan, 3), torch.device("cpu"))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    later = pool.choose(plan, 4)
+    other = pool.choose(Plan(batch_images=6, seed=1), 3)
+    assert not torch.equal(pool.choose(plan, 3).numbers.jitter, later.numbers.jitter)
+    assert not torch.equal(pool.choose(plan, 3).numbers.jitter, other.numbers.jitter)
+    assert first["mask"].shape == (6, 1, 32, 32)
+    assert first["warped"].shape == first["crop"].shape == (6, 3, 32, 32)
+
+
+def test_a_part_of_a_batch_is_the_same_alone(folder: Path) -> None:
+    pool = load_pool("target", open_crops(folder, (), 32, 0.625))
+    choice = pool.choose(Plan(batch_images=8), 0)
+    whole = pool.batch(choice, torch.device("cpu"))
+    part = pool.batch(choice.part(2, 5), torch.device("cpu"))
+    assert torch.equal(whole["warped"][2:5], part["warped"])
+    assert torch.equal(whole["crop"][2:5], part["crop"])
+
+
+def test_weights_decide_how_often_a_crop_is_drawn(folder: Path) -> None:
+    pool = load_pool("source", open_crops(folder, (), 32, 1.0))
+    index = pool.choose(Plan(batch_images=20_000), 0).index
+    share = torch.bincount(index, minlength=10) / 20_000
+    assert torch.allclose(share, pool.weights / pool.weights.sum(), atol=0.015)
+
+
+def test_no_augmentation_gives_the_central_cut() -> None:
+    picture = tensor_of(smooth_picture(SIZE_PX))
+    warped, wanted = positions(draw(1, STILL, generator(0)), 0.625, 40)
+    assert torch.allclose(warped, wanted, atol=1e-5)
+    assert (sample(picture, warped) - cut(picture, 0.625, 40)).abs().max() < 0.03
+
+
+def founding_positions(jitter: np.ndarray, size_px: int) -> tuple[np.ndarray, np.ndarray]:
+    """The founding construction with OpenCV for coverage 160 of 256: (S,S,2) px each."""
+    line = np.linspace(48, 208, 5)
+    columns, rows = np.meshgrid(line, line)
+    grid = np.stack([columns + jitter[0], rows + jitter[1]], axis=-1)
+    side = size_px * 5 // 4
+    large = [cv2.resize(grid[..., k].astype(np.float32), (side, side)) for k in range(2)]
+    edge = size_px // 8
+    warped = np.stack(large, axis=-1)[edge:-edge, edge:-edge]
+    nodes = np.stack(np.meshgrid(*[np.linspace(0, size_px, 5)] * 2), axis=-1)
+    fit = umeyama(grid.reshape(-1, 2), nodes.reshape(-1, 2))
+    back = cv2.invertAffineTransform(fit)
+    pixels = np.stack(np.meshgrid(*[np.arange(size_px) + 0.5] * 2), axis=-1)
+    return warped, pixels @ back[:, :2].T + back[:, 2]
+
+
+@given(some.integers(0, 10_000))
+def test_warp_and_target_are_the_founding_ones(seed: int) -> None:
+    numbers = draw(1, Augmentation(rotation_deg=0, zoom=0, shift=0, flip=0), generator(seed))
+    warped, wanted = positions(numbers, 160 / 256, 64)
+    theirs = founding_positions(numbers.jitter[0].numpy() * 80, 64)
+    for ours, other in zip((warped, wanted), theirs, strict=True):
+        assert np.abs((ours[0].numpy() + 1) * 128 - other).max() < 0.02
+
+
+@given(some.integers(0, 10_000))
+def test_similarity_is_umeyamas(seed: int) -> None:
+    points = torch.randn((1, 9, 2), generator=generator(seed, "points"))
+    wanted = points[0] * 0.7 + torch.randn((9, 2), generator=generator(seed, "noise")) * 0.1
+    factor, offset = fit_similarity(points, wanted)
+    fit = umeyama(points[0].numpy(), wanted.numpy())
+    a, b = factor[0, 0].tolist()
+    assert np.allclose(fit[:, :2], [[a, -b], [b, a]], atol=1e-4)
+    assert np.allclose(fit[:, 2], offset[0, 0], atol=1e-4)
+
+
+@pytest.mark.parametrize("mirror", [1.0, -1.0])
+def test_affine_map_is_opencvs(mirror: float) -> None:
+    picture = smooth_picture(SIZE_PX)
+    angle, zoom, shift = 8.0, 1.04, (0.03, -0.02)
+    centre = (SIZE_PX / 2 - 0.5, SIZE_PX / 2 - 0.5)
+    matrix = cv2.getRotationMatrix2D(centre, -angle, zoom)  # OpenCV counts against the clock
+    matrix[:, 2] += np.array(shift) * SIZE_PX
+    moved = cv2.warpAffine(picture, matrix, (SIZE_PX, SIZE_PX), borderMode=cv2.BORDER_REPLICATE)
+    moved = moved[:, ::-1] if mirror < 0 else moved
+    radians = np.deg2rad(angle)
+    numbers = Draw(
+        torch.tensor([[np.cos(radians), np.sin(radians)]], dtype=torch.float32) / zoom,
+        torch.tensor([shift], dtype=torch.float32) * 2,
+        torch.tensor([mirror]),
+        torch.zeros(1, 2, 5, 5),
+    )
+    where, _ = positions(numbers, 1.0, SIZE_PX)
+    ours = (sample(tensor_of(picture), where)[0].permute(1, 2, 0).numpy() + 1) * 127.5
+    assert np.abs(ours - moved)[4:-4, 4:-4].max() < 4
+
+
+def test_draws_stay_within_their_bounds() -> None:
+    numbers = draw(4000, Augmentation(), generator(5))
+    zoom = 1 / numbers.turn.norm(dim=1)
+    angle = torch.rad2deg(torch.atan2(numbers.turn[:, 1], numbers.turn[:, 0]))
+    assert zoom.min() >= 0.95 - 1e-5
+    assert zoom.max() <= 1.05 + 1e-5
+    assert 9 < angle.abs().max() <= 10.001
+    assert 0.09 < numbers.shift.abs().max() <= 0.1
+    assert abs((numbers.mirror < 0).float().mean() - 0.4) < 0.03
+    assert abs(numbers.jitter.std() * 80 - 5) < 0.1  # N(0,5) px of 160
+
+
+def test_seeds_differ_by_place() -> None:
+    places = [(0, "source", 1), (0, "source", 2), (0, "target", 1), (1, "source", 1)]
+    assert len({seed_of(*place) for place in places}) == 4
+    assert seed_of(0, "source", 1) == seed_of(0, "source", 1)
+    assert MASK_PX != SIZE_PX  # so that the tests above would notice a mask at the crop's size

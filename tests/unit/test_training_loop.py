@@ -1,0 +1,291 @@
+"""The loop: the same bytes each time, parts and checkpoints that change nothing, guards."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from likeness.contracts.errors import ModelError
+from likeness.contracts.tables.history import HISTORY
+from models.swappers import registry
+from models.swappers.base import Batch, Phase, Swapper, SwapperConfig
+from models.training import checkpoint, loop, optimisers
+from models.training.exchange import Alone
+from models.training.plan import Job, Plan
+from models.training.start import start
+from tests.synthetic_shards import write_shards
+
+FILES = ("model.safetensors", "config.json", "history.parquet", "preview.jpg")
+CPU = torch.device("cpu")
+Make = Callable[..., Job]
+
+
+@pytest.fixture
+def make_job(tmp_path: Path) -> Make:
+    source = write_shards(tmp_path / "source", "ann", 8, seed=1)
+    target = write_shards(tmp_path / "target", "ben", 6, seed=2)
+
+    def make(name: str, settings: dict[str, Any] | None = None, **plan: Any) -> Job:
+        out = tmp_path / name
+        out.mkdir()
+        given = {"images": 96, "batch_images": 8, "log_every_images": 32, **plan}
+        small = settings or {"size_px": 32, "width": 4, "loss": "ssim_l1"}
+        state = tmp_path / f"{name}-state"
+        return Job("tiny", "autoencoder", small, Plan(**given), source, target, out, state)
+
+    return make
+
+
+def content(job: Job) -> dict[str, bytes]:
+    return {name: (job.out / name).read_bytes() for name in FILES}
+
+
+@pytest.mark.parametrize("precision", ["bf16", "float32"])
+def test_two_runs_write_the_same_bytes(make_job: Make, precision: str) -> None:
+    jobs = [make_job(name, precision=precision) for name in ("first", "second")]
+    for job in jobs:
+        start(job)
+    assert content(jobs[0]) == content(jobs[1])
+    other = make_job("other", precision=precision, seed=1)
+    start(other)
+    assert content(other)["model.safetensors"] != content(jobs[0])["model.safetensors"]
+
+
+def test_interruption_at_any_step_changes_nothing(
+    make_job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, broken = make_job("whole"), make_job("broken")
+    start(whole)
+    monkeypatch.setenv("LIKENESS_CHECKPOINT_S", "0")
+    real, calls = loop.train_step, 0
+
+    def sometimes(*given: Any) -> float:
+        nonlocal calls
+        calls += 1
+        if calls in {1, 4, 6}:
+            raise KeyboardInterrupt
+        return real(*given)
+
+    monkeypatch.setattr(loop, "train_step", sometimes)
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            start(broken)
+    assert [folder.name for folder in checkpoint.folders(broken.state)] == ["step-000000003"]
+    start(broken)
+    assert content(whole) == content(broken)
+    assert not checkpoint.folders(broken.state)
+
+
+def test_half_a_checkpoint_is_no_checkpoint(
+    make_job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job("job", images=32)
+    run = loop.train(job, device=CPU)
+    run.save()
+    run.progress.step += 1
+
+    def full_disk(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint.tensorfile, "write", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        run.save()
+    moment = checkpoint.newest(job.state)
+    assert moment is not None
+    assert moment.progress.step == 2
+    assert [p.name for p in job.state.iterdir()] == ["step-000000002"]
+
+
+def test_a_damaged_checkpoint_is_named(make_job: Make) -> None:
+    job = make_job("job", images=32)
+    loop.train(job, device=CPU).save()
+    weights = next(job.state.glob("step-*/model.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(ModelError, match=r"model.safetensors.*truncated"):
+        loop.train(job, device=CPU)
+
+
+def test_parts_of_a_batch_sum_to_the_whole(make_job: Make) -> None:
+    runs = []
+    for parts in (1, 4):
+        job = make_job(f"p{parts}", micro_batches=parts, precision="float32", images=16)
+        runs.append(loop.train(job, device=CPU))
+    first, second = (run.optimisers["autoencoder"].state_dict()["state"] for run in runs)
+    for index in first:
+        assert torch.allclose(first[index]["exp_avg"], second[index]["exp_avg"], atol=1e-6)
+    assert runs[0].progress.history[0][3] == pytest.approx(runs[1].progress.history[0][3], rel=1e-5)
+
+
+def test_parts_must_divide_the_batch() -> None:
+    with pytest.raises(ValueError, match="multiple of micro_batches"):
+        Plan(batch_images=6, micro_batches=4)
+
+
+def test_history_counts_images_and_means(make_job: Make) -> None:
+    job = make_job("job", images=100)
+    start(job)
+    facts = HISTORY.check(job.out / "history.parquet")
+    assert facts["images"] == 112  # the last step begun is finished
+    rows = HISTORY.read(job.out / "history.parquet").to_pylist()
+    losses = [row["images"] for row in rows if row["name"] == "loss"]
+    assert losses == [32, 64, 96, 112]
+    parts = {row["name"]: row["value"] for row in rows if row["images"] == 32}
+    total = sum(value for name, value in parts.items() if name != "loss")
+    assert parts["loss"] == pytest.approx(total)
+
+
+def test_previews_appear_while_training(make_job: Make) -> None:
+    job = make_job("job", preview_every_images=48)
+    start(job)
+    names = sorted(path.name for path in (job.state / "previews").iterdir())
+    assert names == ["preview-000000048.jpg", "preview-000000096.jpg"]
+
+
+def test_settings_are_saved_beside_the_weights(make_job: Make) -> None:
+    job = dataclasses.replace(make_job("job", images=0), facts={"pack": "drawn"})
+    start(job)
+    config = json.loads((job.out / "config.json").read_text())
+    assert config["family"] == "autoencoder"
+    assert config["config"]["width"] == 4
+    assert (config["source"], config["target"], config["pack"]) == ("ann", "ben", "drawn")
+    assert (config["size_px"], config["template"], config["images"]) == (32, "ffhq_512", 0)
+    assert config["precision"] == "bf16"
+
+
+def test_a_loss_that_is_no_number_stops_the_training(make_job: Make) -> None:
+    job = make_job("job", {"size_px": 32, "width": 4, "learning_rate": 1e30})
+    with pytest.raises(ModelError, match=r"step \d+: loss .* not finite; lower learning_rate"):
+        start(job)
+    assert not list(job.out.iterdir())
+
+
+def test_fingerprint_follows_what_the_result_depends_on(make_job: Make) -> None:
+    job = make_job("job")
+    prints = {
+        checkpoint.fingerprint(job),
+        checkpoint.fingerprint(dataclasses.replace(job, plan=Plan(seed=1))),
+        checkpoint.fingerprint(dataclasses.replace(job, settings={"width": 8})),
+        checkpoint.fingerprint(dataclasses.replace(job, source=job.target)),
+    }
+    assert len(prints) == 4
+    moved = dataclasses.replace(job, out=job.state, model="renamed")
+    assert checkpoint.fingerprint(moved) in prints
+
+
+class TwoPhases(Swapper):
+    """A family with phases that begin and end."""
+
+    family: ClassVar[str] = "two_phases"
+    Config: ClassVar[type[SwapperConfig]] = SwapperConfig
+    size_px = 32
+
+    def __init__(self, config: SwapperConfig) -> None:
+        super().__init__(config)
+        self.early, self.late = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)
+
+    def phases(self) -> list[Phase]:
+        early, late = list(self.early.parameters()), list(self.late.parameters())
+        return [
+            Phase("early", early, last_image=32, optimiser="adamw"),
+            Phase("late", late, first_image=16, optimiser="rmsprop"),
+        ]
+
+    def losses(self, phase: str, source: Batch, target: Batch) -> dict[str, Tensor]:
+        picture = self.late(self.early(target["warped"]))
+        return {"l1": (picture - target["crop"]).abs().mean()}
+
+    def swap(self, target: Batch, source: Batch | None = None) -> tuple[Tensor, Tensor]:
+        return target["crop"], target["crop"][:, :1]
+
+
+def test_phases_begin_and_end_with_the_images_seen(
+    make_job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "build", lambda *_: TwoPhases(SwapperConfig()))
+    job = make_job("job", images=64, log_every_images=16)
+    run = loop.train(job, device=CPU)
+    seen = {(images, phase) for images, phase, name, _ in run.progress.history if name == "loss"}
+    assert seen == {(16, "early"), (32, "early"), (32, "late"), (48, "late"), (64, "late")}
+
+
+def test_unknown_optimiser_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"unknown optimiser sgd9.*adam"):
+        optimisers.make(Phase("p", [nn.Parameter(torch.zeros(1))], optimiser="sgd9"))
+
+
+@pytest.mark.parametrize("name", sorted(optimisers.KNOWN))
+def test_optimisers_continue_where_they_were(name: str) -> None:
+    torch.manual_seed(0)
+    gradients = torch.randn(6, 5)
+    whole = [nn.Parameter(torch.ones(5)) for _ in range(2)]
+    movers = [optimisers.make(Phase("p", [p], optimiser=name)) for p in whole]
+    for step, gradient in enumerate(gradients):
+        if step == 3:  # the second one goes on as another object
+            state = optimisers.state_of("p", movers[1])
+            movers[1] = optimisers.make(Phase("p", [whole[1]], optimiser=name))
+            optimisers.restore("p", movers[1], {k: v.clone() for k, v in state.items()})
+        for parameter, mover in zip(whole, movers, strict=True):
+            parameter.grad = gradient.clone()
+            mover.step()
+    assert torch.equal(whole[0], whole[1])
+
+
+def test_alone_shares_with_nobody() -> None:
+    values = torch.arange(3.0)
+    Alone().share(values, 0)
+    assert torch.equal(values, torch.arange(3.0))
+
+
+BLOCKED = ["ruamel", "rich", "cv2", "insightface", "onnxruntime", "ray", "dvc", "prefect", "av"]
+BLOCKED += ["scipy", "pandas", "safetensors", "matplotlib", "typer", "ai_edge_litert", "onnx"]
+ALONE = """
+import importlib.machinery, sys
+from pathlib import Path
+
+class Missing:
+    # torch asks whether some of these could be imported; only importing them is an error.
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {blocked!r}:
+            return importlib.machinery.ModuleSpec(name, self)
+
+    def create_module(self, spec):
+        raise ModuleNotFoundError(spec.name)
+
+    def exec_module(self, module):
+        pass
+
+sys.meta_path.insert(0, Missing())
+from models.swappers import registry
+from models.training.plan import Job, Plan
+from models.training.start import start
+
+source, target, out, state = map(Path, sys.argv[1:])
+settings = {{"size_px": 32, "width": 4}}
+plan = Plan(images=32, batch_images=4)
+start(Job("m", "autoencoder", settings, plan, source, target, out, state))
+registry.load(out)
+try:
+    import cv2
+except ModuleNotFoundError:
+    print("blocked")
+"""
+
+
+def test_training_needs_only_the_few_packages(make_job: Make, repository: Path) -> None:
+    job = make_job("job")
+    code = ALONE.format(blocked=BLOCKED)
+    given = [str(path) for path in (job.source, job.target, job.out, job.state)]
+    command = [sys.executable, "-c", code, *given]
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "blocked\n"
+    assert (job.out / "model.safetensors").is_file()

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from likeness.contracts.catalog import load_clip
 from likeness.contracts.documents import Document, sha256_of
+from likeness.contracts.progress import Advance
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.base import ROWS_PER_GROUP, Writer
 from likeness.contracts.tables.frames import FRAMES
@@ -133,6 +134,12 @@ def survey(frames: Iterable[Frame], state: Survey) -> Iterator[list[Row]]:
         yield rows
 
 
+def _watched(frames: Iterable[Frame], advance: Advance) -> Iterator[Frame]:
+    for frame in frames:
+        yield frame
+        advance(1)
+
+
 def run(context: Context[FramesParams]) -> None:
     """Read the footage once and write frames.parquet."""
     clip = load_clip(context.inputs["clip"])
@@ -141,9 +148,8 @@ def run(context: Context[FramesParams]) -> None:
     with open_footage(path) as footage, Writer(FRAMES, context.outputs["frames"]) as writer:
         facts = footage.facts
         with context.progress(f"frames of {clip.clip}", facts["frames_hint"]) as advance:
-            for rows in survey(footage.frames(), state):
+            for rows in survey(_watched(footage.frames(), advance), state):
                 writer.add({name: [row[name] for row in rows] for name in FRAMES.schema.names})
-                advance(len(rows))
         kept = {key: facts[key] for key in FRAMES.facts if key in facts}
         writer.facts.update(
             kept,

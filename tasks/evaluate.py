@@ -65,7 +65,7 @@ class EvaluateParams(Document):
         description="the pack's own, which filter has used, or one that nothing else uses",
     )
     max_frames: int = Field(
-        default=180, ge=3, description="frames that networks see, evenly spaced in runs of three"
+        default=150, ge=3, description="frames that networks see, evenly spaced in runs of three"
     )
     gallery_faces: int = Field(
         default=64, ge=1, le=512, description="of the source: to compare with, and to paste"

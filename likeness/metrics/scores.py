@@ -100,9 +100,10 @@ def _compared(
 ) -> Scores:
     """What is measured alike of render, target and paste, each against the target."""
     scores: Scores = {}
+    around = seams.rings(mask)
     for place, prefix in enumerate(VARIANTS):
         own = {"pose_error_deg": float(pose.pose_error(poses[place], poses[1]))}
-        own |= _shape(meshes[place], meshes[1]) | _seam(pictures[place], mask)
+        own |= _shape(meshes[place], meshes[1]) | _seam(pictures[place], around)
         scores |= {prefix + key: value for key, value in own.items()}
     return scores
 
@@ -123,10 +124,10 @@ def _shape(mesh: Values, reference: Values) -> Scores:
     }
 
 
-def _seam(picture: Pixels, mask: Pixels) -> Scores:
+def _seam(picture: Pixels, around: seams.Rings) -> Scores:
     return {
-        "boundary_delta_e": seams.boundary_delta_e(picture, mask),
-        "gradient_ratio": seams.gradient_ratio(picture, mask),
+        "boundary_delta_e": seams.boundary_delta_e(picture, around),
+        "gradient_ratio": seams.gradient_ratio(picture, around),
     }
 
 

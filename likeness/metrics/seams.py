@@ -11,9 +11,10 @@ from likeness.vision.colour import rgb_to_lab
 
 Pixels = npt.NDArray[np.uint8]
 Rings = tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]
+WIDTH_PX = 2
 
 
-def rings(mask: npt.NDArray[np.uint8], width_px: int) -> Rings:
+def rings(mask: npt.NDArray[np.uint8], width_px: int = WIDTH_PX) -> Rings:
     """Rings (H,W) around the outline of `mask` (uint8, inside >= 128): inner, border, outer.
 
     `border` reaches `width_px` to either side of the outline; `inner` and `outer` follow it with
@@ -29,14 +30,14 @@ def rings(mask: npt.NDArray[np.uint8], width_px: int) -> Rings:
     return inner, border, outer
 
 
-def boundary_delta_e(rgb: Pixels, mask: npt.NDArray[np.uint8], width_px: int = 2) -> float:
-    """CIEDE2000 step across the outline of `mask`, averaged along it; nan without an outline.
+def boundary_delta_e(rgb: Pixels, around: Rings, width_px: int = WIDTH_PX) -> float:
+    """CIEDE2000 step across the outline that `rings` are around, averaged along it; nan without.
 
     At each border pixel the mean Lab of the near inner ring is compared with that of the near
     outer ring (box of seven widths), so that a face whose overall colour fits but whose left rim
     does not is found out. Faces have such a step by nature: compare with the target's own.
     """
-    inner, border, outer = rings(mask, width_px)
+    inner, border, outer = around
     lab, side = rgb_to_lab(rgb), 7 * width_px
     inside, near_inside = _local_mean(lab, inner, side)
     outside, near_outside = _local_mean(lab, outer, side)
@@ -58,14 +59,14 @@ def _local_mean(
     return summed / np.where(known, near, 1.0)[..., None], known
 
 
-def gradient_ratio(rgb: Pixels, mask: npt.NDArray[np.uint8], width_px: int = 2) -> float:
-    """Gradient energy on the border of `mask` against the rings inside and outside of it.
+def gradient_ratio(rgb: Pixels, around: Rings) -> float:
+    """Gradient energy on the border against the rings inside and outside of it (see `rings`).
 
     2 E(border) / (E(inner) + E(outer)) with E the mean squared Sobel gradient of the luma: above
     1 an edge runs along the border, below 1 it is smoother than what lies beside it. nan without
     a border or in a flat picture.
     """
-    inner, border, outer = rings(mask, width_px)
+    inner, border, outer = around
     luma = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
     energy = cv2.Sobel(luma, cv2.CV_32F, 1, 0) ** 2 + cv2.Sobel(luma, cv2.CV_32F, 0, 1) ** 2
     if not (inner.any() and border.any() and outer.any()):

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from likeness.contracts.environment import threads
-from likeness.media import probe
+from likeness.media import container as files
+from likeness.media.probe import STILLS_RATE
 
 _UNTIMED_FORMATS = ("avi", "h264", "hevc", "m4v", "mpegvideo", "av1", "obu")
 """Containers that store no presentation times; frames get the packets' times in order."""
@@ -65,19 +66,19 @@ def pictures(path: Path, reorder_depth: int) -> Iterator[Picture]:
 
 
 def _decode(path: Path, count: int) -> Iterator[Picture]:
-    with probe.open_container(path) as container:
-        stream = probe.video_stream(container)
+    with files.open_container(path) as container:
+        stream = files.video_stream(container)
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = count
         listed = _indexed(container, stream)
         order = _Order(path, stream, timed=container.format.name not in _UNTIMED_FORMATS)
         seen = 0
-        for packet in probe.packets(container, stream):
+        for packet in files.packets(container, stream):
             seen += not packet.is_discard
             order.expect(packet)
-            yield from order.arrive(probe.decode(stream.codec_context, packet))
+            yield from order.arrive(files.decode(stream.codec_context, packet))
         order.promise(listed, seen)
-        yield from order.arrive(probe.decode(stream.codec_context, None))
+        yield from order.arrive(files.decode(stream.codec_context, None))
         yield from order.finish()
 
 
@@ -102,7 +103,7 @@ class _Order:
         self._vp8 = stream.codec_context.name.startswith("vp8")
         self._waiting: list[int] = []
         self._expected = 0
-        rate = stream.average_rate or probe.STILLS_RATE
+        rate = stream.average_rate or STILLS_RATE
         self._step = max(round(1 / (rate * stream.time_base)), 1)
         self._last: int | None = None
         self._first: int | None = None
@@ -176,4 +177,4 @@ class _Order:
         if size != self._size:
             was = f"{self._size[0]}x{self._size[1]}"
             problem = f"changes its size from {was} to {size[0]}x{size[1]} px"
-            raise probe.footage_error(self._path, problem)
+            raise files.footage_error(self._path, problem)

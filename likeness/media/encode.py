@@ -20,8 +20,8 @@ from av.codec.context import Flags
 
 from likeness.contracts.errors import FootageError
 from likeness.media.colour import rgb_to_yuv420
+from likeness.media.container import open_container, packets
 from likeness.media.footage import Footage
-from likeness.media.probe import open_container, packets
 
 U8 = npt.NDArray[np.uint8]
 PRESETS = (

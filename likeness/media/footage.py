@@ -25,6 +25,7 @@ from likeness.media.colour import (
     yuv420_region_to_rgb,
     yuv420_to_rgb,
 )
+from likeness.media.container import open_container, video_stream
 from likeness.media.decode import Picture, pictures
 from likeness.media.pictures import read_image
 from likeness.media.planes import stored_planes, upright
@@ -182,9 +183,9 @@ class Footage:
 
 class _Video(Footage):
     def __init__(self, path: Path) -> None:
-        with probe.open_container(path) as container:
+        with open_container(path) as container:
             facts, self.orientation = probe.video_facts(path, container)
-            depth = probe.video_stream(container).codec_context.reorder_depth
+            depth = video_stream(container).codec_context.reorder_depth
         super().__init__(path, facts)
         self.reformatter = VideoReformatter()
         self._reorder_depth = int(depth)

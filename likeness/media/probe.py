@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +15,13 @@ from typing import Any
 import av
 
 from likeness.contracts.errors import FootageError
+from likeness.media.container import (
+    decode,
+    footage_error,
+    open_container,
+    packets,
+    video_stream,
+)
 
 STILL_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 STILLS_RATE = 25
@@ -23,9 +29,7 @@ STILLS_RATE = 25
 _DISPLAY_MATRIX = "DISPLAYMATRIX"
 _SPACES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
 """ITU-T H.273 MatrixCoefficients -> name in likeness.media.colour; all else counts as BT.601."""
-_H273_UNSPECIFIED = 2
 _FULL_RANGE = 2
-_RGB_SPACE = 0
 
 
 @dataclass(frozen=True)
@@ -43,16 +47,6 @@ class Orientation:
     def upright(self, width: int, height: int) -> tuple[int, int]:
         """Size in px after the turn."""
         return (height, width) if self.turns % 2 else (width, height)
-
-
-def _next_step(path: Path) -> str:
-    known = path.parent.parent.name == "clips"
-    return f"replace the file or run `likeness remove {path.parent.name if known else '<clip>'}`"
-
-
-def footage_error(path: Path, problem: str) -> FootageError:
-    """A FootageError for `path` with the usual next step."""
-    return FootageError(path, problem, _next_step(path))
 
 
 def orientation_of(frame: Any, path: Path) -> Orientation:
@@ -76,76 +70,6 @@ def orientation_of(frame: Any, path: Path) -> Orientation:
     if (a, b, c, d) != (0, 0, 0, 0) and abs(angle - 90 * turns) > 1:
         raise footage_error(path, f"is turned by {angle:.0f} degrees, not by quarter turns")
     return Orientation(turns % 4, mirrored)
-
-
-def open_container(path: Path) -> Any:
-    """Open a video file for reading.
-
-    Raises:
-        FootageError: it is missing, empty, or holds no video.
-    """
-    if not path.exists():
-        raise footage_error(path, "does not exist")
-    if path.stat().st_size == 0:
-        raise footage_error(path, "is empty (0 bytes)")
-    try:
-        container = av.open(str(path))
-    except av.FFmpegError as error:
-        damaged = isinstance(error, av.InvalidDataError)
-        reason = "damaged, cut off, or something else" if damaged else error.strerror
-        raise footage_error(path, f"is no readable video ({reason})") from None
-    problem = _unfit(container)
-    if problem:
-        container.close()
-        raise footage_error(path, problem)
-    return container
-
-
-def _unfit(container: Any) -> str:
-    """What keeps a container from being footage; "" if nothing does."""
-    pictures = [s for s in container.streams.video if not _is_cover(s)]
-    if not pictures:
-        return "holds sound only, no video" if container.streams.audio else "has no video stream"
-    if pictures[0].codec_context is None:
-        return "is coded in a way that cannot be decoded here"
-    return ""
-
-
-def _is_cover(stream: Any) -> bool:
-    """True for the picture that stands for an audio file (album art)."""
-    return bool(stream.disposition & type(stream.disposition).attached_pic)
-
-
-def video_stream(container: Any) -> Any:
-    """The first video stream that is no cover picture."""
-    return next(s for s in container.streams.video if not _is_cover(s))
-
-
-def packets(container: Any, stream: Any) -> Iterator[Any]:
-    """Packets of `stream`; damaged data ends them, since nothing behind it can be found."""
-    source = container.demux(stream)
-    while True:
-        try:
-            packet = next(source, None)
-        except av.InvalidDataError:
-            return
-        if packet is None:
-            return
-        if packet.size:
-            yield packet
-
-
-def decode(context: Any, packet: Any | None) -> list[Any]:
-    """Frames that `packet` completes (None: all that wait); data that cannot be decoded give none.
-
-    The caller notices what is missing by its time.
-    """
-    try:
-        return list(context.decode(packet))
-    except av.FFmpegError as error:
-        if isinstance(error, MemoryError):
-            raise
-        return []
 
 
 def _first_frame(path: Path, container: Any, stream: Any) -> Any:

@@ -4,8 +4,11 @@ Follows deepfakes/faceswap (2018) and Oldpan/Faceswap-Deepfake-Pytorch: at `widt
 `size_px: 64` the networks are theirs, 82 million parameters (docs/model_cards/autoencoder.md).
 Both identities are encoded by the same network, so that the code comes to hold what they share
 (pose, expression, light); the source's decoder then draws the target's code with its own face.
-Differences: one optimiser step moves both sides (theirs steps the encoder twice per iteration
-on summed gradients), and torch's order of channels in the pixel shuffle.
+
+Theirs has two Adams, one per side, each over the encoder and its own decoder, and runs both
+backward passes before both steps: the encoder takes two equal steps on the sum of both gradients.
+One Adam that moves the encoder twice as far does exactly the same in one pass over the weights.
+The order of channels in the pixel shuffle is torch's; weights of theirs do not fit.
 """
 
 from __future__ import annotations
@@ -33,7 +36,9 @@ class AutoencoderConfig(SwapperConfig):
     )
     upsampling: Upsampling = Field(default="pixel_shuffle", description="how the picture grows")
     loss: Literal["l1", "ssim_l1"] = Field(default="l1", description="ssim_l1 adds (1 - SSIM) / 2")
-    learning_rate: float = Field(default=5e-5, gt=0, description="step size of Adam")
+    learning_rate: float = Field(
+        default=5e-5, gt=0, description="step size of Adam; the encoder's is twice this"
+    )
     coverage: float = Field(
         default=160 / 256, gt=0, le=1, description="share of align's crop that is swapped, centred"
     )
@@ -136,9 +141,12 @@ class Autoencoder(Swapper):
         self.target_mean.copy_(channel_means(target))
 
     def phases(self) -> list[Phase]:
-        """One phase: encoder and both decoders in one step."""
-        parameters = list(self.parameters())
-        return [Phase("autoencoder", parameters, learning_rate=self.config.learning_rate)]
+        """One phase: encoder and both decoders in one step, the encoder by twice the step size."""
+        named = list(self.named_parameters())
+        factors = [2.0 if name.startswith("encoder.") else 1.0 for name, _ in named]
+        parameters = [parameter for _, parameter in named]
+        rate = self.config.learning_rate
+        return [Phase("autoencoder", parameters, learning_rate=rate, factors=factors)]
 
     @property
     def _shift(self) -> Tensor:

@@ -39,6 +39,7 @@ class Phase:
         optimiser: "adam" or another name that training.optimisers knows.
         learning_rate: step size.
         betas: moments of Adam.
+        factors: multiplies the step size of each of `parameters`; None leaves all as they are.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Phase:
     optimiser: str = "adam"
     learning_rate: float = 5e-5
     betas: tuple[float, float] = (0.5, 0.999)
+    factors: list[float] | None = None
 
 
 class Crops(Protocol):

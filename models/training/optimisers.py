@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 from torch.optim import Optimizer
 
 from likeness.contracts.errors import ModelError
@@ -16,22 +17,29 @@ FUSED = ("cpu", "cuda")
 """Devices on which torch updates all parameters in one pass over memory."""
 
 
+def _groups(phase: Phase) -> list[dict[str, Any]]:
+    """Parameters by step size, in the order in which each size first appears."""
+    factors = phase.factors or [1.0] * len(phase.parameters)
+    groups: dict[float, list[Parameter]] = {}
+    for parameter, factor in zip(phase.parameters, factors, strict=True):
+        groups.setdefault(factor, []).append(parameter)
+    return [{"params": p, "lr": phase.learning_rate * factor} for factor, p in groups.items()]
+
+
+def _fused(phase: Phase) -> bool:
+    return all(p.device.type in FUSED for p in phase.parameters)
+
+
 def _adam(phase: Phase) -> Optimizer:
-    fused = all(p.device.type in FUSED for p in phase.parameters)
-    return torch.optim.Adam(
-        phase.parameters, lr=phase.learning_rate, betas=phase.betas, fused=fused
-    )
+    return torch.optim.Adam(_groups(phase), betas=phase.betas, fused=_fused(phase))
 
 
 def _adamw(phase: Phase) -> Optimizer:
-    fused = all(p.device.type in FUSED for p in phase.parameters)
-    return torch.optim.AdamW(
-        phase.parameters, lr=phase.learning_rate, betas=phase.betas, fused=fused
-    )
+    return torch.optim.AdamW(_groups(phase), betas=phase.betas, fused=_fused(phase))
 
 
 def _rmsprop(phase: Phase) -> Optimizer:
-    return torch.optim.RMSprop(phase.parameters, lr=phase.learning_rate)
+    return torch.optim.RMSprop(_groups(phase))
 
 
 KNOWN: dict[str, Callable[[Phase], Optimizer]] = {

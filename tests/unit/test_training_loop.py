@@ -239,6 +239,26 @@ def test_optimisers_continue_where_they_were(name: str) -> None:
     assert torch.equal(whole[0], whole[1])
 
 
+def test_one_optimiser_equals_the_founding_two() -> None:
+    torch.manual_seed(0)
+    encoder, decoders = torch.randn(4), torch.randn(2, 4)
+    ours = [nn.Parameter(t.clone()) for t in (encoder, *decoders)]
+    theirs = [nn.Parameter(t.clone()) for t in (encoder, *decoders)]
+    one = optimisers.make(Phase("p", ours, learning_rate=0.01, factors=[2.0, 1.0, 1.0]))
+    rates = {"lr": 0.01, "betas": (0.5, 0.999)}
+    two = [torch.optim.Adam([theirs[0], decoder], **rates) for decoder in theirs[1:]]
+    for _ in range(20):
+        for weights, movers in ((ours, [one]), (theirs, two)):
+            for mover in movers:
+                mover.zero_grad()
+            wide = (weights[0] * weights[1]).sum().square() + (weights[0] - weights[2]).abs().sum()
+            torch.autograd.backward(wide)
+            for mover in movers:
+                mover.step()
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(ours, theirs, strict=True))
+    assert not torch.allclose(ours[0], encoder, atol=0.05)
+
+
 def test_alone_shares_with_nobody() -> None:
     values = torch.arange(3.0)
     Alone().share(values, 0)

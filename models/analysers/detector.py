@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from models.analysers.sessions import Floats, onnx_session
+from models.analysers.sessions import Floats, onnx_session, planar
 
 Image = npt.NDArray[np.uint8]
 STRIDES = (8, 16, 32)
@@ -108,7 +108,7 @@ class Detector:
                 cv2.copyMakeBorder(picture, 0, bottom, 0, right, cv2.BORDER_CONSTANT)
                 for picture in pictures
             ]
-        return cv2.dnn.blobFromImages(pictures, 1 / 128.0, mean=(127.5, 127.5, 127.5))
+        return planar(pictures, 128.0)
 
 
 def _decode(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from likeness.vision.alignment import umeyama
 from likeness.vision.templates import template
-from models.analysers.sessions import Floats, onnx_session
+from models.analysers.sessions import Floats, onnx_session, planar
 
 Image = npt.NDArray[np.uint8]
 SIZE_PX = 112
@@ -55,8 +55,7 @@ class Embedder:
         """Embeddings (N,D), not normalised, of aligned crops (N,112,112,3) uint8 RGB."""
         if not len(crops):
             return np.zeros((0, self.dimension), np.float32)
-        mean = (127.5, 127.5, 127.5)
-        blob = cv2.dnn.blobFromImages(list(crops), 1 / 127.5, mean=mean, swapRB=self._bgr)
+        blob = planar(list(crops), 127.5, bgr=self._bgr)
         parts = [blob] if not self._batch else [blob[i : i + 1] for i in range(len(blob))]
         found = [self._session.run(None, {self._input: part})[0] for part in parts]
         return np.concatenate(found).reshape(len(crops), -1).astype(np.float32)

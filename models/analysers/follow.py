@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from likeness.vision.tracks import match
-from models.analysers.detector import SCORE, suppress
+from models.analysers.detector import suppress
 from models.analysers.faces import Face, between, moved, overlap
 from models.analysers.observer import Observer
 from models.analysers.view import View
@@ -26,8 +26,10 @@ STEADY = 0.96
 """Overlap of both ends of a stretch from which straight lines between them do."""
 CONFIRMED = 0.95
 """Overlap of followed and expected box from which straight lines do on both sides of it."""
-RESTLESS = 0.4
+RESTLESS = 0.6
 """Overlap of a face's boxes on two scanned frames below which the frame between is scanned, too."""
+HINTS = 0.1
+"""How far below the least score a scan lists what may be a face on the frames beside it."""
 SURE = 0.7
 """Score of the detector from which a face is taken to stay from frame to frame."""
 MESH_SCORE = 0.5
@@ -104,7 +106,11 @@ class Stretch:
         """
         end = len(self._views) - 1
         self._fill(0, end, first, last)
-        return [certain(first), *[_distinct(faces) for faces in self._faces[1:end]]]
+        return [self._certain(first), *[_distinct(faces) for faces in self._faces[1:end]]]
+
+    def _certain(self, faces: list[Face]) -> list[Face]:
+        """Faces without mere hints."""
+        return [face for face in faces if face.det_score >= self._observer.min_score]
 
     def _fill(self, low: int, high: int, first: list[Face], last: list[Face]) -> None:
         """The frames between two scans."""
@@ -115,8 +121,8 @@ class Stretch:
         lone = [*starts.values(), *ends.values()]
         if any(face.det_score >= SURE for face in lone) or any(map(_restless, pairs)):
             middle = (low + high) // 2
-            between_them = self._observer.scan(self._views[middle])
-            self._faces[middle] = certain(between_them)
+            between_them = self._observer.scan(self._views[middle], HINTS)
+            self._faces[middle] = self._certain(between_them)
             self._fill(low, middle, first, between_them)
             self._fill(middle, high, between_them, last)
             return
@@ -232,11 +238,6 @@ class Stretch:
         carried = moved(expected, bbox, five_points(mesh) + offsets * size)
         self._meshes[span.middle, id(carried)] = carried, mesh, score
         return carried
-
-
-def certain(faces: list[Face]) -> list[Face]:
-    """Faces that the detector is sure enough of to be reported."""
-    return [face for face in faces if face.det_score >= SCORE]
 
 
 def _restless(pair: tuple[Face, Face]) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from likeness.vision.alignment import umeyama
-from models.analysers.detector import GRID_PX, Detector
+from models.analysers.detector import GRID_PX, SCORE, Detector
 from models.analysers.embedder import SIZE_PX, TEMPLATE, Embedder
 from models.analysers.faces import Face, overlap
 from models.analysers.mesh import FaceMesh, square_region
@@ -21,8 +21,6 @@ Floats = npt.NDArray[np.float32]
 WINDOW = 0.5
 """Context of a face's window beyond its box, in longer sides of the box, both sides together.
 Boxes from there overlap those from the whole frame by 0.985 to 0.998 in the median."""
-FAINT = 0.3
-"""Score from which a scan lists what may be a face on the frames beside it."""
 MARGIN_PX = 32.0
 """Context that small faces need at least on each side, px of the detector's picture."""
 SAME_FACE = 0.3
@@ -46,11 +44,11 @@ class Observer:
 
     Args:
         pack: whose networks.
-        least_score: score from which a scan lists a face.
+        min_score: of the detector, from which a detection counts as a face.
     """
 
-    def __init__(self, pack: Pack, least_score: float = FAINT) -> None:
-        self._least_score = least_score
+    def __init__(self, pack: Pack, min_score: float = SCORE) -> None:
+        self.min_score = min_score
         self._detector = Detector(pack.path("detector"), threads=1)
         self._embedder = Embedder(pack.path("embedder"), threads=1)
         self._pack = pack
@@ -71,11 +69,17 @@ class Observer:
             mesh = self._own.mesh = self._pack.new_mesh()
         return mesh
 
-    def scan(self, view: View) -> list[Face]:
-        """All faces of the frame, best score first, with embeddings."""
+    def scan(self, view: View, hints: float = 0.0) -> list[Face]:
+        """All faces of the frame, best score first, with embeddings.
+
+        Args:
+            view: the frame.
+            hints: how far below `min_score` a detection may lie to be listed all the same, as a
+                hint of where a face may be on the frames beside it.
+        """
         width, height, scale = self._detector.shape(view.width_px, view.height_px)
         picture = view.resized(width, height)
-        found = self._detector.detect_scaled([picture], scale, self._least_score)[0]
+        found = self._detector.detect_scaled([picture], scale, self.min_score - hints)[0]
         self._count(scans=1)
         return self._embedded(view, *found)
 
@@ -85,7 +89,8 @@ class Observer:
         box = _window(expected * np.float32(scale), width, height)
         if box is None:
             return None
-        bbox, score, points = self._detector.detect_scaled([view.window(box, scale)], 1.0)[0]
+        picture = view.window(box, scale)
+        bbox, score, points = self._detector.detect_scaled([picture], 1.0, self.min_score)[0]
         self._count(looks=1)
         start = np.array(box[:2], np.float32)
         bbox, points = (bbox + np.tile(start, 2)) / scale, (points + start) / scale

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from likeness.media.colour import Planes, yuv420_to_rgb, yuv_matrix
+from likeness.media.colour import Planes, yuv_matrix
 
 Image = npt.NDArray[np.uint8]
 Affine = npt.NDArray[np.float64]
@@ -24,7 +24,7 @@ class View:
 
     def __init__(self, planes: Planes, space: str, colour_range: str) -> None:
         self._planes = planes
-        self._colours = space, colour_range
+        self._matrix = yuv_matrix(space, colour_range)[1]
         self._black = (0.0 if colour_range == "full" else 16.0, 128.0, 128.0)
         self.height_px, self.width_px = planes[0].shape
 
@@ -33,40 +33,29 @@ class View:
         """Luma (H,W)."""
         return self._planes[0]
 
+    def _rgb(self, y: Image, u: Image, v: Image) -> Image:
+        rgb: Image = cv2.transform(cv2.merge([y, u, v]), self._matrix)
+        return rgb
+
     def resized(self, width: int, height: int) -> Image:
         """The whole frame as RGB (height, width, 3), bilinear."""
-        planes = self._planes
-        if (width, height) != (self.width_px, self.height_px):
-            half = (width + 1) // 2, (height + 1) // 2
-            y = cv2.resize(planes[0], (width, height))
-            planes = y, cv2.resize(planes[1], half), cv2.resize(planes[2], half)
-        return yuv420_to_rgb(planes, *self._colours)
+        y, u, v = (
+            plane if plane.shape == (height, width) else cv2.resize(plane, (width, height))
+            for plane in self._planes
+        )
+        return self._rgb(y, u, v)
 
     def window(self, box: Window, scale: float) -> Image:
         """RGB of a box of the resized frame, black beyond the frame.
 
         Args:
-            box: x0, y0, x1, y1 in px of the frame resized by `scale`; all even.
+            box: x0, y0, x1, y1 in px of the frame resized by `scale`.
             scale: resized px per frame px.
         """
-        x0, y0, x1, y1 = box
-        parts = []
-        for index, plane in enumerate(self._planes):
-            by = 2 if index else 1
-            # Pixel centres: frame px = (window px + 0.5 + start) / scale - 0.5.
-            shift = [(start / by + 0.5) / scale - 0.5 for start in (x0, y0)]
-            back = np.array([[1 / scale, 0, shift[0]], [0, 1 / scale, shift[1]]])
-            size = (x1 - x0) // by, (y1 - y0) // by
-            parts.append(
-                cv2.warpAffine(
-                    plane,
-                    back,
-                    size,
-                    flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                    borderValue=self._black[index],
-                )
-            )
-        return yuv420_to_rgb((parts[0], parts[1], parts[2]), *self._colours)
+        # Pixel centres: frame px = (window px + 0.5 + start) / scale - 0.5.
+        shift = [(start + 0.5) / scale - 0.5 for start in box[:2]]
+        back = np.array([[1 / scale, 0, shift[0]], [0, 1 / scale, shift[1]]])
+        return self._sampled(back, (box[2] - box[0], box[3] - box[1]), cv2.BORDER_CONSTANT)
 
     def warped(self, affine: Affine, size_px: int, *, replicate: bool = False) -> Image:
         """Square RGB crop (size_px, size_px, 3), bilinear.
@@ -76,19 +65,22 @@ class View:
             replicate: beyond the frame its edge repeats; else it is black there.
         """
         border = cv2.BORDER_REPLICATE if replicate else cv2.BORDER_CONSTANT
-        back = cv2.invertAffineTransform(affine)
+        return self._sampled(cv2.invertAffineTransform(affine), (size_px, size_px), border)
+
+    def _sampled(self, back: Affine, size: tuple[int, int], border: int) -> Image:
+        """Sample each plane where `back` (picture px -> frame px) says."""
         # The chroma sample of a 2x2 block lies in its middle: chroma px = (frame px - 0.5) / 2.
-        half = back / 2
-        half[:, 2] -= 0.25
-        yuv = np.empty((size_px, size_px, 3), np.uint8)
-        for index, plane in enumerate(self._planes):
-            yuv[..., index] = cv2.warpAffine(
+        chroma = back / 2
+        chroma[:, 2] -= 0.25
+        y, u, v = (
+            cv2.warpAffine(
                 plane,
-                half if index else back,
-                (size_px, size_px),
+                chroma if index else back,
+                size,
                 flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
                 borderMode=border,
                 borderValue=self._black[index],
             )
-        rgb: Image = cv2.transform(yuv, yuv_matrix(*self._colours)[1])
-        return rgb
+            for index, plane in enumerate(self._planes)
+        )
+        return self._rgb(y, u, v)

@@ -33,6 +33,7 @@ from likeness.metrics import sampling, summary
 from likeness.metrics.clip import Clip, face_rows, plan
 from likeness.metrics.gallery import read_source
 from likeness.metrics.report.album import Album
+from likeness.metrics.report.film import Film
 from likeness.metrics.report.page import Report, write_report
 from likeness.metrics.report.sheet import contact_sheet
 from likeness.metrics.stream import FaceRow, Scorer
@@ -75,6 +76,9 @@ class EvaluateParams(Document):
     )
     worst_frames: int = Field(default=10, ge=0, le=50, description="shown per metric")
     stills: int = Field(default=8, ge=1, le=24, description="full frames in the report")
+    film_frames: int = Field(
+        default=240, ge=0, le=2000, description="from the first face on, as a film in the report"
+    )
     gates: dict[str, str] = Field(
         default={}, description='bounds on metrics.json: {identity_cosine.source: ">= 0.35"}'
     )
@@ -144,8 +148,8 @@ def album_for(clip: Clip, params: EvaluateParams) -> Album:
 
 def score(
     context: Context[EvaluateParams], clip: Clip, rows: Iterable[list[FaceRow]], scorer: Scorer
-) -> int:
-    """Go through both videos together; returns the number of frames that cannot be decoded.
+) -> tuple[int, bytes]:
+    """Go through both videos together; returns how many frames cannot be decoded, and the film.
 
     Raises:
         FootageError: the render has another number of frames than the target.
@@ -158,16 +162,18 @@ def score(
         open_footage(render_path) as render,
         context.progress("frames", len(clip.shots)) as advance,
     ):
+        film = Film(target, int((clip.faces > 0).argmax()), context.params.film_frames)
         for before, after, faces in zip_longest(target.frames(), render.frames(), rows):
             if before is None or after is None or faces is None:
                 problem = f"has another number of frames than {target_path}"
                 raise FootageError(render_path, problem, "run `dvc repro`")
             if before.decoded and after.decoded:
                 scorer.frame(before, after, faces, int(clip.measure[before.frame_index]))
+                film.frame(before, after)
             else:
                 unread += 1
             advance(1)
-    return unread
+        return unread, film.finish()
 
 
 def write_tables(
@@ -207,7 +213,7 @@ def run(context: Context[EvaluateParams]) -> None:
     canonical, _ = judge.pack.canonical_mesh()
     scorer = Scorer(len(clip.shots), judge, canonical, source, params.margin_px, album)
     crops = crops_of(inputs["aligned"])
-    unread = score(context, clip, face_rows(crops, inputs["converted"], clip), scorer)
+    unread, film = score(context, clip, face_rows(crops, inputs["converted"], clip), scorer)
     scorer.finish()
     itself = gallery.pop("source_itself")
     metrics = summary.summarise(scorer.columns, clip.shots, itself)
@@ -235,7 +241,7 @@ def run(context: Context[EvaluateParams]) -> None:
     sheet = contact_sheet(album, swap)
     outputs["contact_sheet"].write_bytes(encode_jpeg(sheet, SHEET_QUALITY, "420"))
     about = context.facts["converted"] | {"params": params.model_dump()}
-    report = Report(swap, about, metrics, scorer.columns, clip.shots, album)
+    report = Report(swap, about, metrics, scorer.columns, clip.shots, album, film)
     write_report(outputs["html"], report, inputs["model"])
     if not counts["with_face"]:
         context.say(f"{swap}: no face was replaced; the metrics of faces are null")

@@ -293,7 +293,7 @@ def test_the_page_needs_no_other_file(pasted: tuple[Path, Any]) -> None:
     fetched = re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?(?!data:)([^"'\s>)]+)""", page)
     assert not [link for link in fetched if not link.startswith(("button", "."))], fetched
     assert "http" not in page
-    for part in ("verdicts", "look", "worst", "curves", "training", "parameters"):
+    for part in ("verdicts", "watch", "look", "worst", "curves", "training", "parameters"):
         assert f'id="{part}"' in page
     assert page.count("<svg") == 6
 
@@ -311,6 +311,7 @@ def test_a_browser_finds_the_parts(pasted: tuple[Path, Any], tmp_path: Path) -> 
     dom = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
     assert dom.count('class="line c0"') == 6
     assert 'id="wipe"' in dom
+    assert 'id="player"' in dom
 
 
 def test_gates_and_overrides_of_the_swap(case: Case, pasted: tuple[Path, Any]) -> None:

@@ -37,6 +37,7 @@ class Report:
         columns: scores by name, (T,) with nan where not measured.
         shots: (T,) shot of each frame.
         album: pictures kept while scoring.
+        film: MP4 with target left and render right; empty for none.
     """
 
     swap: str
@@ -45,11 +46,12 @@ class Report:
     columns: dict[str, Values]
     shots: npt.NDArray[np.int64]
     album: Album
+    film: bytes
 
 
-def data_uri(jpeg: bytes) -> str:
-    """A JPEG as text that a page can hold."""
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
+def data_uri(content: bytes, kind: str = "image/jpeg") -> str:
+    """A picture or film as text that a page can hold."""
+    return f"data:{kind};base64," + base64.b64encode(content).decode()
 
 
 def _face(shown: Shown) -> dict[str, Any]:
@@ -191,6 +193,7 @@ def render(report: Report, model: Path) -> str:
         verdict=rows.verdict(report.metrics),
         table=rows.table(report.metrics),
         gates=report.metrics.get("gates", {}),
+        film=data_uri(report.film, "video/mp4") if report.film else "",
         stills=stills,
         strips=strips(report.album),
         curves=drawn,

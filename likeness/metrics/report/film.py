@@ -1,0 +1,62 @@
+"""A short film for the report: target left, render right, small, with the clip's own times."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from likeness.media.encode import VideoWriter
+from likeness.media.footage import Footage, Frame
+
+SIDE_PX = 512
+CRF = 26.0
+
+
+class Film:
+    """Takes frames in order and keeps some of them as MP4; memory holds what comes out alone.
+
+    Args:
+        target: gives time base and colour tags.
+        first: index of the first frame to take.
+        frames: number of frames to take; 0 makes no film.
+    """
+
+    def __init__(self, target: Footage, first: int, frames: int) -> None:
+        width, height = target.facts["width_px"], target.facts["height_px"]
+        scale = min(1.0, SIDE_PX / max(width, height))
+        # Even, so that chroma halves without a rest.
+        self.size = (max(round(width * scale / 2), 1) * 2, max(round(height * scale / 2), 1) * 2)
+        self._span = range(first, first + frames)
+        self._folder = tempfile.TemporaryDirectory()
+        self._path = Path(self._folder.name) / "film.mp4"
+        facts = target.facts | {"width_px": 2 * self.size[0], "height_px": self.size[1]}
+        small = Footage(target.path, facts)
+        self._writer = VideoWriter(self._path, small, CRF, "veryfast", audio=False)
+
+    def frame(self, target: Frame, render: Frame) -> None:
+        """Take a frame if it is one of those wanted."""
+        if target.frame_index not in self._span:
+            return
+        width, height = self.size
+        half = (width // 2, height // 2)
+        y, u, v = (
+            np.concatenate(
+                [cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in pair], axis=1
+            )
+            for pair, size in zip(
+                zip(target.planes(), render.planes(), strict=True),
+                ((width, height), half, half),
+                strict=True,
+            )
+        )
+        self._writer.write(y, u, v, target.pts)
+
+    def finish(self) -> bytes:
+        """The MP4; empty if no frame was taken."""
+        self._writer.close()
+        content = self._path.read_bytes() if self._writer.frames else b""
+        self._folder.cleanup()
+        return content

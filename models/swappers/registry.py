@@ -12,7 +12,7 @@ import inspect
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from pydantic import ValidationError
@@ -47,7 +47,7 @@ def load_class(family: str) -> type[Swapper]:
     module = importlib.import_module(f"models.swappers.{family}")
     for _, found in inspect.getmembers(module, inspect.isclass):
         if issubclass(found, Swapper) and found.__dict__.get("family") == family:
-            return cast("type[Swapper]", found)
+            return found
     raise ModelError(
         f"models/swappers/{family}.py", "defines no Swapper", f'add one with family = "{family}"'
     )

@@ -34,7 +34,7 @@ _NAMES = {kind: name for name, kind in KINDS.items()}
 
 def _raw(tensor: Tensor) -> memoryview:
     flat = tensor.detach().to("cpu").contiguous().reshape(-1)
-    return memoryview(flat.view(torch.uint8).numpy())
+    return flat.view(torch.uint8).numpy().data
 
 
 def write(path: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -77,7 +77,10 @@ def rebuild(name: Annotated[str, SWAP_NAME] = "") -> None:
     from flows.rebuild import LAST
     from flows.rebuild import rebuild as flow
 
-    state: Any = flow(swap=name or None, return_state=True)
+    try:
+        state: Any = flow(swap=name or None, return_state=True)
+    except RuntimeError as error:  # no server: what fails inside the flow becomes its state
+        raise GraphError("rebuild", str(error), "try again, or run `likeness swap`") from None
     if not LAST:
         raise GraphError("rebuild", str(state.message or state.name), "see the log above")
     board = LAST[-1]

@@ -107,6 +107,7 @@ def make_stub(folder: Path) -> Path:
     (folder / "dvc.yaml").write_text(ROOT_YAML)
     (folder / "work.py").write_text(WORK)
     (folder / "tag").write_text("one")
+    (folder / "params.yaml").write_text("{}\n")
     (folder / "data").mkdir()
     (folder / "data/.gitignore").write_text("/crops\n/packs\n/shards\n/models\n/swaps\n*.txt\n")
     for clip, identity in (("ann-1", "ann"), ("ben-1", "ben")):

@@ -88,7 +88,6 @@ def _lives(pid: int) -> bool:
 def test_swap_ends_every_process_when_it_is_stopped(
     built: Path, repository: Path, number: int
 ) -> None:
-    (built / "params.yaml").write_text("{}")
     (built / "data/clips/ben-1/footage.txt").write_text("sleep")
     child = subprocess.Popen(
         [sys.executable, "-m", "flows.cli", "swap"],

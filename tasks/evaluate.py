@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from likeness.contracts.catalog import DATA, below, footage_path
 from likeness.contracts.documents import Document, read_json, sha256_of, to_json
-from likeness.contracts.errors import FootageError, TableError, WeightsError
+from likeness.contracts.errors import FootageError, TableError
 from likeness.contracts.params import swap_overrides
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.base import Writer
@@ -37,9 +35,7 @@ from likeness.metrics.report.film import Film
 from likeness.metrics.report.page import Report, write_report
 from likeness.metrics.report.sheet import contact_sheet
 from likeness.metrics.stream import FaceRow, Scorer
-from models.analysers.embedder import Embedder
-from models.analysers.pack import Pack, load_pack
-from models.analysers.weights import check, load_catalogue, place
+from models.analysers.judge import load_judge
 
 EVEN_FACES = 9
 """Evenly spaced faces on the contact sheet."""
@@ -82,45 +78,6 @@ class EvaluateParams(Document):
     gates: dict[str, str] = Field(
         default={}, description='bounds on metrics.json: {identity_cosine.source: ">= 0.35"}'
     )
-
-
-@dataclass(frozen=True)
-class Judge:
-    """The networks a swap is judged by, and what to say about them."""
-
-    embedder: Embedder
-    pack: Pack
-    facts: dict[str, Any]
-
-    def embed(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.floating]:
-        """Embeddings (N,D) of crops (N,112,112,3)."""
-        return self.embedder.embed_crops(crops)
-
-    def mesh(
-        self, pictures: npt.NDArray[np.uint8]
-    ) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
-        """Meshes (N,468,3) in px of upright crops (N,S,S,3), and scores (N,)."""
-        return self.pack.mesh.run_crops(pictures)
-
-
-def load_judge(folder: Path, name: str) -> Judge:
-    """The pack's mesh with the embedder asked for.
-
-    Raises:
-        WeightsError: the second embedder is not there, or is another file.
-    """
-    pack = load_pack(folder)
-    if name == "pack":
-        embedder, facts = pack.embedder, {"name": f"{pack.name} (pack)", "independent": False}
-    else:
-        weight = load_catalogue().named("second_embedder")[0]
-        path = place(weight)
-        if not path.is_file():
-            step = "run `python -m models.analysers.fetch --second`, or set evaluate.embedder: pack"
-            raise WeightsError(path, "the second embedder is not here", step)
-        check(weight, path)
-        embedder, facts = Embedder(path, bgr=True), {"name": weight, "independent": True}
-    return Judge(embedder, pack, facts | {"dimension": embedder.dimension})
 
 
 def crops_of(aligned: Path) -> Path:

@@ -36,19 +36,6 @@ def centroid(gallery: Embeddings) -> Values:
     return unit(vectors.mean(axis=0))
 
 
-def retrieved(embeddings: Embeddings, own: Embeddings, others: Embeddings) -> Values:
-    """Whether each embedding (N,D) is nearer to `own` (A,D) than to any of `others` (B,D): 0 or 1.
-
-    Top-1 retrieval by cosine as in FaceShifter's protocol on FaceForensics++ (Li et al. 2020).
-    """
-    if not len(own) or not len(others):
-        return np.zeros(len(embeddings))
-    probes = unit(embeddings)
-    nearest = (probes @ unit(own).T).max(axis=1)
-    rival = (probes @ unit(others).T).max(axis=1)
-    return (nearest > rival).astype(np.float64)
-
-
 def variance(cosines: Values) -> float:
     """Variance of per-frame identity cosines (N,): identity flicker (DreamID-V's IDBench-V).
 

@@ -89,12 +89,6 @@ def test_gallery_against_itself_leaves_the_probe_out() -> None:
     assert np.isnan(identity.to_the_others(alike[:1]))
 
 
-def test_retrieval_names_the_nearest() -> None:
-    own, others = np.array([[1.0, 0.0]]), np.array([[0.0, 1.0], [-1.0, 0.0]])
-    probes = np.array([[2.0, 0.1], [0.1, 2.0], [1.0, 0.9]])
-    assert identity.retrieved(probes, own, others).tolist() == [1, 0, 1]
-
-
 def test_identity_variance_grows_with_flicker() -> None:
     assert identity.variance(np.full(9, 0.4)) == pytest.approx(0)
     assert identity.variance(np.array([0.3, 0.5] * 5)) == pytest.approx(0.01)

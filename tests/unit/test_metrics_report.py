@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -11,9 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from likeness.contracts.errors import ParamsError
+from likeness.contracts.tables.base import Writer
+from likeness.contracts.tables.history import HISTORY
 from likeness.contracts.tables.per_frame import PER_FRAME, SCORES
+from likeness.media.images import encode_jpeg
 from likeness.metrics import sampling, summary
-from likeness.metrics.report import charts, rows
+from likeness.metrics.report import charts, page, rows
 from likeness.metrics.report.album import REASONS, Album
 from likeness.metrics.report.charts import Curve
 from likeness.metrics.report.sheet import contact_sheet
@@ -196,3 +200,25 @@ def test_shown_frames_are_frozen() -> None:
     album.face(*seen(1))
     with pytest.raises(dataclasses.FrozenInstanceError):
         album.even[0].text = "else"  # type: ignore[misc]  # the point of the test
+
+
+def test_training_shows_history_and_preview_where_there_are_any(tmp_path: Path) -> None:
+    assert page.training(tmp_path) == {"preview": "", "charts": []}
+    (tmp_path / "preview.jpg").write_bytes(encode_jpeg(np.zeros((8, 8, 3), np.uint8)))
+    images = np.repeat(np.arange(1, 6) * 64, 2)
+    with Writer(HISTORY, tmp_path / "history.parquet") as writer:
+        writer.add(
+            {
+                "images": images,
+                "phase": ["generator"] * 10,
+                "name": ["source.l1", "target.l1"] * 5,
+                "value": np.linspace(0.3, 0.1, 10),
+            }
+        )
+        writer.facts.update(dict.fromkeys(HISTORY.facts))
+    found = page.training(tmp_path)
+    assert found["preview"].startswith("data:image/jpeg;base64,")
+    chart = found["charts"][0]
+    assert sorted(chart.names) == ["generator source.l1", "generator target.l1"]
+    assert chart.x == [64, 128, 192, 256, 320]
+    assert chart.values[0][0] == pytest.approx(0.3)

@@ -16,6 +16,9 @@ import pyarrow.parquet as pq
 
 from likeness.contracts.errors import TableError
 
+# Arrow's own allocator keeps what is freed, per thread: resident size would grow with the clip.
+pa.set_memory_pool(pa.system_memory_pool())
+
 ROWS_PER_GROUP = 512
 Facts = dict[str, Any]
 
@@ -75,7 +78,7 @@ class Table:
         """Read in batches of at most `rows`, so that memory does not grow with the table."""
         self.check(path)
         with pq.ParquetFile(path, pre_buffer=False) as file:
-            yield from file.iter_batches(batch_size=rows, columns=columns)
+            yield from file.iter_batches(batch_size=rows, columns=columns, use_threads=False)
 
     def count(self, path: Path) -> int:
         """Number of rows."""

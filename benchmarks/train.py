@@ -1,0 +1,183 @@
+"""Training beside the way the founding code trains: images per second, and the loss curve.
+
+Baseline: a plain float32 loop over the same network at the founding settings (64 px, width 128,
+64 crops of each identity per step, 82 million parameters) that decodes the JPEGs of its batch
+anew in every iteration and steps two Adams, each over the encoder and one decoder. Ours: the
+steps of models/training with its defaults. Both get the same crops, the same augmentation and the
+same threads; iterations alternate, and the shortest of each counts. The curves come from a
+narrower network (width 32, 16 crops of each identity), 60 iterations, same weights and batches.
+"""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from benchmarks.harness import Result, rate, record, seconds
+from likeness.contracts import environment
+from likeness.contracts.tables.base import Writer
+from likeness.contracts.tables.shards import SHARDS
+from likeness.media.images import encode_jpeg
+from models.losses.pixels import l1
+from models.swappers.autoencoder import Autoencoder
+from models.swappers.base import Batch, as_image
+from models.training import loop
+from models.training.augment import positions, sample
+from models.training.batches import Choice, Pool, load_pool
+from models.training.crops import CropSet, decode
+from models.training.exchange import Alone
+from models.training.plan import Job, Plan
+from models.training.steps import Bench
+
+CROPS, CROP_PX, MASK_PX = 96, 256, 64
+CURVE_STEPS, TIMED_STEPS = 60, 4
+NARROW: dict[str, Any] = {"width": 32}
+CPU = torch.device("cpu")
+
+
+def draw_shard(folder: Path, identity: str, seed: int) -> Path:
+    """A shard of smooth random pictures: as costly to decode and to learn as faces are."""
+    folder.mkdir()
+    random = torch.Generator().manual_seed(seed)
+    common = torch.rand((1, 3, 6, 6), generator=random)
+    own = torch.rand((CROPS, 3, 12, 12), generator=random)
+    coarse = common.repeat_interleave(2, 2).repeat_interleave(2, 3) + 0.5 * own - 0.25
+    pictures = functional.interpolate(coarse, size=(CROP_PX, CROP_PX), mode="bicubic")
+    pixels = (pictures.clamp(0, 1) * 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+    lengths = {"landmarks_5": 10, "landmarks_468": 1404, "pose_deg": 3, "affine_matrix": 6}
+    numbers = {
+        name: np.zeros((CROPS, lengths[name]) if name in lengths else CROPS)
+        for name in SHARDS.schema.names
+    }
+    cells: dict[str, Any] = {
+        **numbers,
+        "sample_weight": np.ones(CROPS),
+        "clip": [identity] * CROPS,
+        "crop": [encode_jpeg(picture, 95) for picture in pixels],
+        "mask": [bytes(MASK_PX * MASK_PX)] * CROPS,
+    }
+    with Writer(SHARDS, folder / "train-00000.parquet") as writer:
+        writer.add(cells)
+        writer.facts.update(
+            identity=identity,
+            split="train",
+            size_px=CROP_PX,
+            mask_size_px=MASK_PX,
+            template="ffhq_512",
+            colour_order="RGB",
+        )
+    return folder
+
+
+@dataclass
+class Founding:
+    """The baseline: two Adams, float32, every JPEG decoded again each time it is drawn."""
+
+    swapper: Autoencoder
+    pools: tuple[Pool, Pool]
+    files: tuple[list[bytes], list[bytes]]
+    plan: Plan
+
+    def __post_init__(self) -> None:
+        net = self.swapper
+        step = net.config.learning_rate
+        self.adams = [
+            torch.optim.Adam([*net.encoder.parameters(), *d.parameters()], step, betas=(0.5, 0.999))
+            for d in (net.source_decoder, net.target_decoder)
+        ]
+
+    def load(self, side: int, choice: Choice) -> Batch:
+        """Decode the crops of a batch and augment them."""
+        files = [self.files[side][index] for index in choice.index.tolist()]
+        pictures = as_image(decode(files))
+        seen, wanted = positions(choice.numbers, self.swapper.coverage, self.swapper.size_px)
+        return {"warped": sample(pictures, seen), "crop": sample(pictures, wanted)}
+
+    def step(self, place: int) -> float:
+        """One iteration; gives the sum of both losses."""
+        net = self.swapper
+        shift = net.target_mean - net.source_mean
+        for adam in self.adams:
+            adam.zero_grad()
+        total = 0.0
+        for side, decoder in enumerate((net.source_decoder, net.target_decoder)):
+            batch = self.load(side, self.pools[side].choose(self.plan, place))
+            move: Tensor | float = shift if side == 0 else 0.0
+            loss = l1(decoder(net.encoder(batch["warped"] + move)), batch["crop"] + move)
+            torch.autograd.backward(loss)
+            total += float(loss.detach())
+        for adam in self.adams:
+            adam.step()
+        return total
+
+
+def jpegs(crops: CropSet) -> list[bytes]:
+    """The crops as they lie on disk."""
+    return [cell for rows in crops.tables(256, ("crop",)) for cell in rows["crop"].to_pylist()]
+
+
+def pair(folder: Path, settings: dict[str, Any], plan: Plan) -> tuple[Founding, loop.Run, Bench]:
+    """Both sides, with the same weights, data and random numbers."""
+    job = Job("bench", "autoencoder", settings, plan, folder / "a", folder / "b", folder, folder)
+    runs = [loop.build(job, CPU) for _ in range(2)]
+    run = runs[0]
+    pools = (load_pool("source", run.crops[0]), load_pool("target", run.crops[1]))
+    swapper = runs[1].swapper
+    if not isinstance(swapper, Autoencoder):
+        raise TypeError(type(swapper))
+    files = (jpegs(run.crops[0]), jpegs(run.crops[1]))
+    return Founding(swapper, pools, files, plan), run, Bench(run.swapper, pools, plan, Alone())
+
+
+def curves(folder: Path) -> float:
+    """Print the largest and mean distance of the two loss curves; gives the largest, relative."""
+    founding, run, bench = pair(folder, NARROW, Plan(batch_images=16))
+    theirs, ours = [], []
+    for place in range(CURVE_STEPS):
+        theirs.append(founding.step(place))
+        ours.append(loop.train_step(run, bench))
+    apart = np.abs(np.array(ours) / np.array(theirs) - 1)
+    print(
+        f"train: loss {theirs[0]:.4f} -> {theirs[-1]:.4f} in {CURVE_STEPS} iterations by the "
+        f"founding scheme, {ours[0]:.4f} -> {ours[-1]:.4f} by ours; curves apart by "
+        f"{apart.mean():.2%} in the mean, {apart.max():.2%} at most",
+        flush=True,
+    )
+    return float(apart.max())
+
+
+def fastest(first: Callable[[int], float], second: Callable[[int], float]) -> tuple[float, float]:
+    """Shortest iteration of each in seconds; they alternate, after one to warm up."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for place in range(TIMED_STEPS + 1):
+        for work, spent in zip((first, second), times, strict=True):
+            spent.append(seconds(functools.partial(work, place))[0])
+    return min(times[0][1:]), min(times[1][1:])
+
+
+def run() -> list[Result]:
+    """Result `train.autoencoder`, in images per second."""
+    torch.set_num_threads(environment.threads())
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        draw_shard(folder / "a", "ann", 1)
+        draw_shard(folder / "b", "ben", 2)
+        curves(folder)
+        plan = Plan()
+        founding, trained, bench = pair(folder, {}, plan)
+        theirs, ours = fastest(founding.step, lambda _: loop.train_step(trained, bench))
+    images = plan.step_images
+    return [rate("train.autoencoder", images / ours, images / theirs, "images/s")]
+
+
+if __name__ == "__main__":
+    record(run())

@@ -15,7 +15,8 @@ from torch import Tensor
 INSIDE = -1e-4
 """Barycentric weights down to here count as inside, so that no seam opens between neighbours."""
 
-_DEPTH_STEPS = 1 << 20
+DEPTH_RANGE = 4096.0
+"""Depths are told apart to 1/256 px up to here, whatever else is in the batch."""
 
 
 @dataclass(frozen=True)
@@ -110,9 +111,7 @@ def _nearest(place: Tensor, depth: Tensor, face: Tensor, pixels: int) -> Tensor:
     """Of all candidates, the one nearest to the camera per pixel; ties go to the later triangle."""
     if not len(place):
         return place
-    far, near = depth.max(), depth.min()
-    steps = ((far - depth) / (far - near).clamp(min=1e-6) * _DEPTH_STEPS).long()
-    key = (steps << 32) | face
+    key = ((DEPTH_RANGE - depth.clamp(-DEPTH_RANGE, DEPTH_RANGE)) * 256).long() << 32 | face
     best = torch.full((pixels,), -1, dtype=torch.int64)
     best.scatter_reduce_(0, place, key, "amax")
     return (best[place] == key).nonzero()[:, 0]

@@ -1,0 +1,59 @@
+"""What of a face's picture is the face, and what hair, glasses or background at its edge."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models.layers.face_sheet import smoothstep
+from models.layers.smooth import blur, widen
+
+GROWTH = 14
+"""How far, in 64ths of the crop, hair may reach into the face from its edge."""
+
+
+def skin(lightness: Tensor, inner: Tensor, features: Tensor, margin: float) -> Tensor:
+    """How far each pixel is the face itself and not hair or background at its edge.
+
+    The lightness of skin is a plane over the face, fitted on its core. What is much darker or
+    lighter and is joined to the edge of the face is hair, a frame of glasses or background;
+    brows, eyes and lips differ from skin as well, but are not joined to the edge.
+
+    Args:
+        lightness: (B,1,S,S) in [0,1].
+        inner: (B,1,S,S): 0 at the edge of the face, 1 well inside, negative beside it.
+        features: (B,1,S,S), 1 on brows, eyes and lips, which say nothing about skin.
+        margin: how much skin beside hair is given up, share of the side.
+
+    Returns:
+        (B,1,S,S) in [0,1], soft, 0 beside the face.
+    """
+    side = lightness.shape[-1]
+    smooth = blur(lightness, side / 170)
+    core = smoothstep(inner, 0.6, 1.0) * (1 - features).clamp(0, 1)
+    ratio = smooth / plane(smooth, core).clamp(min=0.1)
+    unlike = 1 - smoothstep(ratio, 0.62, 0.82) * (1 - smoothstep(ratio, 1.35, 1.6))
+    unlike = torch.where(inner >= 0, unlike, 0.0)
+    step = max(1, side // 64)
+    coarse = functional.avg_pool2d(unlike, step)
+    near_edge = functional.avg_pool2d((inner < 0.9).float(), step)
+    joined = coarse * functional.avg_pool2d((inner < 0.15).float(), step)
+    for _ in range(GROWTH):
+        joined = torch.minimum(widen(joined, 1), coarse * near_edge)
+    joined = widen(joined, 1)
+    foreign = unlike * functional.interpolate(joined, size=(side, side), mode="bilinear")
+    reach = max(1, round(margin * side))
+    foreign = smoothstep(widen(foreign, reach), 0.05, 0.4)
+    return (1 - blur(foreign, side / 100)) * (inner >= 0)
+
+
+def plane(values: Tensor, weight: Tensor) -> Tensor:
+    """Weighted least-squares plane through each picture: all (B,1,S,S)."""
+    axis = torch.linspace(-1, 1, values.shape[-1], device=values.device)
+    down, right = torch.meshgrid(axis, axis, indexing="ij")
+    terms = torch.stack([torch.ones_like(right), right, down], -1).reshape(-1, 3)
+    weighted = (weight.flatten(1)[..., None] * terms).transpose(1, 2)
+    square = weighted @ terms + 1e-3 * torch.eye(3, device=values.device)
+    found = torch.linalg.solve(square, weighted @ values.flatten(1)[..., None])
+    return (terms @ found).reshape(values.shape)

@@ -28,7 +28,6 @@ from likeness.contracts.tables.base import Writer, as_numpy
 from likeness.contracts.tables.detections import DETECTIONS
 from likeness.contracts.tables.frames import FRAMES
 from likeness.media.footage import Footage, open_footage
-from models.analysers.follow import HINTS
 from models.analysers.observer import Observer
 from models.analysers.pack import load_pack
 from models.analysers.sweep import Found, find_faces, scanned_frames
@@ -111,14 +110,13 @@ def detect(
     shots = as_numpy(table["shot_index"])[decoded]
     chosen = scanned_frames(shots, params.detect_every_frames)
     scanned = dict(zip(wanted[chosen].tolist(), shots[chosen].tolist(), strict=True))
-    hints = HINTS if params.detect_every_frames > 1 else 0.0
     before = cv2.getNumThreads()
     # The pool's threads are the parallelism; OpenCV's own would compete with them.
     cv2.setNumThreads(1)
     try:
         with open_footage(footage_path) as footage:
             views = views_of(footage, wanted)
-            yield from find_faces(views, scanned, observer, params.embed_every_frames, hints)
+            yield from find_faces(views, scanned, observer, params.embed_every_frames)
     finally:
         cv2.setNumThreads(before)
 

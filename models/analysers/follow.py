@@ -22,14 +22,12 @@ from models.analysers.observer import Observer
 from models.analysers.view import View
 
 Floats = npt.NDArray[np.float32]
-STEADY = 0.96
+STEADY = 0.92
 """Overlap of both ends of a stretch from which straight lines between them do."""
-CONFIRMED = 0.95
+CONFIRMED = 0.92
 """Overlap of followed and expected box from which straight lines do on both sides of it."""
 RESTLESS = 0.6
 """Overlap of a face's boxes on two scanned frames below which the frame between is scanned, too."""
-HINTS = 0.1
-"""How far below the least score a scan lists what may be a face on the frames beside it."""
 SURE = 0.7
 """Score of the detector from which a face is taken to stay from frame to frame."""
 MESH_SCORE = 0.5
@@ -100,17 +98,10 @@ class Stretch:
         self._meshes: dict[tuple[int, int], tuple[Face, Floats, float]] = {}
 
     def fill(self, first: list[Face], last: list[Face]) -> list[list[Face]]:
-        """Faces of all frames but the last, best score first, from the scans of both ends.
-
-        The scans may hold faint faces, below the detector's threshold: where to look out.
-        """
+        """Faces of all frames but the last, best score first, from the scans of both ends."""
         end = len(self._views) - 1
         self._fill(0, end, first, last)
-        return [self._certain(first), *[_distinct(faces) for faces in self._faces[1:end]]]
-
-    def _certain(self, faces: list[Face]) -> list[Face]:
-        """Faces without mere hints."""
-        return [face for face in faces if face.det_score >= self._observer.min_score]
+        return [first, *[_distinct(faces) for faces in self._faces[1:end]]]
 
     def _fill(self, low: int, high: int, first: list[Face], last: list[Face]) -> None:
         """The frames between two scans."""
@@ -121,8 +112,8 @@ class Stretch:
         lone = [*starts.values(), *ends.values()]
         if any(face.det_score >= SURE for face in lone) or any(map(_restless, pairs)):
             middle = (low + high) // 2
-            between_them = self._observer.scan(self._views[middle], HINTS)
-            self._faces[middle] = self._certain(between_them)
+            between_them = self._observer.scan(self._views[middle])
+            self._faces[middle] = list(between_them)
             self._fill(low, middle, first, between_them)
             self._fill(middle, high, between_them, last)
             return
@@ -147,11 +138,15 @@ class Stretch:
         start, stop = self._frame_index[span.low], self._frame_index[span.high]
         return between(span.first, span.last, (self._frame_index[at] - start) / (stop - start))
 
-    def _see(self, at: int, expected: Floats) -> Face | None:
-        face = self._observer.look(self._views[at], expected)
+    def _see(self, at: int, expected: Face, *, measure: bool = True) -> Face | None:
+        face = self._observer.look(self._views[at], expected, measure=measure)
         if face is not None:
             self._faces[at].append(face)
         return face
+
+    def _watch(self, at: int, since: int, expected: Face) -> Face | None:
+        """Look for a face that may come and go; its embedding is measured now and then."""
+        return self._see(at, expected, measure=abs(at - since) % self._sample_every == 0)
 
     def _pair(self, span: Span) -> None:
         """A face seen on both frames: sample it in the middle, or follow it."""
@@ -159,7 +154,7 @@ class Stretch:
             return
         if min(span.first.det_score, span.last.det_score) < SURE:
             for at in range(span.low + 1, span.high):
-                self._see(at, self._expected(span, at).bbox)
+                self._watch(at, span.low, self._expected(span, at))
         elif span.high - span.low <= self._sample_every:
             self._follow(span)
         else:
@@ -168,7 +163,7 @@ class Stretch:
     def _split(self, span: Span) -> None:
         """Let the detector look at the middle frame; the face may be hidden there."""
         middle = span.middle
-        seen = self._see(middle, self._expected(span, middle).bbox)
+        seen = self._see(middle, self._expected(span, middle))
         if seen is None:
             self._lone(span.first, span.low, middle)
             self._lone(span.last, span.high, middle)
@@ -181,11 +176,11 @@ class Stretch:
         step = 1 if gone > at else -1
         if face.det_score < SURE:
             for position in range(at + step, gone, step):
-                face = self._see(position, face.bbox) or face
+                face = self._watch(position, at, face) or face
             return
         while abs(gone - at) > 1:
             middle = (at + gone) // 2
-            seen = self._see(middle, face.bbox)
+            seen = self._see(middle, face)
             if seen is None:
                 gone = middle
                 continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from likeness.vision.alignment import umeyama
 from models.analysers.detector import GRID_PX, SCORE, Detector
 from models.analysers.embedder import SIZE_PX, TEMPLATE, Embedder
-from models.analysers.faces import Face, overlap
+from models.analysers.faces import Face, moved, overlap
 from models.analysers.mesh import FaceMesh, square_region
 from models.analysers.pack import Pack
 from models.analysers.view import View
@@ -48,7 +48,7 @@ class Observer:
     """
 
     def __init__(self, pack: Pack, min_score: float = SCORE) -> None:
-        self.min_score = min_score
+        self._min_score = min_score
         self._detector = Detector(pack.path("detector"), threads=1)
         self._embedder = Embedder(pack.path("embedder"), threads=1)
         self._pack = pack
@@ -69,35 +69,39 @@ class Observer:
             mesh = self._own.mesh = self._pack.new_mesh()
         return mesh
 
-    def scan(self, view: View, hints: float = 0.0) -> list[Face]:
-        """All faces of the frame, best score first, with embeddings.
-
-        Args:
-            view: the frame.
-            hints: how far below `min_score` a detection may lie to be listed all the same, as a
-                hint of where a face may be on the frames beside it.
-        """
+    def scan(self, view: View) -> list[Face]:
+        """All faces of the frame, best score first, with embeddings."""
         width, height, scale = self._detector.shape(view.width_px, view.height_px)
         picture = view.resized(width, height)
-        found = self._detector.detect_scaled([picture], scale, self.min_score - hints)[0]
+        found = self._detector.detect_scaled([picture], scale, self._min_score)[0]
         self._count(scans=1)
         return self._embedded(view, *found)
 
-    def look(self, view: View, expected: Floats) -> Face | None:
-        """The face near the box `expected` (4,), or None: the detector in a window around it."""
+    def look(self, view: View, expected: Face, *, measure: bool) -> Face | None:
+        """The face near where it is `expected`: the detector in a window around it; None: gone.
+
+        Args:
+            view: the frame.
+            expected: where, and with which embedding.
+            measure: whether to measure the embedding, or to keep the expected one.
+        """
         width, height, scale = self._detector.shape(view.width_px, view.height_px)
-        box = _window(expected * np.float32(scale), width, height)
+        box = _window(expected.bbox * np.float32(scale), width, height)
         if box is None:
             return None
         picture = view.window(box, scale)
-        bbox, score, points = self._detector.detect_scaled([picture], 1.0, self.min_score)[0]
+        bbox, score, points = self._detector.detect_scaled([picture], 1.0, self._min_score)[0]
         self._count(looks=1)
         start = np.array(box[:2], np.float32)
         bbox, points = (bbox + np.tile(start, 2)) / scale, (points + start) / scale
-        shares = [overlap(one, expected) for one in bbox]
+        shares = [overlap(one, expected.bbox) for one in bbox]
         if not shares or max(shares) < SAME_FACE:
             return None
         best = int(np.argmax(shares))
+        if not measure:
+            seen = moved(expected, bbox[best], points[best])
+            score_here = float(score[best])
+            return replace(seen, det_score=score_here, followed=False, interpolated=True)
         chosen = slice(best, best + 1)
         return self._embedded(view, bbox[chosen], score[chosen], points[chosen])[0]
 

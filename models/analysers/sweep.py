@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from likeness.contracts import environment
 from models.analysers.faces import Face
-from models.analysers.follow import HINTS, Stretch
+from models.analysers.follow import Stretch
 from models.analysers.observer import Observer
 from models.analysers.view import View
 
@@ -119,7 +119,6 @@ def find_faces(
     scanned: dict[int, int],
     observer: Observer,
     sample_every: int,
-    hints: float = HINTS,
 ) -> Iterator[Found]:
     """Faces of all frames, in order, in pieces; on as many threads as the environment allows.
 
@@ -129,13 +128,12 @@ def find_faces(
             first and last of every shot.
         observer: runs the networks.
         sample_every: frames between two measured embeddings of a face, at most.
-        hints: see `Observer.scan`; needed where frames lie between scans.
     """
     threads = environment.threads()
     with ThreadPoolExecutor(threads) as pool:
 
         def scan(view: View) -> Future[list[Face]]:
-            return pool.submit(observer.scan, view, hints)
+            return pool.submit(observer.scan, view)
 
         waiting: deque[_Open] = deque()
         working: deque[Future[Found]] = deque()

@@ -61,19 +61,22 @@ def pose_from_mesh(
         image_size: width, height of the frame in px.
         canonical_vertices: (468,3) canonical face, x to image right, y up, z to the viewer.
 
-    PnP on the vertices that speech hardly moves (SQPnP, Terzakis and Lourakis 2020), refined by
-    Levenberg-Marquardt.
+    PnP on the vertices that speech hardly moves (EPnP, Lepetit et al. 2009), refined by
+    Levenberg-Marquardt. OpenCV's SQPnP, as exact on large faces, refuses those of 40 px in a 4K
+    frame. A mesh without extent has no pose: zeros.
     """
     rigid, (width_px, height_px) = list(RIGID), image_size
     model = np.asarray(canonical_vertices, np.float64)[rigid] @ _TO_CAMERA
     centre = model.mean(axis=0)
     image = np.ascontiguousarray(np.asarray(landmarks_468, np.float64)[rigid, :2])
+    if np.ptp(image, axis=0).max() < 1.0:
+        return np.zeros(3, np.float32)
     focal = focal_px(width_px, height_px)
     camera = np.array(
         [[focal, 0.0, (width_px - 1) / 2], [0.0, focal, (height_px - 1) / 2], [0.0, 0.0, 1.0]]
     )
     model -= centre
-    _, turn, offset = cv2.solvePnP(model, image, camera, None, flags=cv2.SOLVEPNP_SQPNP)
+    _, turn, offset = cv2.solvePnP(model, image, camera, None, flags=cv2.SOLVEPNP_EPNP)
     turn, offset = cv2.solvePnPRefineLM(model, image, camera, None, turn, offset)
     rotation = cv2.Rodrigues(turn)[0]
     # The model's own origin is what the line of sight goes to.

@@ -98,6 +98,24 @@ def test_pose_of_a_projected_face_is_recovered(vertices, angles, x, y, z):
     assert pose.pose_from_mesh(image, SIZE, vertices) == pytest.approx(np.array(angles), abs=1.0)
 
 
+def test_pose_of_a_small_face_in_a_large_frame(vertices):
+    rng = np.random.default_rng(2)
+    for place in ([200, 100, 1500.0], [-600, 300, 3000.0]):
+        image = pose.project(vertices, (-30, 10, 20), np.array(place), (3840, 2160))
+        assert np.ptp(image[:, 0]) < 50
+        image += rng.normal(0, 0.1, image.shape)
+        found = pose.pose_from_mesh(image, (3840, 2160), vertices)
+        assert found == pytest.approx([-30, 10, 20], abs=2.0)
+
+
+def test_pose_is_a_number_whatever_the_mesh(vertices):
+    rng = np.random.default_rng(4)
+    for spread in (0.0, 1e-3, 0.3, 5.0, 500.0):
+        for _ in range(20):
+            mesh_px = rng.normal(rng.uniform(-100, 700), spread, (mesh.POINTS, 3))
+            assert np.isfinite(pose.pose_from_mesh(mesh_px, SIZE, vertices)).all()
+
+
 def test_pose_survives_noise_and_an_open_mouth(vertices):
     rng = np.random.default_rng(5)
     image = pose.project(vertices, (25, -10, 5), np.array([0, 0, 60.0]), SIZE)

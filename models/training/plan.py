@@ -37,7 +37,7 @@ class Plan(_Section):
     images: int = Field(default=1_280_000, ge=0, description="budget: crops of both identities")
     batch_images: int = Field(default=64, ge=1, description="crops of each identity per step")
     micro_batches: int = Field(
-        default=1, ge=1, description="parts of a batch, summed in order; bounds the workers"
+        default=2, ge=1, description="parts of a batch, summed in order; bounds the workers"
     )
     precision: Literal["bf16", "float32"] = Field(default="bf16", description="of the layers")
     log_every_images: int = Field(default=6_400, ge=1, description="one history row per loss")

@@ -223,7 +223,11 @@ def manifest(
         counts[part.clip] = {"crops": len(part.split)} | {
             str(n): int(t) for n, t in zip(names, totals, strict=True)
         }
-    return {**facts, "consent_sha256": roster["consent_sha256"], "clips": counts, **halves}
+    consent = {
+        "consent_sha256": roster["consent_sha256"],
+        "training": bool(roster.get("training", False)),
+    }
+    return {**facts, **consent, "clips": counts, **halves}
 
 
 def run(context: Context[ShardParams]) -> None:

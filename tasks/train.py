@@ -14,7 +14,7 @@ from typing import Any
 
 from likeness.contracts import environment
 from likeness.contracts.documents import load_yaml, validate
-from likeness.contracts.errors import ModelError
+from likeness.contracts.errors import ConsentError, ModelError
 from likeness.contracts.params import ModelEntry, load_entry
 from likeness.contracts.stage import Context, Stage
 from models.training.plan import Job, Plan
@@ -42,17 +42,25 @@ def check_settings(model: str, params_file: Path) -> dict[str, Any]:
     return validate(config, entry, params_file, ("models", model)).model_dump(mode="json")
 
 
-def require_identity(folder: Path, identity: str) -> None:
-    """Check that a data set belongs to the identity that params.yaml names.
+def require_data(folder: Path, identity: str, family: str) -> None:
+    """Check that a data set is of the identity that params.yaml names, and may be learned from.
 
     Raises:
         ModelError: it belongs to somebody else.
+        ConsentError: the family learns, and a consent behind the crops excludes that.
     """
+    from models.swappers.base import Swapper
+    from models.swappers.registry import load_class
     from models.training.crops import read_manifest
 
-    given = read_manifest(folder).get("identity", identity)
+    manifest = read_manifest(folder)
+    given = manifest.get("identity", identity)
     if given != identity:
         raise ModelError(folder, f"is of `{given}`, not `{identity}`", "correct params.yaml")
+    learns = load_class(family).phases is not Swapper.phases
+    if learns and manifest.get("training") is False:
+        problem = f"the consent of `{identity}` does not allow training"
+        raise ConsentError(folder, problem, "ask for it, or use a family without training")
 
 
 def run(context: Context[Plan]) -> None:
@@ -64,8 +72,8 @@ def run(context: Context[Plan]) -> None:
     model = context.options["model"]
     entry = load_entry("models", model, ModelEntry, context.params_file)
     source, target = context.inputs["source"], context.inputs["target"]
-    require_identity(source, entry.source)
-    require_identity(target, entry.target)
+    require_data(source, entry.source, entry.family)
+    require_data(target, entry.target, entry.family)
     out = context.outputs["out"]
     out.mkdir()
     job = Job(

@@ -21,6 +21,7 @@ from prefect.tasks import Task
 from flows.artifacts import publish_artifacts
 from flows.board import Board
 from flows.graph import StageNode, read_state
+from flows.preflight import check_repository
 from flows.run import LockedError, is_chatter
 from likeness.contracts.errors import LikenessError
 
@@ -99,8 +100,12 @@ def rebuild(swap: str | None = None) -> PrefectState[Any]:
         swap: name under `swaps:` in params.yaml; none rebuilds all.
     """
     root = Path.cwd()
-    graph, stale = read_state(root)
-    board = Board(graph.swap(swap) if swap else graph, stale, root)
+    try:
+        check_repository(root)
+        graph, stale = read_state(root)
+        board = Board(graph.swap(swap) if swap else graph, stale, root)
+    except LikenessError as error:
+        return Failed(message=str(error))
     try:
         wait(_submit(board))
     except BaseException:

@@ -12,6 +12,7 @@ import typer
 
 from flows.commands.common import ROOT, complete_clip, complete_swap
 from flows.graph import read_graph
+from flows.preflight import check_repository
 from flows.process import stream
 from flows.report import show_run
 from flows.run import ReproError, StageRun, repro
@@ -43,6 +44,7 @@ def swap(name: Annotated[str, SWAP_NAME] = "") -> None:
     likeness swap woman-on-man-mesh
     """
     _end_like_ctrl_c()
+    check_repository(ROOT)
     graph = read_graph(ROOT)
     part = graph.swap(name) if name else graph
     targets = [f"publish@{name}"] if name else []
@@ -70,6 +72,7 @@ def rebuild(name: Annotated[str, SWAP_NAME] = "") -> None:
     from flows.server import configure
 
     _end_like_ctrl_c()
+    check_repository(ROOT)
     if name:
         read_graph(ROOT).swap(name)  # an unknown name is told before a server starts
     configure(ROOT)

@@ -106,7 +106,10 @@ def validate(
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise _explain(error.errors()[0], model, content, path, prefix) from None
+        # A misspelt key is both unknown and missing: the unknown one says what to correct.
+        found = error.errors()
+        first = next((e for e in found if e["type"] == "extra_forbidden"), found[0])
+        raise _explain(first, model, content, path, prefix) from None
 
 
 def load_document(model: type[D], path: Path) -> D:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from likeness.media.footage import open_footage
+from tests.footage import make_clip
+
 SKIPPED = ("docs/", "tests/", "benchmarks/", "data/clips/", "data/consents/", "dvc.lock")
 
 CONSENT = """\
@@ -63,3 +66,19 @@ def write_consent(root: Path, identity: str, name: str = "", **changes: str) -> 
         lines += [f"{key}: {value}"] if value else []
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+def cut(footage: Path, target: Path, indices: range) -> Path:
+    """Write the frames `indices` of `footage` as a small film of their own, with sound."""
+    pictures = {
+        frame.frame_index: frame.rgb() for frame in open_footage(footage).frames(set(indices))
+    }
+    height, width = pictures[indices[0]].shape[:2]
+    return make_clip(
+        target,
+        frames=len(indices),
+        size=(width, height),
+        audio="aac",
+        picture=lambda index, _size: pictures[indices[index]],
+        options={"crf": "16", "preset": "ultrafast"},
+    )

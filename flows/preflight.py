@@ -1,0 +1,114 @@
+"""What can be known to be wrong before anything runs, said in one line with key and place.
+
+DVC reads the same files, but fails with its own words, or not at all: a misspelt section of
+params.yaml would simply not be used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+from likeness.contracts.catalog import list_clips, require_consent, require_slug
+from likeness.contracts.documents import line_of, load_yaml
+from likeness.contracts.errors import ParamsError
+from likeness.contracts.params import IdentityEntry, ModelEntry, SwapEntry, entry_names, load_entry
+
+PARAMS = Path("params.yaml")
+CONSENTS = Path("data/consents")
+ENTRIES = ("identities", "models", "swaps")
+
+
+def known_sections() -> list[str]:
+    """Sections that params.yaml may have: one per stage, and the entries."""
+    stages = (path.stem for path in Path("tasks").glob("*.py") if not path.stem.startswith("_"))
+    return sorted({*stages, *ENTRIES})
+
+
+def _require(value: str, known: Iterable[str], location: tuple[str, ...], what: str) -> None:
+    known = sorted(known)
+    if value in known:
+        return
+    line = line_of(load_yaml(PARAMS), location)
+    close = difflib.get_close_matches(value, known, n=1)
+    hint = f"did you mean `{close[0]}`? " if close else ""
+    problem = f"`{'.'.join(location)}: {value}` names no {what}"
+    raise ParamsError(f"{PARAMS}:{line}", problem, f"{hint}known: {', '.join(known) or 'none'}")
+
+
+def check_sections() -> None:
+    """Check that params.yaml has no section that nothing reads.
+
+    Raises:
+        ParamsError: key, line and the known sections.
+    """
+    content = load_yaml(PARAMS)
+    known = known_sections()
+    for section in content:
+        if section not in known:
+            line = line_of(content, (section,))
+            close = difflib.get_close_matches(str(section), known, n=1)
+            hint = f"did you mean `{close[0]}`? " if close else ""
+            step = f"{hint}known: {', '.join(known)}"
+            raise ParamsError(f"{PARAMS}:{line}", f"unknown section `{section}`", step)
+
+
+def check_entries() -> None:
+    """Check identities, models and swaps: keys, types, and that what they name exists.
+
+    Raises:
+        ParamsError: file, line, key and what is allowed.
+    """
+    for kind in ENTRIES:
+        for name in entry_names(kind, PARAMS):
+            require_slug(kind, str(name))
+    identities = entry_names("identities", PARAMS)
+    models = entry_names("models", PARAMS)
+    clips = [clip.clip for clip in list_clips()]
+    families = [path.stem for path in Path("models/swappers").glob("*.py")]
+    families = [name for name in families if name not in {"__init__", "base", "registry"}]
+    for name in models:
+        model = load_entry("models", name, ModelEntry, PARAMS)
+        _require(model.family, families, ("models", name, "family"), "family")
+        _require(model.source, identities, ("models", name, "source"), "identity")
+        _require(model.target, identities, ("models", name, "target"), "identity")
+    for name in entry_names("swaps", PARAMS):
+        swap = load_entry("swaps", name, SwapEntry, PARAMS)
+        _require(swap.source, identities, ("swaps", name, "source"), "identity")
+        _require(swap.target, clips, ("swaps", name, "target"), "clip")
+        _require(swap.model, models, ("swaps", name, "model"), "model")
+
+
+def check_consents() -> None:
+    """Check that every identity and every clip has a consent record that allows it today.
+
+    Raises:
+        ConsentError, ParamsError: the record's path and what it lacks.
+        ParamsError: a clip's identity that params.yaml does not list.
+    """
+    today = dt.datetime.now(tz=dt.UTC).date()
+    for name in entry_names("identities", PARAMS):
+        entry = load_entry("identities", name, IdentityEntry, PARAMS)
+        require_consent(CONSENTS / f"{entry.consent}.yaml", name, today=today)
+    known = entry_names("identities", PARAMS)
+    for clip in list_clips():
+        require_consent(CONSENTS / f"{clip.consent}.yaml", clip.identity, clip.role, today)
+        if clip.identity not in known:
+            subject = f"data/clips/{clip.clip}/clip.yaml"
+            step = f"add `{clip.identity}` under identities: in {PARAMS}"
+            raise ParamsError(subject, f"identity `{clip.identity}` is not listed", step)
+
+
+def check_repository(root: Path) -> None:
+    """Run all checks; messages name paths relative to `root`.
+
+    Raises:
+        LikenessError: the first thing that is wrong.
+    """
+    with contextlib.chdir(root):
+        check_sections()
+        check_entries()
+        check_consents()

@@ -1,0 +1,272 @@
+"""The real graph on real faces: what one more clip runs, bad input, and killed stages."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from flows.catalog import add_clip, check_new_clip
+from flows.graph import read_graph
+from flows.preflight import check_repository
+from flows.process import environment, group_members
+from flows.run import dvc_command, repro, repro_once
+from likeness.contracts.errors import LikenessError
+from tests.flows.house import change_params, copy_repository, cut, write_consent
+
+pytestmark = pytest.mark.slow
+
+WOMAN, MAN = "WolfgangLanger_Pexels.mp4", "single_face.mp4"
+SWAP = "woman-on-man"
+
+
+def add(root: Path, film: Path, identity: str, role: str, clip: str) -> None:
+    with contextlib.chdir(root):
+        here = Path()
+        consent = f"{identity}-2026"
+        new = check_new_clip(film, here, identity=identity, role=role, consent=consent, clip=clip)
+        add_clip(new, here, say=lambda _text: None)
+
+
+@pytest.fixture(scope="session")
+def films(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("films")
+    footage = shared / "footage"
+    return {
+        "woman-1": cut(footage / WOMAN, folder / "woman-1.mp4", range(0, 192, 12)),
+        "woman-2": cut(footage / WOMAN, folder / "woman-2.mp4", range(240, 400, 10)),
+        "man-1": cut(footage / MAN, folder / "man-1.mp4", range(0, 60, 5)),
+    }
+
+
+@pytest.fixture(scope="session")
+def rebuilt(
+    repository: Path, films: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A repository with one clip each of source and target and one swap, up to date."""
+    downloads = repository / ".likeness"
+    if not (downloads / "downloads").is_dir():
+        pytest.skip("the weights are not here; run `likeness fetch`")
+    os.environ.setdefault("LIKENESS_STATE", str(downloads))
+    root = copy_repository(repository, tmp_path_factory.mktemp("house") / "repo")
+    for identity in ("woman", "man"):
+        write_consent(root, identity)
+    add(root, films["woman-1"], "woman", "source", "woman-1")
+    add(root, films["man-1"], "man", "target", "man-1")
+    entry = {"source": "woman", "target": "man"}
+    change_params(
+        root,
+        models={"mesh": {"family": "mesh_transfer", **entry}},
+        swaps={SWAP: {"source": "woman", "target": "man-1", "model": "mesh"}},
+    )
+    repro(root=root)
+    return root
+
+
+@pytest.fixture
+def house(rebuilt: Path, tmp_path: Path) -> Path:
+    """A copy of `rebuilt` of one's own, with its cache."""
+    return Path(shutil.copytree(rebuilt, tmp_path / "repo", symlinks=True))
+
+
+def ran(root: Path) -> set[str]:
+    return {run.address for run in repro(root=root) if run.state == "ran"}
+
+
+ROSTERS = {"roster@woman", "roster@man"}
+
+
+def test_nothing_runs_twice_but_the_rosters(house: Path) -> None:
+    assert ran(house) == ROSTERS
+
+
+def test_one_more_clip_of_the_source_runs_exactly_what_it_reaches(
+    house: Path, films: dict[str, Path]
+) -> None:
+    add(house, films["woman-2"], "woman", "source", "woman-2")
+    new = "data/clips/woman-2/dvc.yaml"
+    assert ran(house) == {
+        f"{new}:frames", f"{new}:detect", f"{new}:filter", f"{new}:align",
+        "shard@woman", "train@mesh",
+        f"convert@{SWAP}", f"blend@{SWAP}", f"evaluate@{SWAP}", f"publish@{SWAP}",
+    } | ROSTERS  # fmt: skip
+    assert ran(house) == ROSTERS
+
+
+def test_another_pack_reruns_what_reads_it(house: Path) -> None:
+    """Weights are dependencies: here one file of the pack differs by a byte."""
+    graph = read_graph(house)
+    below = {graph.nodes[a].name for a in graph.below("pack")}
+    assert below == {
+        "pack", "detect", "filter", "align", "shard", "train", "convert", "blend", "evaluate",
+        "publish",
+    }  # fmt: skip
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+BAD: list[tuple[str, str, str, list[str]]] = [
+    ("params.yaml", "swaps:", "swops: {}\nswaps:", ["unknown section `swops`", "`swaps`"]),
+    ("params.yaml", "    model: mesh", "    model: mosh", ["names no model", "`mesh`"]),
+    ("params.yaml", "    model: mesh", "    modell: mesh", ["unknown key", "did you mean `model`"]),
+    ("params.yaml", "    target: man-1", "    target: [man-1]", ["swaps.", "string"]),
+    ("params.yaml", "    target: man-1", "    target: ../man-1", ["names no clip"]),
+    ("params.yaml", "family: mesh_transfer", "family: mesh", ["names no family", "mesh_transfer"]),
+    ("params.yaml", "    consent: man-2026", "    consnt: man-2026", ["did you mean `consent`"]),
+    ("data/clips/man-1/clip.yaml", "role: target", "role: extra", ["clip.yaml:3", "'target'"]),
+    ("data/clips/man-1/clip.yaml", "role:", "rolle:", ["did you mean `role`"]),
+    ("data/clips/man-1/clip.yaml", "clip: man-1", "clip: ../man-1", ["no valid clip name"]),
+    ("data/clips/man-1/clip.yaml", "consent: man-2026", "consent: none-1",
+     ["data/consents/none-1.yaml", "no consent record for `man`"]),
+    ("data/consents/man-2026.yaml", "  - target\n", "", ["allows source, not `target`"]),
+    ("data/consents/man-2026.yaml", "basis:", "bassis:", ["did you mean `basis`"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD, ids=[f"{case[0]} {case[2].strip()}" for case in BAD])
+def test_bad_settings_are_one_line_with_place_and_choice(
+    rebuilt: Path, tmp_path: Path, case: tuple[str, str, str, list[str]]
+) -> None:
+    file, old, new, words = case
+    root = tmp_path / "repo"
+    shutil.copytree(rebuilt, root, ignore=shutil.ignore_patterns(".dvc", ".git", "*.parquet"))
+    edit(root / file, old, new)
+    with pytest.raises(LikenessError) as caught:
+        check_repository(root)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert Path(file).name.partition(".")[0] in message or file.startswith("data/clips")
+    assert all(word in message for word in words), message
+
+
+@pytest.mark.parametrize(
+    ("section", "address"),
+    [("frames", "data/clips/man-1/dvc.yaml:frames"), ("blend", f"blend@{SWAP}")],
+)
+def test_a_stage_names_the_line_of_an_unknown_key(house: Path, section: str, address: str) -> None:
+    path = house / "params.yaml"
+    edit(path, f"\n{section}:", f"\n{section}:\n  bogus: 1")
+    line = path.read_text().splitlines().index("  bogus: 1") + 1
+    done = repro_once([address], single=True, root=house)
+    assert done.code != 0
+    assert done.error.startswith(f"params.yaml:{line}: unknown key `{section}.bogus`; ")
+    assert "allowed: " in done.error
+
+
+# --- Stages that are killed --------------------------------------------------------------------
+
+
+def stage_process(group: int, name: str) -> int:
+    """Number of the stage's own process in DVC's group, 0 if it is not there (yet)."""
+    for number in group_members(group):
+        with contextlib.suppress(OSError):
+            words = Path(f"/proc/{number}/cmdline").read_bytes().split(b"\0")
+            if f"tasks.{name}".encode() in words and words[0].endswith(b"python"):
+                return number
+    return 0
+
+
+def hit(root: Path, address: str, number: int, everyone: bool) -> bool:
+    """Start one stage through DVC and send it a signal as soon as it begins to write.
+
+    Returns:
+        Whether the signal met it; False if it was done before.
+    """
+    node = read_graph(root).nodes[address]
+    temporary = [root / Path(o).parent / f".tmp-{Path(o).name}" for o in node.outputs]
+    for path in temporary:
+        shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            path.unlink()
+    child = subprocess.Popen(
+        dvc_command("repro", "--force", "--single-item", address),
+        cwd=root,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    stage = 0
+    while child.poll() is None:
+        stage = stage or stage_process(child.pid, node.name)
+        if stage and any(path.exists() for path in temporary):
+            break
+        time.sleep(0.002)
+    with contextlib.suppress(ProcessLookupError):
+        if everyone:
+            os.killpg(child.pid, number)  # as a terminal does on Ctrl-C
+        elif stage:
+            os.kill(stage, number)
+    child.wait(timeout=60)
+    return child.returncode != 0
+
+
+def check_whole_or_absent(root: Path, address: str, lock: dict[str, bytes]) -> None:
+    """Whatever stands under the stage's final names is what a whole run writes."""
+    for output in read_graph(root).nodes[address].outputs:
+        path = root / output
+        if path.is_file():
+            assert path.read_bytes() == lock[output], f"{output} is half a file"
+
+
+@pytest.mark.parametrize(
+    ("number", "everyone"),
+    [(signal.SIGKILL, False), (signal.SIGINT, True)],
+    ids=["kill-9", "ctrl-c"],
+)
+def test_every_stage_survives_being_killed(house: Path, number: int, everyone: bool) -> None:
+    """Downstream first, so that each stage still finds its inputs; then one clean run mends all."""
+    graph = read_graph(house)
+    chosen = [
+        node.address
+        for node in reversed(graph.stages)
+        if node.key in {"", "man-1", "woman", "mesh", SWAP}
+    ]
+    assert {graph.nodes[a].name for a in chosen} == {
+        "pack", "frames", "detect", "filter", "align", "roster", "shard", "train", "convert",
+        "blend", "evaluate", "publish",
+    }  # fmt: skip
+    files = [house / o for node in graph.stages for o in node.outputs if (house / o).is_file()]
+    whole = {str(path.relative_to(house)): path.read_bytes() for path in files}
+    locks = {p: p.read_bytes() for p in [house / "dvc.lock", *house.glob("data/clips/*/dvc.lock")]}
+    met = 0
+    for address in chosen:
+        met += hit(house, address, number, everyone)
+        check_whole_or_absent(house, address, whole)
+    assert met >= len(chosen) - 2, "the signals came too late to mean anything"
+    assert "failed" not in {run.state for run in repro(root=house)}
+    assert {p: p.read_bytes() for p in locks} == locks
+    assert {name: (house / name).read_bytes() for name in whole} == whole
+
+
+def test_the_command_line_ends_well_on_the_real_graph(house: Path) -> None:
+    """`likeness swap` once more: a table with every stage, and the results that exist."""
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.cli", "swap", SWAP],
+        cwd=house,
+        env={**environment(), "PYTHONPATH": str(house)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    table = {
+        line.split()[0]: line.split()[1] for line in lines if "  data/" in line and line[0] != " "
+    }
+    assert table[f"publish@{SWAP}"] == "cached"
+    assert table["roster@woman"] == "ran"
+    assert len(table) == 18
+    for name in ("render.mp4", "published.mp4", "report/report.html"):
+        assert f"  data/swaps/{SWAP}/{name}" in lines

@@ -62,7 +62,7 @@ class EvaluateParams(Document):
         description="the pack's own, which filter has used, or one that nothing else uses",
     )
     max_frames: int = Field(
-        default=150, ge=3, description="frames that networks see, evenly spaced in runs of three"
+        default=120, ge=3, description="frames that networks see, evenly spaced in runs of three"
     )
     gallery_faces: int = Field(
         default=64, ge=1, le=512, description="of the source: to compare with, and to paste"
@@ -73,7 +73,7 @@ class EvaluateParams(Document):
     worst_frames: int = Field(default=10, ge=0, le=50, description="shown per metric")
     stills: int = Field(default=8, ge=1, le=24, description="full frames in the report")
     film_frames: int = Field(
-        default=240, ge=0, le=2000, description="from the first face on, as a film in the report"
+        default=120, ge=0, le=2000, description="from the first face on, as a film in the report"
     )
     gates: dict[str, str] = Field(
         default={}, description='bounds on metrics.json: {identity_cosine.source: ">= 0.35"}'

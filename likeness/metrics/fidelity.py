@@ -59,18 +59,17 @@ def psnr(mean_squared_error: float) -> float:
 
 def difference_outside(first: Picture, second: Picture, inside: Mask) -> tuple[float, int]:
     """Mean squared and largest difference of (H,W) uint8 where `inside` is 0; nan, 0 if nowhere."""
-    apart = cv2.absdiff(first, second)
-    outside = np.asarray(inside) == 0
-    count = int(outside.sum())
+    outside = cv2.compare(np.asarray(inside, np.uint8), 0, cv2.CMP_EQ)
+    count = cv2.countNonZero(outside)
     if not count:
         return float("nan"), 0
-    apart[~outside] = 0
-    return float(cv2.norm(apart, cv2.NORM_L2SQR)) / count, int(apart.max())
+    squared = cv2.norm(first, second, cv2.NORM_L2SQR, outside)
+    return squared / count, int(cv2.norm(first, second, cv2.NORM_INF, outside))
 
 
 def reach(mask: npt.NDArray[np.uint8], margin_px: int) -> npt.NDArray[np.uint8]:
     """Mask (H,W) uint8: 255 where a pixel above 0 is within `margin_px` in x and in y, else 0."""
-    hit = (mask > 0).astype(np.uint8) * np.uint8(255)
+    hit = np.asarray(cv2.compare(mask, 0, cv2.CMP_GT), np.uint8)
     if margin_px <= 0:
         return hit
     side = 2 * margin_px + 1

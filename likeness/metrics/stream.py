@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -113,6 +114,9 @@ class Scorer:
         self._embeddings: list[Values] = []
         self._measured: list[int] = []
         self._before: _Before | None = None
+        self._worker = ThreadPoolExecutor(1)
+        self._running: Future[list[Face]] | None = None
+        self._measuring: list[tuple[View, FaceRow]] = []
         self._size = (0, 0)
 
     def frame(self, target: Frame, render: Frame, faces: list[FaceRow], measure: int) -> None:
@@ -166,22 +170,36 @@ class Scorer:
         self._set(index, scores.over_time((a, b), (c, d), touched[y0:y1, x0:x1]))
 
     def _flush(self) -> None:
-        faces = scores.measure(
-            [view for view, _ in self._waiting], self.networks, self.canonical, self._size
-        )
-        for (view, row), face in zip(self._waiting, faces, strict=True):
-            index = view.frame_index
-            self._set(index, face.scores)
-            self._recent.append((index, row, face))
-            self._jitter()
-            if face.embeddings is None:
-                continue
-            near = identity.cosine(face.embeddings[0], self.source.gallery)
-            self._set(index, {"identity_source": float(near)})
-            self._embeddings.append(face.embeddings)
-            self._measured.append(index)
-            self.album.face(view, {name: float(self.columns[name][index]) for name in SCORES})
-        self._waiting.clear()
+        """Hand what waits to the networks, which work while the next frames are read."""
+        self._collect()
+        batch, self._waiting = self._waiting, []
+        if batch:
+            given = [view for view, _ in batch]
+            self._running = self._worker.submit(
+                scores.measure, given, self.networks, self.canonical, self._size
+            )
+            self._measuring = batch
+
+    def _collect(self) -> None:
+        """Take what the networks have found, in the order of frames."""
+        if self._running is None:
+            return
+        faces, self._running = self._running.result(), None
+        for (view, row), face in zip(self._measuring, faces, strict=True):
+            self._take(view, row, face)
+
+    def _take(self, view: View, row: FaceRow, face: Face) -> None:
+        index = view.frame_index
+        self._set(index, face.scores)
+        self._recent.append((index, row, face))
+        self._jitter()
+        if face.embeddings is None:
+            return
+        near = identity.cosine(face.embeddings[0], self.source.gallery)
+        self._set(index, {"identity_source": float(near)})
+        self._embeddings.append(face.embeddings)
+        self._measured.append(index)
+        self.album.face(view, {name: float(self.columns[name][index]) for name in SCORES})
 
     def _jitter(self) -> None:
         if len(self._recent) < 3:
@@ -197,6 +215,8 @@ class Scorer:
     def finish(self) -> Values:
         """Measure what waits, compare with both galleries; returns the target's centroid (D,)."""
         self._flush()
+        self._collect()
+        self._worker.shutdown()
         if not self._embeddings:
             return np.zeros(len(self.source.gallery))
         target = identity.centroid(np.stack([e[1] for e in self._embeddings]))

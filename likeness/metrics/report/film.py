@@ -11,8 +11,8 @@ import numpy as np
 from likeness.media.encode import VideoWriter
 from likeness.media.footage import Footage, Frame
 
-SIDE_PX = 512
-CRF = 26.0
+SIDE_PX = 448
+CRF, PRESET = 26.0, "ultrafast"
 
 
 class Film:
@@ -34,7 +34,7 @@ class Film:
         self._path = Path(self._folder.name) / "film.mp4"
         facts = target.facts | {"width_px": 2 * self.size[0], "height_px": self.size[1]}
         small = Footage(target.path, facts)
-        self._writer = VideoWriter(self._path, small, CRF, "veryfast", audio=False)
+        self._writer = VideoWriter(self._path, small, CRF, PRESET, audio=False)
 
     def frame(self, target: Frame, render: Frame) -> None:
         """Take a frame if it is one of those wanted."""

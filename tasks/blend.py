@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import cv2
 import numpy as np
 import numpy.typing as npt
-from likeness.media.encode import VideoWriter
 from pydantic import Field
 
 from likeness.contracts.catalog import footage_path
@@ -26,12 +26,13 @@ from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.base import Facts, as_numpy
 from likeness.contracts.tables.converted import CONVERTED
 from likeness.contracts.tables.frames import FRAMES
-from likeness.media.colour import Planes, rgb_to_yuv420, yuv420_region_to_rgb
+from likeness.media.colour import Planes, rgb_to_yuv420, yuv420_region_to_rgb, yuv_matrix
+from likeness.media.encode import VideoWriter
 from likeness.media.footage import Frame, open_footage
 from likeness.media.images import decode_jpeg
 from likeness.vision import blending
 from likeness.vision.colour import SteadyColours, lab_transfer
-from likeness.vision.patch import cut_patch, patch_colours
+from likeness.vision.patch import Patch, cut_patch, patch_colours, sample_planes
 
 Pixels = npt.NDArray[np.uint8]
 Space = tuple[str, str]
@@ -106,23 +107,31 @@ def lay_face(
     )
     if patch is None:
         return "outside"
-    outcome, crop = "pasted", patch.crop
-    if params.colour == "lab" or params.mode == "poisson":
-        region = yuv420_region_to_rgb(planes, patch.box, *space)
+    crop = patch.crop
     if params.colour == "lab":
-        measured = patch_colours(patch, region, (width, height))
+        beneath = cv2.transform(sample_planes(planes, patch), yuv_matrix(*space)[1])
+        measured = patch_colours(patch, beneath, (width, height))
         if measured is not None:
             own, wanted = steady.update(face.track, *measured)
             crop = lab_transfer(crop, own, wanted, params.colour_strength)
-    above, alpha = patch.warped(crop)
-    if params.mode == "poisson":
-        cloned = blending.poisson(region, above, alpha)
-        outcome = "poisson refused" if cloned is None else outcome
-        above = above if cloned is None else cloned
+    alpha = patch.alpha_in_box()
+    cloned = cloned_planes(planes, patch, crop, alpha, space) if params.mode == "poisson" else None
+    # The crop itself is turned to YUV: it has fewer pixels than the box, and U and V are then
+    # warped at the quarter of the pixels that the frame keeps of them.
+    above = cloned or patch.planes_in_box(cv2.transform(crop, yuv_matrix(*space)[0]))
     box, half = patch.box, patch.box.halved()
     below = (box.cut(planes[0]), half.cut(planes[1]), half.cut(planes[2]))
-    blending.composite_planes(below, rgb_to_yuv420(above, *space), alpha)
-    return outcome
+    blending.composite_planes(below, above, alpha)
+    return "poisson refused" if params.mode == "poisson" and cloned is None else "pasted"
+
+
+def cloned_planes(
+    planes: Planes, patch: Patch, crop: Pixels, alpha: npt.NDArray[np.float32], space: Space
+) -> Planes | None:
+    """The patch's box with `crop` cloned into it, as planes; None where that is refused."""
+    region = yuv420_region_to_rgb(planes, patch.box, *space)
+    cloned = blending.poisson(region, patch.in_box(crop), alpha)
+    return None if cloned is None else rgb_to_yuv420(cloned, *space)
 
 
 def black(width_px: int, height_px: int, colour_range: str) -> Planes:

@@ -63,7 +63,7 @@ def face_affine(frame_index: int, track_index: int = 0) -> Affine:
 class Drawn(Swapper):
     """A family without weights: returns the target's crop, or a colour over all of it.
 
-    `seen` keeps the batches that it was given.
+    `seen` keeps the batches that it was given; `blank` lets its mask be 0 everywhere.
     """
 
     family: ClassVar[str] = "drawn"
@@ -79,6 +79,7 @@ class Drawn(Swapper):
         super().__init__(SwapperConfig())
         self.colour, self._size, self._coverage = colour, size_px, coverage
         self.seen: list[Batch] = []
+        self.blank = False
 
     @property
     def size_px(self) -> int:
@@ -94,7 +95,7 @@ class Drawn(Swapper):
         if self.colour is not None:
             colour = torch.tensor(self.colour).view(1, 3, 1, 1)
             picture = colour.expand_as(picture)
-        return picture, target["mask"]
+        return picture, target["mask"] * (not self.blank)
 
 
 @dataclass(frozen=True)

@@ -60,8 +60,8 @@ def lab_statistics(rgb: Rgb, weight: Floats) -> LabStatistics | None:
     total = float(weight.sum(dtype=np.float64))
     if total < ENOUGH:
         return None
-    flat = rgb_to_lab(rgb).reshape(-1, 3).astype(np.float64)
-    shares = weight.reshape(-1).astype(np.float64) / total
+    flat = rgb_to_lab(rgb).reshape(-1, 3)
+    shares = (weight.reshape(-1) / np.float32(total)).astype(np.float32)
     mean = shares @ flat
     deviation = np.sqrt(shares @ np.square(flat - mean))
     return LabStatistics(_three(mean), _three(deviation))
@@ -86,7 +86,7 @@ def lab_transfer(
     gain = np.asarray(target.deviation) / np.maximum(deviation, FLAT)
     gain = np.where(deviation < FLAT, 1.0, np.clip(gain, 1 / gain_limit, gain_limit))
     shift = np.asarray(target.mean) - np.asarray(own.mean) * gain
-    if np.allclose(gain, 1.0, atol=1e-6) and np.allclose(shift, 0.0, atol=1e-4):
+    if np.abs(gain - 1.0).max() < 1e-6 and np.abs(shift).max() < 1e-4:
         return rgb
     lab = rgb_to_lab(rgb)
     np.multiply(lab, gain.astype(np.float32), out=lab)

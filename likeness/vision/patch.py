@@ -35,11 +35,28 @@ class Patch:
     alpha: Floats
     to_alpha: Affine
 
-    def warped(self, crop: Pixels | None = None) -> tuple[Pixels, Floats]:
-        """`crop` (None: the patch's own) and alpha as they lie in the frame's box."""
-        picture = self.crop if crop is None else crop
-        above = blending.warp_to_box(picture, self.to_crop, self.box)
-        return above, blending.warp_to_box(self.alpha, self.to_alpha, self.box)
+    def alpha_in_box(self) -> Floats:
+        """Alpha as it lies in the frame's box."""
+        return blending.warp_alpha(self.alpha, self.to_alpha, self.box)
+
+    def in_box(self, picture: Pixels) -> Pixels:
+        """`picture`, of the shape of `crop`, as it lies in the frame's box."""
+        return blending.warp_to_box(picture, self.to_crop, self.box)
+
+    def planes_in_box(self, yuv: Pixels) -> tuple[Pixels, Pixels, Pixels]:
+        """`yuv`, the crop as Y, U, V (h,w,3), as 4:2:0 planes of the frame's box."""
+        luma = blending.warp_to_box(np.ascontiguousarray(yuv[..., 0]), self.to_crop, self.box)
+        half, halved = blending.halved(self.to_crop), self.box.halved()
+        chroma = blending.warp_to_box(np.ascontiguousarray(yuv[..., 1:]), half, halved)
+        u, v = cv2.split(chroma)
+        return luma, np.asarray(u), np.asarray(v)
+
+    def grid(self) -> Affine:
+        """(2,3) from px of a grid of `GRID_PX` over the patch to frame px."""
+        rows, columns = self.alpha.shape
+        steps = np.array([columns / GRID_PX, rows / GRID_PX])
+        to_alpha = np.column_stack([np.diag(steps), 0.5 * steps - 0.5])
+        return alignment.compose(alignment.invert(self.to_alpha), to_alpha)
 
 
 def cut_patch(
@@ -65,24 +82,32 @@ def cut_patch(
         None if none of it lies in the frame.
     """
     size, side = crop.shape[0], mask.shape[0]
-    alpha = blending.soft_alpha(mask, round(erode * side), round(feather * side))
-    inner = blending.bounds(alpha)
-    if inner is None:
-        return None
-    to_alpha = blending.shifted(blending.rescaled(affine, size, side), inner.x0, inner.y0)
-    box = blending.paste_box(to_alpha, Box(0, 0, inner.width, inner.height), *frame_px)
+    alpha = blending.soft_alpha(mask, erode * side, feather * side)
+    points = blending.outline(alpha)
+    to_alpha = blending.rescaled(affine, size, side)
+    box = blending.paste_box(to_alpha, points, *frame_px)
     if box is None:
         return None
-    low = np.floor(np.array([inner.x0, inner.y0]) * size / side).astype(int) - 2
-    high = np.ceil(np.array([inner.x1, inner.y1]) * size / side).astype(int) + 2
-    (x0, y0), (x1, y1) = np.maximum(low, 0), np.minimum(high, size)
-    part = Box(int(x0), int(y0), int(x1), int(y1)).cut(crop)
-    to_crop = blending.shifted(affine, x0, y0)
-    return Patch(box, part, to_crop, inner.cut(alpha), to_alpha)
+    inner = _around(points, 1.0, side)
+    part = _around((points + 0.5) * (size / side) - 0.5, 2.0 + 0.5 * size / side, size)
+    return Patch(
+        box,
+        part.cut(crop),
+        blending.shifted(affine, part.x0, part.y0),
+        inner.cut(alpha),
+        blending.shifted(to_alpha, inner.x0, inner.y0),
+    )
+
+
+def _around(points: blending.Points, margin: float, side: int) -> Box:
+    """Box of a square picture that holds `points` and a margin."""
+    x0, y0 = np.maximum(np.floor(points.min(axis=0) - margin).astype(int), 0)
+    x1, y1 = np.minimum(np.ceil(points.max(axis=0) + margin).astype(int) + 1, side)
+    return Box(int(x0), int(y0), int(x1), int(y1))
 
 
 def patch_colours(
-    patch: Patch, region: Pixels, frame_px: tuple[int, int]
+    patch: Patch, beneath: Pixels, frame_px: tuple[int, int]
 ) -> tuple[LabStatistics, LabStatistics] | None:
     """Lab statistics of the patch's crop and of what lies beneath it.
 
@@ -91,23 +116,34 @@ def patch_colours(
 
     Args:
         patch: the face.
-        region: uint8 RGB of the frame in the patch's box.
+        beneath: uint8 RGB (GRID_PX,GRID_PX,3) of the frame at the points of `patch.grid()`.
         frame_px: width and height of the frame.
 
     Returns:
         None where too little shows.
     """
-    rows, columns = patch.alpha.shape
-    steps = np.array([GRID_PX / columns, GRID_PX / rows])
-    to_grid = alignment.compose(
-        np.column_stack([np.diag(steps), 0.5 * steps - 0.5]), patch.to_alpha
-    )
-    from_grid = alignment.invert(to_grid)
-    whole = Box(0, 0, GRID_PX, GRID_PX)
-    own = blending.warp_to_box(patch.crop, alignment.compose(patch.to_crop, from_grid), whole)
-    lower = blending.shifted(from_grid, patch.box.x0, patch.box.y0)
-    beneath = blending.warp_to_box(region, lower, whole)
+    grid = patch.grid()
+    own = blending.sample(patch.crop, alignment.compose(patch.to_crop, grid), GRID_PX)
     weight = cv2.resize(patch.alpha, (GRID_PX, GRID_PX), interpolation=cv2.INTER_AREA)
-    weight[alignment.inside(to_grid, GRID_PX, *frame_px) == 0] = 0
+    inside = alignment.inside(alignment.invert(grid), GRID_PX, *frame_px)
+    if not inside.all():
+        weight = np.where(inside > 0, weight, np.float32(0))
     measured = lab_statistics(own, weight), lab_statistics(beneath, weight)
     return None if measured[0] is None or measured[1] is None else (measured[0], measured[1])
+
+
+def sample_planes(planes: tuple[Pixels, Pixels, Pixels], patch: Patch) -> Pixels:
+    """Y, U, V (GRID_PX,GRID_PX,3) of a frame's 4:2:0 planes at the points of `patch.grid()`."""
+    grid, box = patch.grid(), patch.box
+    half = alignment.compose(np.array([[0.5, 0.0, -0.25], [0.0, 0.5, -0.25]]), grid)
+    places = ((box, grid), (box.halved(), half), (box.halved(), half))
+    return np.asarray(
+        cv2.merge(
+            [
+                blending.sample(
+                    part.cut(plane), blending.shifted(affine, part.x0, part.y0), GRID_PX
+                )
+                for plane, (part, affine) in zip(planes, places, strict=True)
+            ]
+        )
+    )

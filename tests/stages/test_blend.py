@@ -18,7 +18,6 @@ from likeness.contracts.tables.base import as_numpy
 from likeness.contracts.tables.converted import CONVERTED
 from likeness.media.footage import Frame, open_footage
 from likeness.vision import blending
-from likeness.vision.blending import Box
 from likeness.vision.colour import SteadyColours
 from models.swappers import registry
 from tasks import blend, convert
@@ -41,6 +40,7 @@ from tests.swapcase import (
 
 LOSSLESS = "blend: {crf: 0, preset: ultrafast}\n"
 SPACE = ("bt601", "limited")
+CORNERS = np.array([[x, y] for x in (0.0, SIZE_PX) for y in (0.0, SIZE_PX)])
 Planes = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
 
 
@@ -83,7 +83,7 @@ def test_outside_the_boxes_every_sample_is_the_targets(monkeypatch: pytest.Monke
         touched = np.zeros((FRAME_PX[1], FRAME_PX[0]), bool)
         for track in (0, 1):
             affine = face_affine(shown.frame_index, track)
-            box = blending.paste_box(affine, Box(0, 0, SIZE_PX, SIZE_PX), *FRAME_PX)
+            box = blending.paste_box(affine, CORNERS, *FRAME_PX)
             assert box is not None
             touched[box.y0 : box.y1, box.x0 : box.x1] = True
         for plane, before, step in zip(shown.planes(), wanted.planes(), (1, 2, 2), strict=True):
@@ -98,9 +98,11 @@ def test_outside_the_boxes_every_sample_is_the_targets(monkeypatch: pytest.Monke
 def test_a_mask_of_nothing_leaves_the_frames_as_they_were(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    paint(monkeypatch, (1.0, 1.0, 1.0))
+    swapper = Drawn((1.0, 1.0, 1.0)).eval()
+    swapper.blank = True
+    monkeypatch.setattr(registry, "load", lambda _folder: swapper)
     case = make_case(Path())
-    shown = render(case, "convert: {mask: family}\nblend: {crf: 0, erode: 0.3, feather: 0.3}\n")
+    shown = render(case)
     for frame, wanted in zip(shown, target(case), strict=True):
         for plane, before in zip(frame.planes(), wanted.planes(), strict=True):
             assert np.array_equal(plane, before)

@@ -84,14 +84,19 @@ def views_of(footage: Footage, wanted: npt.NDArray[np.int32]) -> Iterator[tuple[
     """Views of the frames that frames.parquet calls decodable.
 
     Raises:
-        FootageError: one of them cannot be decoded, so that the footage is not the one described.
+        FootageError: one of them is missing, so that the footage is not the one described.
     """
     spaces = footage.facts["colour_space"], footage.facts["colour_range"]
+    seen = 0
     for frame in footage.frames(wanted.tolist()):
         if not frame.decoded:
             problem = f"frame {frame.frame_index} cannot be decoded, though frames.parquet says so"
             raise FootageError(footage.path, problem, "run `dvc repro` again")
+        seen += 1
         yield frame.frame_index, View(frame.planes(), *spaces)
+    if seen < len(wanted):
+        problem = f"holds {len(wanted) - seen} frames less than frames.parquet says"
+        raise FootageError(footage.path, problem, "run `dvc repro` again")
 
 
 def detect(

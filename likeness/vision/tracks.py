@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -119,8 +120,8 @@ def link_tracks(
     track = np.full(len(frame_index), -1, np.int32)
     running: list[_Open] = []
     count = 0
-    starts = np.flatnonzero(np.diff(frame_index, prepend=-1)).tolist()
-    for start, stop in zip(starts, [*starts[1:], len(frame_index)], strict=True):
+    bounds = [*np.flatnonzero(np.diff(frame_index, prepend=-1)).tolist(), len(frame_index)]
+    for start, stop in itertools.pairwise(bounds):
         frame, shot = int(frame_index[start]), int(shot_index[start])
         running = [
             known

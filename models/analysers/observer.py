@@ -89,7 +89,7 @@ class Observer:
         box = _window(expected.bbox * np.float32(scale), width, height)
         if box is None:
             return None
-        picture = view.window(box, scale)
+        picture = view.window(box, (width, height))
         bbox, score, points = self._detector.detect_scaled([picture], 1.0, self._min_score)[0]
         self._count(looks=1)
         start = np.array(box[:2], np.float32)

@@ -45,16 +45,17 @@ class View:
         )
         return self._rgb(y, u, v)
 
-    def window(self, box: Window, scale: float) -> Image:
-        """RGB of a box of the resized frame, black beyond the frame.
+    def window(self, box: Window, size: tuple[int, int]) -> Image:
+        """RGB of a box of the frame as `resized(*size)` shows it, black beyond the frame.
 
         Args:
-            box: x0, y0, x1, y1 in px of the frame resized by `scale`.
-            scale: resized px per frame px.
+            box: x0, y0, x1, y1 in px of the resized frame.
+            size: width and height of the resized frame.
         """
-        # Pixel centres: frame px = (window px + 0.5 + start) / scale - 0.5.
-        shift = [(start + 0.5) / scale - 0.5 for start in box[:2]]
-        back = np.array([[1 / scale, 0, shift[0]], [0, 1 / scale, shift[1]]])
+        # Pixel centres: frame px = (window px + 0.5 + start) * step - 0.5.
+        steps = self.width_px / size[0], self.height_px / size[1]
+        shift = [(start + 0.5) * step - 0.5 for start, step in zip(box[:2], steps, strict=True)]
+        back = np.array([[steps[0], 0, shift[0]], [0, steps[1], shift[1]]])
         return self._sampled(back, (box[2] - box[0], box[3] - box[1]), cv2.BORDER_CONSTANT)
 
     def warped(self, affine: Affine, size_px: int, *, replicate: bool = False) -> Image:

@@ -138,7 +138,8 @@ def warp_crop(rgb: Image, affine: Affine, size_px: int) -> Image:
         affine,
         (size_px, size_px),
         flags=cv2.INTER_CUBIC,
-        borderMode=cv2.BORDER_REFLECT_101,
+        # Not REFLECT_101: OpenCV 5 never returns from it on a picture of one px.
+        borderMode=cv2.BORDER_REFLECT,
     )
 
 

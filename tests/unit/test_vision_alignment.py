@@ -132,6 +132,21 @@ def test_a_large_face_is_averaged_down_without_aliasing():
     assert plain[8:-8, 8:-8].std() > 5 * crop.std()
 
 
+@given(
+    st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    ANGLES,
+    st.floats(0.002, 50),
+    st.tuples(st.floats(-200, 200), st.floats(-200, 200)),
+)
+def test_a_crop_of_any_picture_at_any_place_is_a_crop(size, angle_deg, factor, centre):
+    affine = similarity(angle_deg, factor, 0, 0)
+    affine[:, 2] = 15.5 - affine[:, :2] @ centre
+    grey = np.full((*size, 3), 90, np.uint8)
+    crop = alignment.warp_crop(grey, affine, 32)
+    assert crop.shape == (32, 32, 3)
+    assert (crop == 90).all()
+
+
 def test_a_crop_reads_only_its_region():
     rng = np.random.default_rng(0)
     picture = rng.integers(0, 255, (300, 400, 3), np.uint8)

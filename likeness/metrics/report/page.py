@@ -112,7 +112,6 @@ def curves(report: Report) -> list[Chart]:
             "colour step ΔE 2000, near the target's is better",
             x,
             lines(swap="boundary_delta_e", target="copied_boundary_delta_e"),
-            floor=0.0,
             marks=cuts,
         ),
         charts.draw(

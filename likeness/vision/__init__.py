@@ -1,1 +1,1 @@
-"""Geometry and pixels with NumPy and OpenCV: templates, alignment, mesh, masks, colour, blending."""
+"""Geometry and pixels: templates, alignment, mesh, masks, colour, blending."""

@@ -43,7 +43,7 @@ def relight(texture: Tensor, light: Coarse) -> Tensor:
     """Scale lightness and move chroma by what texture and target differ in coarsely."""
     gain = light.target[:, :1] / light.texture[:, :1].clamp(min=0.05)
     moved = texture[:, 1:] + light.target[:, 1:] - light.texture[:, 1:]
-    return torch.cat([texture[:, :1] * gain.clamp(0.4, 2.5), moved], 1)
+    return torch.cat([texture[:, :1] * gain.clamp(0.5, 2.0), moved], 1)
 
 
 def take_chroma(texture: Tensor, target: Tensor, mask: Tensor, detail: Tensor) -> Tensor:

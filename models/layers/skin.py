@@ -9,8 +9,12 @@ from torch.nn import functional
 from models.layers.face_sheet import smoothstep
 from models.layers.smooth import blur, widen
 
-GROWTH = 14
-"""How far, in 64ths of the crop, hair may reach into the face from its edge."""
+GRID = 128
+"""Side of the coarse picture in which hair is followed from the edge inwards."""
+GROWTH = 24
+"""How many of its pixels hair may reach into the face."""
+DEEPEST = 0.75
+"""And how far, as `inner`: brows begin about there, and may touch the hair."""
 
 
 def skin(lightness: Tensor, inner: Tensor, features: Tensor, margin: float) -> Tensor:
@@ -35,17 +39,17 @@ def skin(lightness: Tensor, inner: Tensor, features: Tensor, margin: float) -> T
     ratio = smooth / plane(smooth, core).clamp(min=0.1)
     unlike = 1 - smoothstep(ratio, 0.62, 0.82) * (1 - smoothstep(ratio, 1.35, 1.6))
     unlike = torch.where(inner >= 0, unlike, 0.0)
-    step = max(1, side // 64)
-    coarse = functional.avg_pool2d(unlike, step)
-    near_edge = functional.avg_pool2d((inner < 0.9).float(), step)
+    step = max(1, side // GRID)
+    coarse = smoothstep(functional.avg_pool2d(unlike, step), 0.4, 0.8)
+    open_to = functional.avg_pool2d((inner < DEEPEST).float(), step) * coarse
     joined = coarse * functional.avg_pool2d((inner < 0.15).float(), step)
     for _ in range(GROWTH):
-        joined = torch.minimum(widen(joined, 1), coarse * near_edge)
-    joined = widen(joined, 1)
-    foreign = unlike * functional.interpolate(joined, size=(side, side), mode="bilinear")
-    reach = max(1, round(margin * side))
-    foreign = smoothstep(widen(foreign, reach), 0.05, 0.4)
-    return (1 - blur(foreign, side / 100)) * (inner >= 0)
+        joined = torch.minimum(widen(joined, 1), open_to)
+    foreign = unlike * functional.interpolate(widen(joined, 1), size=(side, side), mode="bilinear")
+    # Brows stand close to hair: no margin is taken from them.
+    margins = widen(foreign, max(1, round(margin * side))) * (1 - smoothstep(features, 0.2, 0.6))
+    foreign = smoothstep(torch.maximum(foreign, margins), 0.05, 0.4)
+    return smoothstep(1 - blur(foreign, side / 128), 0.3, 1.0) * (inner >= 0)
 
 
 def plane(values: Tensor, weight: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from models.layers.face_shape import POSE_STEPS_DEG, describe, facing, flip
 from models.layers.face_sheet import FaceSheet, smoothstep
 from models.layers.oklab import to_oklab, to_rgb
 from models.layers.skin import skin
+from models.layers.smooth import masked_blur
 from models.layers.triangles import rasterise
 from models.swappers.base import as_pixels
 
@@ -22,14 +23,16 @@ MAP_RADIUS_DEG = 2.0
 """Poses nearer than this share a node of the appearance map (FSGAN's default)."""
 GREY = 0.009
 """Below this spread of chroma (Oklab) beside what lightness explains, a face has no colour."""
-LEAST_OPACITY = 0.03
-"""Share of the wanted views that must show a place for their texture to be used alone there."""
-HAIR_MARGIN = 1 / 40
+OPACITY = (0.05, 0.6)
+"""Share of the wanted views that must show a place for their texture to be used, and alone."""
+HAIR_MARGIN = 1 / 64
 """Skin this near to hair is not used, share of the side: strands and shadows go with the hair."""
 DONORS = 2
 """Views that fill in what hair covers in another one: its mirror image and so many of each kind."""
 FILL_REACH = 0.1
 """Size of what counts as light when a view is completed, share of the side."""
+FADE = 1 / 50
+"""How far skin goes on where a view ends, share of the side."""
 TOGETHER = 8
 """Views completed at a time."""
 
@@ -213,7 +216,7 @@ class ViewBank(nn.Module):
             total[:, :3] += found[:, :3] * weight
             total[:, 3:] += weight
         colour = total[:, :3] / total[:, 3:].clamp(min=1e-4)
-        return to_oklab(colour * 2 - 1), smoothstep(total[:, 3:], 0.0, LEAST_OPACITY)
+        return to_oklab(colour * 2 - 1), smoothstep(total[:, 3:], *OPACITY)
 
     def _complete(self) -> None:
         """Fill in what hair covers in a view: from its mirror image, then from like views."""
@@ -235,12 +238,15 @@ class ViewBank(nn.Module):
         known = known * (inner >= 0)
         view = self.pixels[index].permute(0, 3, 1, 2).float() / 255
         own, face = to_oklab(view[:, :3] * 2 - 1), view[:, 3:]
-        light = relight.coarse(
-            fill, own, face * known, inner.clamp(0, 1), FILL_REACH * self.size_px
-        )
+        everywhere = torch.ones_like(inner)
+        light = relight.coarse(fill, own, face * known, everywhere, FILL_REACH * self.size_px)
         filled = (1 - face) * known
         whole = own + filled * (relight.relight(fill, light) - own)
-        return torch.where(filled > 0, to_rgb(whole), view[:, :3] * 2 - 1), face + filled
+        face = face + filled
+        # Where the face fades out its skin goes on, so that no dark line of hair stands there.
+        skin_around = masked_blur(whole, face.square(), FADE * self.size_px)
+        whole = skin_around + smoothstep(face, 0.4, 1.0) * (whole - skin_around)
+        return torch.where(inner >= 0, to_rgb(whole), view[:, :3] * 2 - 1), face
 
     def _donors(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Views that fill in others: (b,K) of both, index and weight; the mirror image first."""

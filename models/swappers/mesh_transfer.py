@@ -207,13 +207,13 @@ class MeshTransfer(Swapper):
         kept = smoothstep(mouth, 0.5, 1.0)
         if self.settings.eyes == "target":
             kept = torch.maximum(kept, smoothstep(eyes, 0.5, 1.0))
-        shared = known * face * covered * (1 - kept)
+        # Brows and lips are no light: where the two faces have them differs.
+        shared = known * face * covered * (1 - features.clamp(0, 1))
         reach_px = self.settings.light_reach * self.size_px
         light = relight.coarse(texture, own, shared, inner.clamp(0, 1), reach_px)
         painted = texture + self.settings.light * (relight.relight(texture, light) - texture)
         if self.bank.grey:
-            skin_alone = shared * (1 - lips.clamp(0, 1))
-            painted = relight.take_chroma(painted, own, skin_alone, smoothstep(lips, 0.3, 1.0))
+            painted = relight.take_chroma(painted, own, shared, smoothstep(lips, 0.3, 1.0))
         painted = own + known * (1 - kept) * (painted - own)
         image = torch.where(covered > 0, to_rgb(painted), crops)
         return image, self._mask(mask, rim, face * covered)

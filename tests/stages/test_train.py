@@ -93,6 +93,7 @@ def failure(capsys: pytest.CaptureFixture[str]) -> Callable[[list[str]], str]:
     return run
 
 
+@pytest.mark.slow
 def test_kill_9_in_the_middle_changes_nothing(place: Place) -> None:
     STAGE.execute(place.arguments("whole"))
     killed = place.begin("killed", LIKENESS_CHECKPOINT_S="0")

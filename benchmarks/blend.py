@@ -66,22 +66,29 @@ def ours(planes: Planes, face: Face, params: BlendParams) -> Planes:
     return copied
 
 
-def full_frame(planes: Planes, face: Face, params: BlendParams) -> Planes:
-    """The same arithmetic over the whole frame in float32; the colours cost what ours cost."""
-    whole = Box(0, 0, *SIZE)
-    below = yuv420_region_to_rgb(planes, whole, *SPACE)
+def paste_full(below: Pixels, face: Face, params: BlendParams) -> Pixels:
+    """The same arithmetic over a whole RGB frame in float32; the colours cost what ours cost."""
+    size = (below.shape[1], below.shape[0])
+    whole = Box(0, 0, *size)
     patch = cut_patch(
-        face.crop, face.mask, face.affine, SIZE, erode=params.erode, feather=params.feather
+        face.crop, face.mask, face.affine, size, erode=params.erode, feather=params.feather
     )
-    assert patch is not None  # noqa: S101  # the face lies in the middle of the frame
-    beneath = blending.sample(below, patch.grid(), GRID_PX)
-    measured = patch_colours(patch, beneath, SIZE)
-    assert measured is not None  # noqa: S101  # and is large
-    crop = lab_transfer(patch.crop, *measured, params.colour_strength)
+    if patch is None:
+        return below
+    measured = patch_colours(patch, blending.sample(below, patch.grid(), GRID_PX), size)
+    crop = patch.crop
+    if measured is not None:
+        crop = lab_transfer(crop, *measured, params.colour_strength)
     above = blending.warp_to_box(crop, patch.to_crop, whole).astype(np.float32)
     alpha = blending.warp_alpha(patch.alpha, patch.to_alpha, whole)[..., None]
     mixed = below.astype(np.float32) * (1 - alpha) + above * alpha
-    return rgb_to_yuv420(np.clip(np.rint(mixed), 0, 255).astype(np.uint8), *SPACE)
+    return np.asarray(np.clip(np.rint(mixed), 0, 255).astype(np.uint8))
+
+
+def full_frame(planes: Planes, face: Face, params: BlendParams) -> Planes:
+    """`paste_full` between planes, which every frame comes from and goes to."""
+    below = yuv420_region_to_rgb(planes, Box(0, 0, *SIZE), *SPACE)
+    return rgb_to_yuv420(paste_full(below, face, params), *SPACE)
 
 
 def insightface_paste(rgb: Pixels, face: Face) -> Callable[[], Any]:

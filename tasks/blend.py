@@ -49,7 +49,7 @@ class BlendParams(Document):
         default=0.0, ge=0, le=0.3, description="the mask shrinks by this share of the crop's side"
     )
     feather: float = Field(
-        default=0.06, ge=0, le=0.3, description="width of the soft edge, share of the crop's side"
+        default=0.045, ge=0, le=0.3, description="width of the soft edge, share of the crop's side"
     )
     colour: Literal["lab", "none"] = Field(
         default="lab", description="mean and deviation in Lab, from the target's face, or as it is"

@@ -14,6 +14,7 @@ from pathlib import Path
 from flows.graph import Graph, StageNode
 from flows.process import end_all
 from flows.run import State, repro_once, require_success
+from flows.status import brief
 from likeness.contracts.documents import load_yaml
 from likeness.contracts.errors import GraphError
 
@@ -100,7 +101,7 @@ class Board:
         ]
         if changed:
             return f"changed upstream: {', '.join(changed)}"
-        return "; ".join(self.stale.get(address, ()))
+        return brief(self.stale.get(address, ()))
 
     def run(self, address: str, say: Callable[[str], object]) -> Outcome:
         """Bring one stage up to date; everything upstream must be done.

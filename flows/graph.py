@@ -216,31 +216,6 @@ def from_repo(repo: Repo) -> Graph:
     return Graph({address: nodes[address] for address in _ordered(edges)}, edges)
 
 
-def stale_in(repo: Repo) -> dict[str, tuple[str, ...]]:
-    """Address -> reasons, for every stage that DVC finds changed; one call for all.
-
-    Stages that merely stand below a changed one are not in it: they may turn out unchanged.
-    """
-    reasons: dict[str, tuple[str, ...]] = {}
-    for address, entries in repo.status().items():
-        reasons[address] = tuple(_reasons(entries))
-    return reasons
-
-
-def _reasons(entries: Iterable[Any]) -> Iterator[str]:
-    for entry in entries:
-        if isinstance(entry, str):
-            yield entry
-            continue
-        for kind, paths in entry.items():
-            if not isinstance(paths, dict):
-                yield str(kind)
-                continue
-            for path, how in paths.items():
-                state = "changed" if isinstance(how, dict) else how
-                yield f"{'output' if kind == 'changed outs' else 'input'} {path} {state}"
-
-
 def read_graph(root: Path | None = None) -> Graph:
     """Read the whole graph: the root's dvc.yaml and every clip's.
 
@@ -249,22 +224,3 @@ def read_graph(root: Path | None = None) -> Graph:
     """
     with open_repo(root) as repo:
         return from_repo(repo)
-
-
-def read_state(root: Path | None = None) -> tuple[Graph, dict[str, tuple[str, ...]]]:
-    """The graph, and what is stale in it (see `stale_in`), with the repository opened once."""
-    with open_repo(root) as repo:
-        return from_repo(repo), stale_in(repo)
-
-
-def will_run(graph: Graph, stale: dict[str, tuple[str, ...]]) -> list[str]:
-    """Stages that a rebuild runs, or may run if what they read turns out different.
-
-    A stage that always runs and is otherwise unchanged (`roster`) counts for itself alone.
-    """
-    start = [
-        address
-        for address, why in stale.items()
-        if address in graph.nodes and set(why) != {"always changed"}
-    ]
-    return [a for a in graph.below(*start) if not graph.nodes[a].footage]

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from flows.catalog import names
-from flows.graph import Graph, read_state
+from flows.graph import Graph
+from flows.status import read_state
 from likeness.contracts.catalog import Clip, list_clips
 from likeness.contracts.params import IdentityEntry, load_entry
 

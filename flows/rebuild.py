@@ -20,9 +20,11 @@ from prefect.tasks import Task
 
 from flows.artifacts import publish_artifacts
 from flows.board import Board
-from flows.graph import StageNode, read_state
+from flows.graph import StageNode
+from flows.layout import reduce
 from flows.preflight import check_repository
 from flows.run import LockedError, is_chatter
+from flows.status import read_state
 from likeness.contracts.errors import LikenessError
 
 LOCK_RETRIES = 240
@@ -73,11 +75,13 @@ def _state(board: Board, address: str, say: Callable[[str], object]) -> PrefectS
 
 
 def _submit(board: Board) -> list[PrefectFuture[Any]]:
+    # Arrows that a longer path implies are left out: the run page stays readable.
+    above_of = reduce({a: set(up) for a, up in board.graph.upstream.items()})
     futures: dict[str, PrefectFuture[Any]] = {}
     for address, node in board.graph.nodes.items():
         if node.footage and address not in board.stale:
             continue
-        above = [futures[u] for u in board.graph.upstream[address] if u in futures]
+        above = [futures[u] for u in sorted(above_of[address]) if u in futures]
         futures[address] = _stage_task(node, board).submit(wait_for=above, return_state=False)
     return list(futures.values())
 

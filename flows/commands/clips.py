@@ -19,10 +19,11 @@ from flows.commands.common import (
     confirm,
     print_json,
 )
-from flows.graph import Graph, read_state, will_run
+from flows.graph import Graph
 from flows.listing import list_everything
 from flows.removal import check_removal, out_of_date, remove_clip, sync
 from flows.report import show_table
+from flows.status import read_state, will_run
 
 CLIP_NAME = typer.Argument(help="Name of the clip.", autocompletion=complete_clip)
 

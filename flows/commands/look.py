@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from flows.commands.common import ROOT, Json, complete_identity, print_json
-from flows.graph import read_state, will_run
 from flows.report import show_table
+from flows.status import brief, read_state, will_run
 from likeness.contracts.catalog import require_slug
 from likeness.contracts.errors import GraphError
 
@@ -31,7 +31,7 @@ def status(as_json: Json = False) -> None:
     if not runs:
         print("everything is up to date")
         return
-    rows = [(a, "; ".join(stale.get(a, ("if its input changes",))[:3])) for a in runs]
+    rows = [(a, brief(stale.get(a, ("if its input changes",)))) for a in runs]
     show_table("Will run", ("stage", "because"), rows)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from flows.catalog import add_clip, check_new_clip
-from flows.graph import read_graph
+from flows.graph import StageNode, read_graph
 from flows.preflight import check_repository
 from flows.process import environment, group_members
 from flows.run import dvc_command, repro, repro_once
@@ -177,20 +177,19 @@ def stage_process(group: int, name: str) -> int:
     return 0
 
 
-def hit(root: Path, address: str, number: int, everyone: bool) -> bool:
+def hit(root: Path, node: StageNode, number: int, everyone: bool) -> bool:
     """Start one stage through DVC and send it a signal as soon as it begins to write.
 
     Returns:
         Whether the signal met it; False if it was done before.
     """
-    node = read_graph(root).nodes[address]
     temporary = [root / Path(o).parent / f".tmp-{Path(o).name}" for o in node.outputs]
     for path in temporary:
         shutil.rmtree(path, ignore_errors=True)
         with contextlib.suppress(OSError):
             path.unlink()
     child = subprocess.Popen(
-        dvc_command("repro", "--force", "--single-item", address),
+        dvc_command("repro", "--force", "--single-item", node.address),
         cwd=root,
         env=environment(),
         stdout=subprocess.DEVNULL,
@@ -202,7 +201,7 @@ def hit(root: Path, address: str, number: int, everyone: bool) -> bool:
         stage = stage or stage_process(child.pid, node.name)
         if stage and any(path.exists() for path in temporary):
             break
-        time.sleep(0.002)
+        time.sleep(0.002 if stage else 0.03)
     with contextlib.suppress(ProcessLookupError):
         if everyone:
             os.killpg(child.pid, number)  # as a terminal does on Ctrl-C
@@ -212,12 +211,12 @@ def hit(root: Path, address: str, number: int, everyone: bool) -> bool:
     return child.returncode != 0
 
 
-def check_whole_or_absent(root: Path, address: str, lock: dict[str, bytes]) -> None:
+def check_whole_or_absent(root: Path, node: StageNode, whole: dict[str, bytes]) -> None:
     """Whatever stands under the stage's final names is what a whole run writes."""
-    for output in read_graph(root).nodes[address].outputs:
+    for output in node.outputs:
         path = root / output
         if path.is_file():
-            assert path.read_bytes() == lock[output], f"{output} is half a file"
+            assert path.read_bytes() == whole[output], f"{output} is half a file"
 
 
 @pytest.mark.parametrize(
@@ -229,11 +228,9 @@ def test_every_stage_survives_being_killed(house: Path, number: int, everyone: b
     """Downstream first, so that each stage still finds its inputs; then one clean run mends all."""
     graph = read_graph(house)
     chosen = [
-        node.address
-        for node in reversed(graph.stages)
-        if node.key in {"", "man-1", "woman", "mesh", SWAP}
+        node for node in reversed(graph.stages) if node.key in {"", "man-1", "woman", "mesh", SWAP}
     ]
-    assert {graph.nodes[a].name for a in chosen} == {
+    assert {node.name for node in chosen} == {
         "pack", "frames", "detect", "filter", "align", "roster", "shard", "train", "convert",
         "blend", "evaluate", "publish",
     }  # fmt: skip
@@ -241,9 +238,9 @@ def test_every_stage_survives_being_killed(house: Path, number: int, everyone: b
     whole = {str(path.relative_to(house)): path.read_bytes() for path in files}
     locks = {p: p.read_bytes() for p in [house / "dvc.lock", *house.glob("data/clips/*/dvc.lock")]}
     met = 0
-    for address in chosen:
-        met += hit(house, address, number, everyone)
-        check_whole_or_absent(house, address, whole)
+    for node in chosen:
+        met += hit(house, node, number, everyone)
+        check_whole_or_absent(house, node, whole)
     assert met >= len(chosen) - 2, "the signals came too late to mean anything"
     assert "failed" not in {run.state for run in repro(root=house)}
     assert {p: p.read_bytes() for p in locks} == locks

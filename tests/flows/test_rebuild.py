@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from flows.board import Board, slots_from_environment
-from flows.graph import read_state
+from flows.status import read_state
 from likeness.contracts.errors import GraphError
 
 ALIGN_ANN, ALIGN_BEN = "data/clips/ann-1/dvc.yaml:align", "data/clips/ben-1/dvc.yaml:align"

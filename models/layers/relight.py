@@ -40,9 +40,15 @@ def coarse(texture: Tensor, target: Tensor, mask: Tensor, inner: Tensor, reach_p
 
 
 def relight(texture: Tensor, light: Coarse) -> Tensor:
-    """Scale lightness and move chroma by what texture and target differ in coarsely."""
+    """Scale lightness and move chroma by what texture and target differ in coarsely.
+
+    On a target of less colour the texture's own differences of chroma shrink alike: moved as
+    they are they would turn brows blue.
+    """
     gain = light.target[:, :1] / light.texture[:, :1].clamp(min=0.05)
-    moved = texture[:, 1:] + light.target[:, 1:] - light.texture[:, 1:]
+    paler = light.target[:, 1:].norm(dim=1, keepdim=True)
+    paler = (paler / light.texture[:, 1:].norm(dim=1, keepdim=True).clamp(min=1e-3)).clamp(max=1.0)
+    moved = light.target[:, 1:] + paler * (texture[:, 1:] - light.texture[:, 1:])
     return torch.cat([texture[:, :1] * gain.clamp(0.5, 2.0), moved], 1)
 
 

@@ -208,7 +208,7 @@ class ViewBank(nn.Module):
         Returns:
             Oklab (B,3,S,S), and how far it is known (B,1,S,S).
         """
-        total = torch.zeros_like(lent[:, :4])
+        total = lent.new_zeros(len(lent), 4, *lent.shape[2:])
         for view, part in zip(views.unbind(1), torch.split(lent, 3, 1), strict=True):
             pixels = self.pixels[view % len(self)].permute(0, 3, 1, 2).float().div_(255)
             found = sample(pixels, part[:, :2])

@@ -104,8 +104,12 @@ def clip_stages(folder: Path, clip: str) -> dict[str, float]:
         "filter": peak_mib(
             folder,
             "filter",
-            pack=pack, clip=card, consent=consent,
-            frames=frames, detections=detections, faces=faces,
+            pack=pack,
+            clip=card,
+            consent=consent,
+            frames=frames,
+            detections=detections,
+            faces=faces,
         ),
         "align": peak_mib(
             folder, "align", pack=pack, **read, faces=faces, crops=crops, aligned=aligned

@@ -1,0 +1,175 @@
+"""Lineage out of two hand-made lock files: a clip's and the root's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from likeness.contracts.errors import GraphError
+from likeness.provenance.lineage import read_locks
+
+CLIP_LOCK = """\
+schema: '2.0'
+stages:
+  align:
+    cmd: python -m tasks.align
+    deps:
+    - path: data/clips/ann-1/faces.parquet
+      hash: md5
+      md5: f1
+      size: 10
+    outs:
+    - path: data/clips/ann-1/aligned.json
+      md5: a1
+      size: 3
+    - path: data/crops/ann/ann-1.parquet
+      md5: c1
+      size: 30
+  filter:
+    cmd: python -m tasks.filter
+    deps:
+    - path: data/clips/ann-1/clip.yaml
+      md5: y1
+    - path: data/clips/ann-1/footage.mp4
+      md5: m1
+      size: 99
+    outs:
+    - path: data/clips/ann-1/faces.parquet
+      md5: f1
+      size: 10
+"""
+CLIP_YAML = """\
+stages:
+  align:
+    wdir: ../../..
+    cmd: python -m tasks.align
+  filter:
+    wdir: ../../..
+    cmd: python -m tasks.filter
+"""
+ROOT_LOCK = """\
+schema: '2.0'
+stages:
+  shard@ann:
+    cmd: python -m tasks.shard
+    deps:
+    - path: data/crops/ann
+      md5: cc.dir
+      nfiles: 1
+    params:
+      params.yaml:
+        shard:
+          size: 4
+    outs:
+    - path: data/shards/ann
+      md5: s1.dir
+  convert@ann-on-ann:
+    cmd: python -m tasks.convert
+    deps:
+    - path: data/clips/ann-1/aligned.json
+      md5: a1
+    - path: data/shards/ann
+      md5: s1.dir
+    outs:
+    - path: data/swaps/ann-on-ann/converted.parquet
+      md5: v1
+  convert@other:
+    cmd: python -m tasks.convert
+    deps:
+    - path: data/clips/ann-10/aligned.json
+      md5: zz
+    outs:
+    - path: data/swaps/other/converted.parquet
+      md5: v2
+"""
+ROOT_YAML = """\
+stages:
+  shard:
+    foreach: ${identities}
+    do:
+      cmd: python -m tasks.shard
+  convert:
+    foreach: ${swaps}
+    do:
+      cmd: python -m tasks.convert
+"""
+CONVERTED = "data/swaps/ann-on-ann/converted.parquet"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    clip = tmp_path / "data/clips/ann-1"
+    clip.mkdir(parents=True)
+    (clip / "dvc.lock").write_text(CLIP_LOCK)
+    (clip / "dvc.yaml").write_text(CLIP_YAML)
+    (tmp_path / "dvc.lock").write_text(ROOT_LOCK)
+    (tmp_path / "dvc.yaml").write_text(ROOT_YAML)
+    return tmp_path
+
+
+def test_upstream_follows_files_into_folders_and_over_lock_files(root: Path) -> None:
+    stages = read_locks(root).upstream([CONVERTED])
+    assert [stage.address for stage in stages] == [
+        "data/clips/ann-1/dvc.yaml:filter",
+        "data/clips/ann-1/dvc.yaml:align",
+        "shard@ann",
+        "convert@ann-on-ann",
+    ]
+    assert [stage.name for stage in stages] == ["filter", "align", "shard", "convert"]
+    assert stages[2].params == {"params.yaml": {"shard": {"size": 4}}}
+    assert stages[1].outs[1].as_dict() == {
+        "path": "data/crops/ann/ann-1.parquet",
+        "md5": "c1",
+        "size_bytes": 30,
+    }
+
+
+def test_every_stage_comes_after_what_it_depends_on(root: Path) -> None:
+    lineage = read_locks(root)
+    stages = lineage.upstream([CONVERTED])
+    place = {stage.address: index for index, stage in enumerate(stages)}
+    for stage in stages:
+        for dep in stage.deps:
+            for writer, _ in lineage.writers(dep.path):
+                assert place[writer] < place[stage.address]
+
+
+def test_leaves_are_what_no_stage_wrote(root: Path) -> None:
+    lineage = read_locks(root)
+    leaves = lineage.leaves(lineage.upstream([CONVERTED]))
+    assert [(leaf.path, leaf.md5) for leaf in leaves] == [
+        ("data/clips/ann-1/clip.yaml", "y1"),
+        ("data/clips/ann-1/footage.mp4", "m1"),
+    ]
+
+
+def test_names_that_only_begin_alike_are_not_related(root: Path) -> None:
+    stages = read_locks(root).upstream(["data/swaps/other/converted.parquet"])
+    assert [stage.address for stage in stages] == ["convert@other"]
+
+
+def test_fresh_locks_are_not_stale_and_a_rewritten_input_is(root: Path) -> None:
+    lineage = read_locks(root)
+    assert lineage.stale(lineage.upstream([CONVERTED])) == []
+    lock = root / "data/clips/ann-1/dvc.lock"
+    lock.write_text(CLIP_LOCK.replace("md5: a1", "md5: a2"))
+    lineage = read_locks(root)
+    (stale,) = lineage.stale(lineage.upstream([CONVERTED]))
+    assert (stale.address, stale.path) == ("convert@ann-on-ann", "data/clips/ann-1/aligned.json")
+    assert (stale.read_md5, stale.written_md5) == ("a1", "a2")
+
+
+def test_an_output_nobody_wrote_is_an_error_with_the_next_step(root: Path) -> None:
+    with pytest.raises(GraphError, match="dvc repro"):
+        read_locks(root).upstream(["data/swaps/none/render.mp4"])
+
+
+def test_a_damaged_lock_names_itself(root: Path) -> None:
+    (root / "dvc.lock").write_text("stages: [unclosed")
+    with pytest.raises(GraphError, match=r"dvc\.lock"):
+        read_locks(root)
+
+
+def test_a_repository_without_locks_is_empty(tmp_path: Path) -> None:
+    assert read_locks(tmp_path).stages == {}

@@ -46,9 +46,10 @@ def skin(lightness: Tensor, inner: Tensor, features: Tensor, margin: float) -> T
     for _ in range(GROWTH):
         joined = torch.minimum(widen(joined, 1), open_to)
     foreign = unlike * functional.interpolate(widen(joined, 1), size=(side, side), mode="bilinear")
-    # Brows stand close to hair: no margin is taken from them.
-    margins = widen(foreign, max(1, round(margin * side))) * (1 - smoothstep(features, 0.2, 0.6))
-    foreign = smoothstep(torch.maximum(foreign, margins), 0.05, 0.4)
+    # Brows stand close to hair: only a narrow margin is taken from them.
+    full, narrow = (widen(foreign, max(1, round(share * side))) for share in (margin, margin / 3))
+    foreign = full + smoothstep(features, 0.2, 0.6) * (narrow - full)
+    foreign = smoothstep(foreign, 0.05, 0.4)
     return smoothstep(1 - blur(foreign, side / 128), 0.3, 1.0) * (inner >= 0)
 
 

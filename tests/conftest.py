@@ -39,3 +39,8 @@ def pack_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("packs") / "embedded"
     write_pack("embedded", fetch_pack("embedded"), folder)
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Fast tests first: a mistake shows in seconds, and the slow ones run last."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)

@@ -8,12 +8,14 @@ under a fingerprint of everything the result depends on.
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import hashlib
 from pathlib import Path
 from typing import Any
 
 from likeness.contracts import environment
-from likeness.contracts.documents import load_yaml, validate
+from likeness.contracts.documents import load_yaml, sha256_of, validate
 from likeness.contracts.errors import ConsentError, ModelError
 from likeness.contracts.params import ModelEntry, load_entry
 from likeness.contracts.stage import Context, Stage
@@ -63,6 +65,38 @@ def require_data(folder: Path, identity: str, family: str) -> None:
         raise ConsentError(folder, problem, "ask for it, or use a family without training")
 
 
+def _parts(path: Path) -> set[Path]:
+    """Layers and losses that a module imports, at any depth, and itself."""
+    root = Path(__file__).parents[1]
+    found, waiting = set[Path](), [path]
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found.add(path)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in getattr(node, "names", []) if hasattr(alias, "name")]
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module, *(f"{node.module}.{name}" for name in names)]
+            elif not isinstance(node, ast.Import):
+                continue
+            files = [root.joinpath(*n.split(".")).with_suffix(".py") for n in names
+                     if n.startswith(("models.layers.", "models.losses."))]  # fmt: skip
+            waiting += [file for file in files if file.is_file()]
+    return found
+
+
+def code_of(family: str) -> str:
+    """sha256 of the family's module and of the shared parts that it imports.
+
+    `convert` reads the model's folder and cannot name the family among its dependencies: through
+    this line of config.json it runs again when only the way of swapping has changed.
+    """
+    module = Path(__file__).parents[1] / "models" / "swappers" / f"{family}.py"
+    digests = [sha256_of(path) for path in sorted(_parts(module))]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
 def run(context: Context[Plan]) -> None:
     """Train, or finish an interrupted training."""
     from models.training.checkpoint import fingerprint
@@ -85,7 +119,7 @@ def run(context: Context[Plan]) -> None:
         target=target,
         out=out,
         state=Path(),
-        facts={"pack": read_manifest(source).get("pack")},
+        facts={"pack": read_manifest(source).get("pack"), "code_sha256": code_of(entry.family)},
     )
     state = environment.state_folder().resolve() / "training" / fingerprint(job)
     start(dataclasses.replace(job, state=state), environment.workers())

@@ -1,0 +1,29 @@
+"""A family's code reaches `convert` through the model's config.json."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flows.closure import closure
+from tasks.train import code_of
+
+
+def test_the_hash_follows_the_family_and_its_parts(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every layer and loss that a family imports is hashed, and a change of one shows."""
+    before = code_of("autoencoder")
+    assert before == code_of("autoencoder")
+    parts = closure(repository / "models/swappers/autoencoder.py", repository)
+    read: list[str] = []
+
+    def noted(path: Path) -> str:
+        read.append(path.relative_to(repository).as_posix())
+        return "changed" if path.name == "scaling.py" else "same"
+
+    monkeypatch.setattr("tasks.train.sha256_of", noted)
+    assert code_of("autoencoder") != before
+    shared = {part for part in parts if part.startswith(("models/layers", "models/losses"))}
+    assert {"models/swappers/autoencoder.py", *shared} == set(read)

@@ -42,6 +42,13 @@ def check_libraries() -> None:
         sys.exit(f"error: {packages}: system library missing; run `apt-get install {packages}`")
 
 
+def base_python() -> str:
+    """The interpreter below any virtual environment: the old .venv is about to be removed."""
+    if sys.prefix == sys.base_prefix:
+        return sys.executable
+    return str(Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}")
+
+
 def pip_setting(name: str) -> str:
     """Value of a pip setting from any of pip's files or variables, or an empty string."""
     listed = subprocess.run(
@@ -90,7 +97,7 @@ def main() -> None:
     say(f"creating {VENV.name} with Python {sys.version.split()[0]}")
     shutil.rmtree(VENV, ignore_errors=True)
     try:
-        subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
+        subprocess.run([base_python(), "-m", "venv", str(VENV)], check=True)
         installer = install()
     except subprocess.CalledProcessError as error:
         sys.exit(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import ctypes
 import signal
 import sys
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from likeness.contracts.progress import Advance, progress
 from likeness.contracts.tables.base import Facts, Table
 
 P = TypeVar("P", bound=BaseModel)
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 Door = Table | None
 """What stands behind a path argument: a table, whose schema is checked, or any file or folder."""
 
@@ -127,6 +129,7 @@ class Stage(Generic[P]):
     def main(self, arguments: list[str] | None = None) -> NoReturn:
         """Run and exit: 0, 2 with one line for a LikenessError, 130 for Ctrl-C."""
         signal.signal(signal.SIGTERM, _interrupt)
+        _end_with_parent()
         try:
             self.execute(arguments)
         except LikenessError as error:
@@ -144,6 +147,12 @@ class Stage(Generic[P]):
             print(f"{self.name}: interrupted; nothing half written is left", file=sys.stderr)
             sys.exit(130)
         sys.exit(0)
+
+
+def _end_with_parent() -> None:
+    """Ask Linux for SIGTERM when DVC dies: a stage that lives on would write into a later run."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _interrupt(_number: int, _frame: object) -> NoReturn:

@@ -87,6 +87,8 @@ def fetch_pack(name: str) -> dict[str, Path]:
 def place_demo(data: Path) -> list[Path]:
     """Put the demo footage where the demo's clips expect it, if it is not there yet.
 
+    A demo clip that was removed stays removed, and footage that stands there is left alone.
+
     Raises:
         WeightsError: as `fetch`.
     """
@@ -94,7 +96,7 @@ def place_demo(data: Path) -> list[Path]:
     placed = []
     for name in catalogue.named("footage"):
         path = data / "clips" / name / f"footage{Path(catalogue.weights[name].member).suffix}"
-        if path.is_file() and sha256_of(path) == catalogue.weights[name].sha256:
+        if path.exists() or not path.with_name("clip.yaml").is_file():
             continue
         source = fetch([name], catalogue)[name]
         write_bytes(path, source.read_bytes())

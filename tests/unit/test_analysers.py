@@ -272,7 +272,18 @@ def test_a_damaged_network_is_reported(pack_folder: Path, tmp_path: Path) -> Non
         _ = broken.mesh
 
 
-def test_demo_footage_is_placed_once(tmp_path: Path) -> None:
+def test_demo_footage_is_placed_once_and_replaces_nothing(tmp_path: Path) -> None:
+    for clip in ("man-portrait", "woman-pexels"):
+        (tmp_path / "clips" / clip).mkdir(parents=True)
+        (tmp_path / "clips" / clip / "clip.yaml").touch()
     placed = fetch.place_demo(tmp_path)
     assert sorted(path.parent.name for path in placed) == ["man-portrait", "woman-pexels"]
+    placed[0].write_bytes(b"somebody's own")
     assert fetch.place_demo(tmp_path) == []
+    assert placed[0].read_bytes() == b"somebody's own"
+
+
+def test_a_removed_demo_clip_stays_removed(tmp_path: Path) -> None:
+    (tmp_path / "clips/man-portrait").mkdir(parents=True)
+    (tmp_path / "clips/man-portrait/clip.yaml").touch()
+    assert [path.parent.name for path in fetch.place_demo(tmp_path)] == ["man-portrait"]

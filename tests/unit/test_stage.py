@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from likeness.contracts import atomic
@@ -132,3 +133,25 @@ def test_a_killed_stage_leaves_no_final_output(tmp_path: Path, repository: Path,
         process.wait(timeout=30)
     assert process.returncode == (-9 if how == signal.SIGKILL else 130)
     assert not (tmp_path / "copy").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells a child of its parent's death")
+def test_a_stage_ends_with_the_process_that_started_it(tmp_path: Path, repository: Path) -> None:
+    (tmp_path / "params.yaml").write_text("{}\n")
+    command = [sys.executable, "-c", SLEEPER, "--copy", str(tmp_path / "copy")]
+    command += ["--params", str(tmp_path / "params.yaml")]
+    starter = "import subprocess, sys; p = subprocess.Popen(sys.argv[1:])"
+    starter += "; print(p.pid, flush=True); p.wait()"
+    environment = {**os.environ, "PYTHONPATH": str(repository)}
+    with subprocess.Popen(
+        [sys.executable, "-c", starter, *command], stdout=subprocess.PIPE, env=environment
+    ) as process:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        assert process.stdout.readline() == b"ready\n"
+        process.kill()
+    assert (
+        psutil.wait_procs([psutil.Process(child)] if psutil.pid_exists(child) else [], 20)[1] == []
+    )
+    assert not (tmp_path / "copy").exists()
+    assert not list(tmp_path.glob(".tmp-*"))

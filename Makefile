@@ -41,11 +41,12 @@ bench: setup  ## speed and memory beside named baselines; ONLY=blend runs one pa
 ui: setup  ## Prefect server with this project's deployments on 127.0.0.1
 	@$(BIN)/likeness ui
 
-lock:  ## write requirements.lock from pyproject.toml
+lock: setup  ## write requirements.lock from pyproject.toml
 	$(PYTHON) scripts/lock.py
 
-clean:  ## remove outputs, caches and resume state; footage, weights and .venv stay
-	rm -rf data/packs data/crops data/rosters data/shards data/models data/swaps
+clean:  ## remove outputs, caches and resume state; footage, weights, metrics and .venv stay
+	rm -rf data/packs data/crops data/rosters data/shards data/models
+	find data/swaps -type f -not -name metrics.json -delete
 	rm -rf .likeness/training .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find data/clips -name '*.parquet' -delete -o -name aligned.json -delete
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

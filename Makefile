@@ -46,7 +46,7 @@ lock: setup  ## write requirements.lock from pyproject.toml
 
 clean:  ## remove outputs, caches and resume state; footage, weights, metrics and .venv stay
 	rm -rf data/packs data/crops data/rosters data/shards data/models
-	find data/swaps -type f -not -name metrics.json -delete
+	[ ! -d data/swaps ] || find data/swaps -type f -not -name metrics.json -delete
 	rm -rf .likeness/training .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find data/clips -name '*.parquet' -delete -o -name aligned.json -delete
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -20,6 +20,8 @@ Affine = npt.NDArray[np.float64]
 Points = npt.NDArray[np.float64]
 OVERSAMPLING = 1.5
 """Density, in frame px, to which a crop is brought before it is turned into place."""
+COARSE_CHROMA = 0.75
+"""Density of chroma above which a bicubic shows nothing that a bilinear does not."""
 
 
 class Box(NamedTuple):
@@ -124,18 +126,20 @@ def paste_box(affine: Affine, points: Points, width_px: int, height_px: int) -> 
     return Box(x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
 
 
-def warp_to_box(picture: npt.NDArray[Any], affine: Affine, box: Box) -> npt.NDArray[Any]:
+def warp_to_box(
+    picture: npt.NDArray[Any], affine: Affine, box: Box, coarsest: float = 1.0
+) -> npt.NDArray[Any]:
     """`picture` (crop px, uint8) seen in the frame's `box`, given `affine` frame px -> crop px.
 
-    A picture that is too coarse first grows by a bicubic to `OVERSAMPLING` times the frame's
+    A picture that is too coarse (fewer than `coarsest` px per frame px) first grows by a bicubic to `OVERSAMPLING` times the frame's
     density, one that is too fine is averaged down to it, so that no detail folds over; the rest
     is bilinear. Upright resizing is several times as fast as a turned bicubic and differs from
     it by 2 levels at most. Beyond its rim the picture is continued.
     """
     to_crop = alignment.moved(affine, box.x0, box.y0)
     density = alignment.scale(to_crop)
-    if not 1.0 <= density <= OVERSAMPLING:
-        how = cv2.INTER_CUBIC if density < 1.0 else cv2.INTER_AREA
+    if not coarsest <= density <= OVERSAMPLING:
+        how = cv2.INTER_CUBIC if density < coarsest else cv2.INTER_AREA
         picture, to_crop = _resized(picture, to_crop, OVERSAMPLING / density, how)
     return np.asarray(
         cv2.warpAffine(
@@ -196,19 +200,6 @@ def halved(affine: Affine) -> Affine:
     Sample x of such a plane stands for px 2x and 2x + 1 of the frame, whose middle is 2x + 0.5.
     """
     return np.column_stack([2 * affine[:, :2], affine[:, 2] + 0.5 * affine[:, :2].sum(axis=1)])
-
-
-def _averaged(
-    picture: npt.NDArray[Any], to_crop: Affine, density: float
-) -> tuple[npt.NDArray[Any], Affine]:
-    """The picture at about the frame's own scale, and the affine that leads there."""
-    height, width = picture.shape[:2]
-    size = (max(1, round(width / density)), max(1, round(height / density)))
-    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    along = np.array([size[0] / width, size[1] / height])
-    # Pixel centres at integers: small = (large + 0.5) * factor - 0.5.
-    down = np.column_stack([np.diag(along), 0.5 * along - 0.5])
-    return small, alignment.compose(down, to_crop)
 
 
 def mixed(below: Pixels, above: Pixels, alpha: Floats) -> Pixels:

@@ -88,10 +88,8 @@ def lab_transfer(
     shift = np.asarray(target.mean) - np.asarray(own.mean) * gain
     if np.abs(gain - 1.0).max() < 1e-6 and np.abs(shift).max() < 1e-4:
         return rgb
-    lab = rgb_to_lab(rgb)
-    np.multiply(lab, gain.astype(np.float32), out=lab)
-    np.add(lab, shift.astype(np.float32), out=lab)
-    return lab_to_rgb(lab)
+    scaled = np.column_stack([np.diag(gain), shift]).astype(np.float32)
+    return lab_to_rgb(np.asarray(cv2.transform(rgb_to_lab(rgb), scaled)))
 
 
 class SteadyColours:

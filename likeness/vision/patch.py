@@ -45,11 +45,14 @@ class Patch:
 
     def planes_in_box(self, yuv: Pixels) -> tuple[Pixels, Pixels, Pixels]:
         """`yuv`, the crop as Y, U, V (h,w,3), as 4:2:0 planes of the frame's box."""
-        luma = blending.warp_to_box(np.ascontiguousarray(yuv[..., 0]), self.to_crop, self.box)
+        y, u, v = (np.asarray(plane) for plane in cv2.split(yuv))
+        luma = blending.warp_to_box(y, self.to_crop, self.box)
         half, halved = blending.halved(self.to_crop), self.box.halved()
-        chroma = blending.warp_to_box(np.ascontiguousarray(yuv[..., 1:]), half, halved)
-        u, v = cv2.split(chroma)
-        return luma, np.asarray(u), np.asarray(v)
+        # Plane by plane: OpenCV turns two single channels in half the time of a pair.
+        first, second = (
+            blending.warp_to_box(plane, half, halved, blending.COARSE_CHROMA) for plane in (u, v)
+        )
+        return luma, first, second
 
     def grid(self) -> Affine:
         """(2,3) from px of a grid of `GRID_PX` over the patch to frame px."""

@@ -131,10 +131,11 @@ def warp_to_box(
 ) -> npt.NDArray[Any]:
     """`picture` (crop px, uint8) seen in the frame's `box`, given `affine` frame px -> crop px.
 
-    A picture that is too coarse (fewer than `coarsest` px per frame px) first grows by a bicubic to `OVERSAMPLING` times the frame's
-    density, one that is too fine is averaged down to it, so that no detail folds over; the rest
-    is bilinear. Upright resizing is several times as fast as a turned bicubic and differs from
-    it by 2 levels at most. Beyond its rim the picture is continued.
+    A picture that is too coarse (fewer than `coarsest` px per frame px) first grows by a bicubic
+    to `OVERSAMPLING` times the frame's density, one that is too fine is averaged down to it, so
+    that no detail folds over; the rest is bilinear. Upright resizing is several times as fast as
+    a turned bicubic and differs from it by 2 levels at most. Beyond its rim the picture is
+    continued.
     """
     to_crop = alignment.moved(affine, box.x0, box.y0)
     density = alignment.scale(to_crop)

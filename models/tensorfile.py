@@ -8,9 +8,12 @@ carries its own writer so that a GPU machine needs nothing beyond torch for it.
 from __future__ import annotations
 
 import json
+import math
+import mmap
 import struct
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -60,18 +63,31 @@ def write(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 def _read(path: Path) -> dict[str, Tensor]:
     with path.open("rb") as file:
+        length = path.stat().st_size
         size = struct.unpack("<Q", file.read(8))[0]
-        if size > path.stat().st_size:
+        if size > length:
             raise ValueError("header longer than the file")
         header = json.loads(file.read(size))
-        header.pop("__metadata__", None)
-        found = {}
-        for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"][0]):
-            tensor = torch.empty(entry["shape"], dtype=KINDS[entry["dtype"]])
-            if tensor.numel() and file.readinto(_raw(tensor)) != tensor.nbytes:
-                raise ValueError("truncated")
-            found[name] = tensor
-    return found
+        # Private pages: tensors may be written to, the file never changes. What is converted at
+        # once (82 million weights to bf16) is read in a twentieth of the time of a copy.
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    header.pop("__metadata__", None)
+    return {name: _tensor(mapped, 8 + size, length, entry) for name, entry in header.items()}
+
+
+def _tensor(mapped: mmap.mmap, start: int, length: int, entry: dict[str, Any]) -> Tensor:
+    """A view of the mapped file; it keeps the mapping alive."""
+    kind, shape = KINDS[entry["dtype"]], entry["shape"]
+    begin, end = (start + int(offset) for offset in entry["data_offsets"])
+    count = math.prod(shape)
+    if not start <= begin <= end <= length or end - begin != count * kind.itemsize:
+        raise ValueError("truncated")
+    if not count:
+        return torch.empty(shape, dtype=kind)
+    if begin % kind.itemsize:
+        raw = bytearray(mapped[begin:end])
+        return torch.frombuffer(raw, dtype=kind).reshape(shape)
+    return torch.frombuffer(mapped, dtype=kind, count=count, offset=begin).reshape(shape)
 
 
 def read(path: Path) -> dict[str, Tensor]:

@@ -31,7 +31,7 @@ from likeness.metrics import sampling, summary
 from likeness.metrics.clip import Clip, face_rows, plan
 from likeness.metrics.gallery import read_source
 from likeness.metrics.report.album import Album
-from likeness.metrics.report.film import Film
+from likeness.metrics.report.film import Film, Reel
 from likeness.metrics.report.page import Report, write_report
 from likeness.metrics.report.sheet import contact_sheet
 from likeness.metrics.stream import FaceRow, Scorer
@@ -105,7 +105,7 @@ def album_for(clip: Clip, params: EvaluateParams) -> Album:
 
 def score(
     context: Context[EvaluateParams], clip: Clip, rows: Iterable[list[FaceRow]], scorer: Scorer
-) -> tuple[int, bytes]:
+) -> tuple[int, Reel]:
     """Go through both videos together; returns how many frames cannot be decoded, and the film.
 
     Raises:
@@ -199,7 +199,7 @@ def run(context: Context[EvaluateParams]) -> None:
     outputs["contact_sheet"].write_bytes(encode_jpeg(sheet, SHEET_QUALITY, "420"))
     about = context.facts["converted"] | {"params": params.model_dump()}
     report = Report(swap, about, metrics, scorer.columns, clip.shots, album, film)
-    write_report(outputs["html"], report, inputs["model"])
+    write_report(outputs["html"], report, inputs)
     if not counts["with_face"]:
         context.say(f"{swap}: no face was replaced; the metrics of faces are null")
 

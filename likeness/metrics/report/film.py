@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,23 @@ from likeness.media.footage import Footage, Frame
 
 SIDE_PX = 448
 CRF, PRESET = 26.0, "ultrafast"
+MOST_BYTES = 6_000_000
+"""A film ends when it has grown to this, so that the page stays a file one can send."""
+
+
+@dataclass(frozen=True)
+class Reel:
+    """A finished film and which frames of the clip it shows.
+
+    Attributes:
+        content: MP4; empty for none.
+        frames: frame_index of each picture.
+        times_s: when it is shown, the first at 0.
+    """
+
+    content: bytes
+    frames: tuple[int, ...]
+    times_s: tuple[float, ...]
 
 
 class Film:
@@ -30,6 +48,7 @@ class Film:
         # Even, so that chroma halves without a rest.
         self.size = (max(round(width * scale / 2), 1) * 2, max(round(height * scale / 2), 1) * 2)
         self._span = range(first, first + frames)
+        self._taken: list[tuple[int, int, float]] = []
         self._folder = tempfile.TemporaryDirectory()
         self._path = Path(self._folder.name) / "film.mp4"
         facts = target.facts | {"width_px": 2 * self.size[0], "height_px": self.size[1]}
@@ -38,7 +57,7 @@ class Film:
 
     def frame(self, target: Frame, render: Frame) -> None:
         """Take a frame if it is one of those wanted."""
-        if target.frame_index not in self._span:
+        if target.frame_index not in self._span or self._is_full():
             return
         width, height = self.size
         half = (width // 2, height // 2)
@@ -52,11 +71,18 @@ class Film:
                 strict=True,
             )
         )
-        self._writer.write(y, u, v, target.pts)
+        self._taken.append((target.frame_index, target.pts, target.pts_s))
+        # From 0 on: players differ in what they do with a start that is later.
+        self._writer.write(y, u, v, target.pts - self._taken[0][1])
 
-    def finish(self) -> bytes:
-        """The MP4; empty if no frame was taken."""
+    def _is_full(self) -> bool:
+        # The encoder answers in step with what it is given: the same frames end it each time.
+        return bool(self._taken) and self._path.stat().st_size >= MOST_BYTES
+
+    def finish(self) -> Reel:
+        """The film; empty if no frame was taken."""
         self._writer.close()
         content = self._path.read_bytes() if self._writer.frames else b""
         self._folder.cleanup()
-        return content
+        times = tuple(round(t - self._taken[0][2], 6) for _, _, t in self._taken)
+        return Reel(content, tuple(index for index, _, _ in self._taken), times)

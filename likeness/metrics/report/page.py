@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from likeness.media.images import encode_jpeg
 from likeness.metrics.report import charts, rows
 from likeness.metrics.report.album import REASONS, Album, Shown
 from likeness.metrics.report.charts import Chart, Curve
+from likeness.metrics.report.film import Reel
 
 Pixels = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float64]
@@ -37,7 +39,7 @@ class Report:
         columns: scores by name, (T,) with nan where not measured.
         shots: (T,) shot of each frame.
         album: pictures kept while scoring.
-        film: MP4 with target left and render right; empty for none.
+        film: target left and render right.
     """
 
     swap: str
@@ -46,7 +48,7 @@ class Report:
     columns: dict[str, Values]
     shots: npt.NDArray[np.int64]
     album: Album
-    film: bytes
+    film: Reel
 
 
 def data_uri(content: bytes, kind: str = "image/jpeg") -> str:
@@ -166,7 +168,7 @@ def _losses(images: Values, values: Values, labels: npt.NDArray[np.str_]) -> Cha
     return charts.draw("Training", "loss, lower is better", x, lines, floor=0.0, x_name="images")
 
 
-def render(report: Report, model: Path) -> str:
+def render(report: Report, inputs: Mapping[str, Path]) -> str:
     """The page as HTML text; depends on its arguments alone."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -184,7 +186,7 @@ def render(report: Report, model: Path) -> str:
         }
         for still in report.album.stills
     ]
-    learned = training(model)
+    learned = training(inputs["model"])
     drawn = curves(report)
     every = [*drawn, *learned["charts"]]
     return environment.get_template(TEMPLATE).render(
@@ -192,7 +194,7 @@ def render(report: Report, model: Path) -> str:
         verdict=rows.verdict(report.metrics),
         table=rows.table(report.metrics),
         gates=report.metrics.get("gates", {}),
-        film=data_uri(report.film, "video/mp4") if report.film else "",
+        film=data_uri(report.film.content, "video/mp4") if report.film.content else "",
         stills=stills,
         strips=strips(report.album),
         curves=drawn,
@@ -212,12 +214,12 @@ def render(report: Report, model: Path) -> str:
     )
 
 
-def write_report(path: Path, report: Report, model: Path) -> None:
+def write_report(path: Path, report: Report, inputs: Mapping[str, Path]) -> None:
     """Write the page to `path`.
 
     Args:
         path: the .html.
         report: what to show.
-        model: the model's folder, for its preview and history.
+        inputs: of stage `evaluate`, by name: what the swap was made from.
     """
-    path.write_text(render(report, model), encoding="utf-8")
+    path.write_text(render(report, inputs), encoding="utf-8")

@@ -42,7 +42,7 @@ from tasks import filter as filter_faces
 from tasks.blend import BlendParams, Face
 from tasks.convert import covered
 
-FRAMES = 150
+FRAMES = 282
 CROP_PX, MASK_PX = 256, 128
 CLIP = Path("data/clips/clip")
 PACK = Path("data/models/embedded")  # insightface looks for <root>/models/<name>

@@ -212,6 +212,15 @@ def faces_of(
         raise FootageError(footage_path, problem, "restore the footage or run `dvc repro`")
 
 
+def ahead(faces: Iterator[Face], size: int) -> Iterator[list[Face]]:
+    """Faces in lists of at most `size`; the next is decoded while the last one is worked on."""
+    with ThreadPoolExecutor(1) as reader:
+        waiting = reader.submit(lambda: list(islice(faces, size)))
+        while batch := waiting.result():
+            waiting = reader.submit(lambda: list(islice(faces, size)))
+            yield batch
+
+
 def run(context: Context[AlignParams]) -> None:
     """Read faces and footage, write crops and aligned.json."""
     params, inputs, outputs = context.params, context.inputs, context.outputs
@@ -226,7 +235,7 @@ def run(context: Context[AlignParams]) -> None:
         context.progress("align", FACES.count(inputs["faces"])) as advance,
     ):
         writer.facts.update(of_clip, **form, colour_order="RGB", jpeg_quality=params.jpeg_quality)
-        while batch := list(islice(faces, BATCH)):
+        for batch in ahead(faces, BATCH):
             columns = aligner(batch)
             writer.add(columns)
             error_sum += sum(columns["mesh_error"])

@@ -19,18 +19,22 @@ from likeness.contracts.errors import TableError
 # Arrow's own allocator keeps what is freed, per thread: resident size would grow with the clip.
 pa.set_memory_pool(pa.system_memory_pool())
 
-ROWS_PER_GROUP = 512
+ROWS_PER_GROUP, PICTURES_PER_GROUP = 512, 64
 Facts = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A kind of table: its name, version, columns, and the facts its metadata must hold."""
+    """A kind of table: its name, version, columns, and the facts its metadata must hold.
+
+    A group of rows is read and written as one: `group_rows` is small where rows hold pictures.
+    """
 
     name: str
     version: int
     schema: pa.Schema
     facts: tuple[str, ...] = ()
+    group_rows: int = ROWS_PER_GROUP
 
     def check(self, path: Path) -> Facts:
         """Check name, version, columns and facts of the file at `path`; return the facts.
@@ -95,7 +99,8 @@ class Table:
 class Writer:
     """Writes rows as they come; `facts` may be filled until it closes.
 
-    Rows are regrouped to `ROWS_PER_GROUP`, so that the bytes do not depend on how they arrived.
+    Rows are regrouped to the table's `group_rows`, so that the bytes do not depend on how they
+    arrived.
     The path is the stage runner's temporary one: it renames the file when the stage succeeds.
     """
 
@@ -120,13 +125,13 @@ class Writer:
         self._pending.append(rows.select(self.table.schema.names).cast(self.table.schema))
         self._waiting += rows.num_rows
         self.rows += rows.num_rows
-        while self._waiting >= ROWS_PER_GROUP:
-            self._flush(ROWS_PER_GROUP)
+        while self._waiting >= self.table.group_rows:
+            self._flush(self.table.group_rows)
 
     def _flush(self, count: int) -> None:
         joined = pa.concat_tables(self._pending)
         self._file.write_table(
-            joined.slice(0, count).combine_chunks(), row_group_size=ROWS_PER_GROUP
+            joined.slice(0, count).combine_chunks(), row_group_size=self.table.group_rows
         )
         rest = joined.slice(count)
         self._pending = [rest.combine_chunks()] if rest.num_rows else []

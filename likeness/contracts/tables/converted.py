@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from likeness.contracts.tables.base import Table, fixed
+from likeness.contracts.tables.base import PICTURES_PER_GROUP, Table, fixed
 
 CONVERTED = Table(
     name="converted",
@@ -20,4 +20,5 @@ CONVERTED = Table(
         ]
     ),
     facts=("swap", "source", "target", "model", "family", "size_px", "mask_size_px", "template"),
+    group_rows=PICTURES_PER_GROUP,
 )

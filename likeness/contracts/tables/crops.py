@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from likeness.contracts.tables.base import Table, fixed
+from likeness.contracts.tables.base import PICTURES_PER_GROUP, Table, fixed
 
 CROP_FIELDS = [
     pa.field("frame_index", pa.int32(), nullable=False),
@@ -41,4 +41,5 @@ CROPS = Table(
         "jpeg_quality",
         "pack",
     ),
+    group_rows=PICTURES_PER_GROUP,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from html import escape
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,7 @@ class Chart:
         x: of the points (frames, images).
         values: of each curve at x, None for gaps.
         span: x at the left and right end of the plot.
+        linked: x counts frames, so that a click can show one.
     """
 
     title: str
@@ -45,6 +47,17 @@ class Chart:
     x: list[float]
     values: list[list[float | None]]
     span: tuple[float, float]
+    linked: bool = True
+
+    def data(self) -> dict[str, object]:
+        """What the page's script reads."""
+        return {
+            "names": self.names,
+            "x": self.x,
+            "values": self.values,
+            "span": self.span,
+            "linked": self.linked,
+        }
 
 
 def nice_ticks(low: float, high: float, about: int = 4) -> list[float]:
@@ -57,7 +70,7 @@ def nice_ticks(low: float, high: float, about: int = 4) -> list[float]:
     step = next(power * m for m in (1, 2, 2.5, 5, 10) if power * m >= raw)
     first = np.ceil(low / step - 1e-9)
     last = np.floor(high / step + 1e-9)
-    return [round(float(k * step), 10) for k in np.arange(first, last + 1)]
+    return [round(float(k * step), 10) + 0.0 for k in np.arange(first, last + 1)]
 
 
 def bounds(curves: Sequence[Curve], floor: float | None) -> tuple[float, float]:
@@ -122,13 +135,16 @@ def draw(
         )
         parts.append(f'<path class="line c{place}" d="{path}"/>')
     svg = (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{title}">'
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" tabindex="0" role="slider" '
+        f'aria-label="{escape(title)} by {escape(x_name)}" aria-valuemin="{left:g}" '
+        f'aria-valuemax="{right:g}" aria-valuenow="{left:g}">'
         + "".join(parts)
         + '<path class="cursor" d=""/></svg>'
     )
     values = [[round(float(v), 5) if np.isfinite(v) else None for v in c.values] for c in shown]
     names = [c.name for c in shown]
-    return Chart(title, hint, svg, names, [float(p) for p in points], values, (left, right))
+    x_list = [float(p) for p in points]
+    return Chart(title, hint, svg, names, x_list, values, (left, right), x_name == "frame")
 
 
 def _steps(x: Values, y: Values) -> list[tuple[bool, float, float]]:
@@ -154,3 +170,9 @@ def _axes(y_span: Span, x_span: Span, x_name: str, at: At) -> list[str]:
         parts.append(f'<text x="{px:.1f}" y="{HEIGHT - 6}" text-anchor="middle">{tick:g}</text>')
     parts.append(f'<text x="{WIDTH - RIGHT}" y="{TOP}" text-anchor="end">{x_name}</text>')
     return parts
+
+
+def box() -> dict[str, float]:
+    """The plot's place in the picture, for the page's script."""
+    ends = {"left": LEFT, "right": RIGHT, "top": TOP, "bottom": HEIGHT - BOTTOM}
+    return {"width": WIDTH, **ends}

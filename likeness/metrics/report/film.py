@@ -77,7 +77,8 @@ class Film:
 
     def _is_full(self) -> bool:
         # The encoder answers in step with what it is given: the same frames end it each time.
-        return bool(self._taken) and self._path.stat().st_size >= MOST_BYTES
+        # The file is there from the first encoded picture on.
+        return self._path.is_file() and self._path.stat().st_size >= MOST_BYTES
 
     def finish(self) -> Reel:
         """The film; empty if no frame was taken."""

@@ -1,12 +1,37 @@
-"""The table on top of the report: every number with its baselines and which way is better."""
+"""Numbers as people read them: every metric with its baselines and which way is better.
+
+Works on metrics.json alone and needs neither pictures nor networks, so that the index and the
+comparisons read the same table as the report. What `LINES` does not name shows up all the same:
+a mapping with "mean" or "value" becomes a line, with the baselines that stand beside that key.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 Tree = Mapping[str, Any]
+BASELINES = {
+    "target_copied": "Target copied",
+    "target_reencoded": "Target re-encoded",
+    "source_pasted": "Source pasted",
+    "mesh_transfer": "mesh_transfer",
+}
+"""Keys of baselines in metrics.json, in the order of their columns."""
+FACTS = ("frames", "embedder", "judge", "gates", "gates_passed", "baselines")
+"""Top-level keys that hold no metric."""
+CENTRES = ("mean", "value")
+"""Leaves that stand for their metric."""
+NOTHING, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
+ARROWS = {"higher": "↑", "lower": "↓", "target": "≈", "": ""}
+HIGHER = re.compile(r"(ssim|psnr|top_1|correlation|nearer_to_source|(^|[._])source(_itself)?$)")
+LOWER = re.compile(
+    r"(error|distance|shift|jitter|flicker|variance|difference|warping|flow|(^|\.)[fk]id\b|target$"
+    r"|^action_units\.)"
+)
+NEAR = re.compile(r"(^|\.)seams\.")
 
 
 @dataclass(frozen=True)
@@ -16,9 +41,8 @@ class Line:
     Attributes:
         label: its name.
         hint: what it means, in a few words.
-        better: "higher", "lower" or "target" (as near to the target's own as can be).
+        better: "higher", "lower", "target" (as near to the target copied as can be), "" unknown.
         path: where its value stands in metrics.json, dotted.
-        copied, pasted: the same for the baselines; empty where there is none.
         format: of the value.
     """
 
@@ -26,82 +50,174 @@ class Line:
     hint: str
     better: str
     path: str
-    copied: str = ""
-    pasted: str = ""
     format: str = ".3f"
 
+    def value(self, metrics: Tree) -> float | None:
+        """Its value; None where nothing was measured."""
+        return value_at(metrics, self.path)
 
-def _with_baselines(label: str, hint: str, better: str, path: str, form: str) -> Line:
-    copied, pasted = f"{path}.target_copied", f"{path}.source_pasted"
-    return Line(label, hint, better, f"{path}.mean", copied, pasted, form)
+    def baseline(self, metrics: Tree, name: str) -> float | None:
+        """The same of a baseline; None where there is none.
+
+        It stands beside the value, as a number or with the same leaf below it.
+        """
+        parent, _, leaf = self.path.rpartition(".")
+        beside = f"{parent}.{name}" if parent else name
+        below = value_at(metrics, f"{beside}.{leaf}")
+        return value_at(metrics, beside) if below is None and leaf in CENTRES else below
+
+    def aside(self, metrics: Tree) -> str:
+        """What belongs to the hint: the target's own value, or the interval of confidence."""
+        parent = self.path.rpartition(".")[0]
+        own = value_at(metrics, f"{self.path}_target")
+        low, high = (value_at(metrics, f"{parent}.{end}") for end in ("low", "high"))
+        if own is not None:
+            return f"{self.hint} ({shown(own, self.format)})"
+        if low is None or high is None:
+            return self.hint
+        return f"{self.hint}; 95 %: {shown(low, self.format)} to {shown(high, self.format)}"
 
 
 LINES = (
+    Line("Identity: source", "cosine to the source's gallery", "higher", "identity_cosine.source"),
+    Line("Identity: target", "cosine to the target's own face", "lower", "identity_cosine.target"),
     Line(
-        "Identity: source",
-        "cosine to the source's gallery",
+        "Second opinion: source",
+        "the same by an embedder that nothing else uses",
         "higher",
-        "identity_cosine.source",
-        "identity_cosine.target_copied.source",
-        "identity_cosine.source_pasted.source",
+        "identity_independent.source",
     ),
     Line(
-        "Identity: target",
-        "cosine to the target's own face",
+        "Second opinion: target",
+        "the same by an embedder that nothing else uses",
         "lower",
-        "identity_cosine.target",
-        "identity_cosine.target_copied.target",
-        "identity_cosine.source_pasted.target",
+        "identity_independent.target",
     ),
-    _with_baselines("Head pose", "degrees from the target's", "lower", "pose_error_deg", ".2f"),
-    _with_baselines(
-        "Landmarks", "eye distances from the target's", "lower", "landmark_error", ".3f"
+    Line("Head pose", "degrees from the target's", "lower", "pose_error_deg.mean", ".2f"),
+    Line("Landmarks", "eye distances from the target's", "lower", "landmark_error.mean"),
+    Line("Expression", "the same without pose, place, size", "lower", "expression_error.mean"),
+    Line("Gaze", "eye widths from the target's, by the iris", "lower", "gaze_error.mean"),
+    Line(
+        "Border, colour", "step across it, ΔE 2000", "target", "seams.boundary_delta_e.mean", ".2f"
     ),
-    _with_baselines(
-        "Expression", "the same without pose, place, size", "lower", "expression_error", ".3f"
-    ),
-    _with_baselines(
-        "Border, colour", "step across it, ΔE 2000", "target", "seams.boundary_delta_e", ".2f"
-    ),
-    _with_baselines(
+    Line(
         "Border, edges",
         "gradient energy against both sides",
         "target",
-        "seams.gradient_ratio",
+        "seams.gradient_ratio.mean",
         ".2f",
     ),
     Line("Colour", "mean inside the mask, ΔE 2000 to the target's", "lower", "colour_shift"),
-    Line("Outside: SSIM", "where nothing should change", "higher", "outside.ssim", format=".4f"),
-    Line("Outside: PSNR", "dB", "higher", "outside.psnr_db", format=".1f"),
-    Line("Outside: largest", "grey levels of 255", "lower", "outside.max_difference", format="d"),
+    Line("Light, mean", "Lab inside the mask", "lower", "illumination.lab_mean_error.mean", ".2f"),
+    Line(
+        "Light, contrast",
+        "deviation of Lab inside the mask",
+        "lower",
+        "illumination.lab_deviation_error.mean",
+        ".2f",
+    ),
+    Line(
+        "Light, shading",
+        "correlation of soft shading with the target's",
+        "higher",
+        "illumination.shading_correlation.mean",
+    ),
+    Line(
+        "Perceptual distance",
+        "features of the pack's recogniser, not LPIPS",
+        "lower",
+        "perceptual_distance.mean",
+    ),
+    Line("FID", "crops against the source's, by those features", "lower", "fid.value", ".2f"),
+    Line("KID", "the same, unbiased", "lower", "kid.value", ".4f"),
+    Line("Outside: SSIM", "where nothing should change", "higher", "outside.ssim", ".4f"),
+    Line("Outside: PSNR", "dB", "higher", "outside.psnr_db", ".1f"),
+    Line("Outside: largest", "grey levels of 255", "lower", "outside.max_difference", "g"),
     Line(
         "Identity over time",
         "variance of the cosine to the source",
         "lower",
         "flicker.identity_variance",
-        format=".4f",
+        ".4f",
     ),
-    Line(
-        "Jitter",
-        "of the mesh, above the target's",
-        "lower",
-        "flicker.landmark_jitter",
-        format=".4f",
-    ),
+    Line("Jitter", "of the mesh, above the target's", "lower", "flicker.landmark_jitter", ".4f"),
     Line("Colour flicker", "Lab, above the target's", "lower", "flicker.colour"),
-    Line("Warping error", "above the target's", "lower", "flicker.warping_error", format=".5f"),
+    Line("Warping error", "above the target's", "lower", "flicker.warping_error", ".5f"),
     Line("Flow", "px from the target's motion", "lower", "flicker.flow_difference_px"),
 )
-NOTHING, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
-BETTER = {"higher": "↑", "lower": "↓", "target": "≈"}
+"""The lines that people know by name, in the order in which they read them."""
+KEY_PATHS = (
+    "identity_cosine.source",
+    "identity_independent.source",
+    "pose_error_deg.mean",
+    "expression_error.mean",
+    "outside.ssim",
+    "flicker.warping_error",
+)
+"""The few of them that stand on the index."""
 
 
 def value_at(tree: Tree, path: str) -> float | None:
-    """Value at a dotted path; None where there is none."""
+    """Number at a dotted path; None where there is none."""
     node: Any = tree
     for key in path.split(".") if path else ():
         node = node.get(key) if isinstance(node, Mapping) else None
-    return node if isinstance(node, int | float) else None
+    is_number = isinstance(node, int | float) and not isinstance(node, bool)
+    return node if is_number else None
+
+
+def direction(path: str) -> str:
+    """Which way a metric is better: "higher", "lower", "target", or "" where nobody said."""
+    known = next((line.better for line in LINES if line.path == path), None)
+    if known is not None:
+        return known
+    found = (("target", NEAR), ("higher", HIGHER), ("lower", LOWER))
+    return next((name for name, pattern in found if pattern.search(path)), "")
+
+
+def leaves(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted path, value) of everything in nested mappings, in their order."""
+    for key, value in tree.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{path}.")
+        else:
+            yield path, value
+
+
+def _means(tree: Tree, prefix: str = "") -> Iterator[str]:
+    """Paths of the figures that stand for their metric, in the order of the file."""
+    for key, value in tree.items():
+        if key in BASELINES or (not prefix and key in FACTS) or not isinstance(value, Mapping):
+            continue
+        yield from (f"{prefix}{key}.{leaf}" for leaf in CENTRES if leaf in value)
+        yield from _means(value, f"{prefix}{key}.")
+
+
+def named(path: str) -> str:
+    """A label made from a path: "gaze_error_deg.mean" -> "Gaze error deg"."""
+    whole = path.removesuffix(".mean").removesuffix(".value")
+    words = whole.replace(".", ": ").replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+def lines(metrics: Tree) -> list[Line]:
+    """The named lines that `metrics` knows, then those that it alone names."""
+    stated = [line for line in LINES if _is_stated(metrics, line.path)]
+    known = {line.path for line in stated}
+    top = (k for k, v in metrics.items() if k not in FACTS and not isinstance(v, Mapping | str))
+    others = [path for path in (*_means(metrics), *top) if path not in known]
+    return stated + [Line(named(p), "", direction(p), p, ".4g") for p in others]
+
+
+def _is_stated(metrics: Tree, path: str) -> bool:
+    """Whether the key itself is there, measured or null."""
+    node: Any = metrics
+    for key in path.split("."):
+        if not isinstance(node, Mapping) or key not in node:
+            return False
+        node = node[key]
+    return True
 
 
 def shown(value: float | None, form: str) -> str:
@@ -109,44 +225,43 @@ def shown(value: float | None, form: str) -> str:
     return NOTHING if value is None else format(value, form).replace("-", MINUS)
 
 
-def table(metrics: Tree) -> list[dict[str, str]]:
-    """Rows for the template: label, hint, arrow, better, value, copied, pasted."""
-    return [
-        {
-            "label": line.label,
-            "hint": line.hint,
-            "better": line.better,
-            "arrow": BETTER[line.better],
-            "value": shown(value_at(metrics, line.path), line.format),
-            "copied": shown(value_at(metrics, line.copied), line.format),
-            "pasted": shown(value_at(metrics, line.pasted), line.format),
-        }
-        for line in LINES
-    ]
+def reason_for(metrics: Tree, path: str) -> str:
+    """Why a value is null, where metrics.json says so: the nearest "reason" on the way to it."""
+    node: Any = metrics
+    found = ""
+    for key in path.split("."):
+        if not isinstance(node, Mapping):
+            break
+        found = str(node.get("reason") or found)
+        node = node.get(key)
+    return found
 
 
-def verdict(metrics: Tree) -> list[str]:
-    """Two or three sentences that say what the numbers mean."""
-    faces = metrics["frames"]["with_face"]
-    if not faces:
-        return [
-            "No face was found in the target clip, so nothing was replaced: the render is a copy."
-        ]
-    who = metrics["identity_cosine"]
-    source, target = shown(who["source"], ".2f"), shown(who["target"], ".2f")
-    copied, pasted = (
-        shown(who[name]["source"], ".2f") for name in ("target_copied", "source_pasted")
-    )
-    share = f"{100 * (who['nearer_to_source'] or 0.0):.0f} %"
-    nearer = (
-        f"In {share} of the measured frames the face is nearer to the source than to the target"
-    )
-    beside = f"The target untouched reaches {copied} to the source, a plain paste {pasted}, the"
-    sentences = [
-        f"{nearer} ({source} against {target}).",
-        f"{beside} source's own footage {shown(who['source_itself'], '.2f')}.",
-    ]
-    ssim = metrics["outside"]["ssim"]
-    if ssim is not None:
-        sentences.append(f"Outside the mask the picture keeps an SSIM of {ssim:.4f}.")
-    return sentences
+def baselines(metrics: Tree) -> list[str]:
+    """Baselines that any line knows, in the order of their columns."""
+    found = lines(metrics)
+    return [b for b in BASELINES if any(line.baseline(metrics, b) is not None for line in found)]
+
+
+def table(metrics: Tree) -> list[dict[str, Any]]:
+    """Rows for the template: label, hint, better, arrow, value, reason, baselines."""
+    names = baselines(metrics)
+    rows = []
+    for line in lines(metrics):
+        value = line.value(metrics)
+        rows.append(
+            {
+                "label": line.label,
+                "hint": line.aside(metrics),
+                "path": line.path,
+                "better": line.better,
+                "arrow": ARROWS[line.better],
+                "value": shown(value, line.format),
+                "reason": reason_for(metrics, line.path) if value is None else "",
+                "baselines": [
+                    {"name": BASELINES[b], "value": shown(line.baseline(metrics, b), line.format)}
+                    for b in names
+                ],
+            }
+        )
+    return rows

@@ -11,7 +11,7 @@ from typing import NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from flows.commands import clips, look, runs
+from flows.commands import clips, judge, look, runs, verdicts
 from flows.commands.common import require_root
 from likeness.contracts.errors import LikenessError
 
@@ -34,9 +34,12 @@ app.command("remove", rich_help_panel="Footage")(clips.remove)
 app.command("list", rich_help_panel="Footage")(clips.list_clips)
 app.command("sync", rich_help_panel="Footage")(clips.sync_clips)
 app.command("export-frames", rich_help_panel="Footage")(runs.export_frames)
+app.command("gate", rich_help_panel="Judge")(verdicts.gate)
 app.command("status", rich_help_panel="Look")(look.status)
 app.command("query", rich_help_panel="Look")(look.query)
 app.command("graph", rich_help_panel="Look")(look.graph)
+app.command("report", rich_help_panel="Judge")(judge.report)
+app.command("compare", rich_help_panel="Judge")(judge.compare)
 
 
 @app.callback()

@@ -32,13 +32,12 @@ class Change:
         form = self.line.format
         known = self.before is not None and self.after is not None
         difference = (self.after or 0.0) - (self.before or 0.0)
-        signed = "g" if form == "g" else f"+{form}"
         return {
             "label": self.line.label,
             "path": self.line.path,
             "before": rows.shown(self.before, form),
             "after": rows.shown(self.after, form),
-            "difference": rows.shown(difference, signed) if known else rows.NOTHING,
+            "difference": rows.shown(difference, f"+{form}") if known else rows.NOTHING,
             "mark": self.mark,
         }
 

@@ -66,8 +66,9 @@ def write_film(root: Path, chosen: Sequence[Swap], film: Path) -> dict[str, Any]
         said: list[str] = []
         code = stream([*command, "--times", str(times)], said.append)
         if code != 0:
-            why = next((s.removeprefix("error: ") for s in said if s.startswith("error: ")), "")
-            raise GraphError(film, why or f"the film failed (exit code {code})", "correct that")
+            told = next((line for line in said if line.startswith("error: ")), "")
+            why = told.removeprefix("error: ") or " ".join(said[-1:]) or f"exit code {code}"
+            raise GraphError(film, f"cannot be made ({why})", "correct that")
         shown: dict[str, Any] = read_json(times)
         return shown
 

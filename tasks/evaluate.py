@@ -1,68 +1,68 @@
 """Stage `evaluate`: what a swap is worth, in numbers and pictures.
 
-In: the analyser pack, the target clip with frames.parquet and aligned.json, the shards of the
-source identity, the model's folder, converted.parquet and render.mp4. Out: metrics.json,
-per_frame.parquet, curves.csv, contact_sheet.jpg and a report.html that needs no other file.
+In: the analyser pack, the judge (a second embedder), the target clip with frames.parquet and
+aligned.json, the shards of the source identity, the model's folder, converted.parquet and
+render.mp4. Out: metrics.json, per_frame.parquet, curves.csv, contact_sheet.jpg and a report.html
+that needs no other file.
 """
 
 from __future__ import annotations
 
-import csv
+from collections import deque
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+import cv2
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from likeness.contracts.catalog import DATA, below, footage_path
 from likeness.contracts.documents import Document, read_json, sha256_of, to_json
-from likeness.contracts.errors import FootageError, TableError
-from likeness.contracts.params import swap_overrides
+from likeness.contracts.errors import FootageError, ParamsError, TableError
+from likeness.contracts.params import load_section, swap_overrides
 from likeness.contracts.stage import Context, Stage
-from likeness.contracts.tables.base import Writer
 from likeness.contracts.tables.converted import CONVERTED
 from likeness.contracts.tables.frames import FRAMES
-from likeness.contracts.tables.per_frame import PER_FRAME, SCORES
-from likeness.media.footage import open_footage
+from likeness.contracts.tables.per_frame import PER_FRAME
+from likeness.media.footage import Footage, open_footage
 from likeness.media.images import encode_jpeg
 from likeness.metrics import sampling, summary
+from likeness.metrics.baselines import Reference, Transfer
 from likeness.metrics.clip import Clip, face_rows, plan
+from likeness.metrics.face import FaceRow
 from likeness.metrics.gallery import read_source
+from likeness.metrics.parts import Tree
 from likeness.metrics.report.album import Album
 from likeness.metrics.report.film import Film, Reel
 from likeness.metrics.report.page import Report, write_report
 from likeness.metrics.report.sheet import contact_sheet
-from likeness.metrics.stream import FaceRow, Scorer
-from models.analysers.judge import load_judge
+from likeness.metrics.stream import Scorer, ordered
+from likeness.metrics.tables import write_curves, write_per_frame
+from models.analysers.judge import Judge, load_judge
+from tasks.blend import BlendParams
 
 EVEN_FACES = 9
 """Evenly spaced faces on the contact sheet."""
 SHEET_QUALITY = 88
-CURVES = (
-    "ssim_outside",
-    "psnr_outside_db",
-    "colour_shift",
-    "boundary_delta_e",
-    "expression_error",
-    "landmark_error",
-    "pose_error_deg",
-    "identity_target",
-    "identity_source",
-)
-"""Columns of curves.csv; the last is what `dvc plots` draws unless told otherwise."""
+FILM_WAITING = 8
+"""Frames that may wait for the film."""
+TRANSFER_FAMILY = "mesh_transfer"
 
 
 class EvaluateParams(Document):
     """`evaluate:` of params.yaml."""
 
-    embedder: Literal["pack", "faceplugin"] = Field(
-        default="pack",
-        description="the pack's own, which filter has used, or one that nothing else uses",
-    )
     max_frames: int = Field(
-        default=120, ge=3, description="frames that networks see, evenly spaced in runs of three"
+        default=120, ge=3, description="frames that networks see, evenly spaced, half of them whole"
+    )
+    judge_frames: int = Field(
+        default=20, ge=1, le=1000, description="of them, frames that the second embedder sees"
+    )
+    baseline_frames: int = Field(
+        default=30, ge=3, le=300, description="in runs of three: baselines made and measured there"
     )
     gallery_faces: int = Field(
         default=64, ge=1, le=512, description="of the source: to compare with, and to paste"
@@ -75,9 +75,36 @@ class EvaluateParams(Document):
     film_frames: int = Field(
         default=120, ge=0, le=2000, description="from the first face on, as a film in the report"
     )
-    gates: dict[str, str] = Field(
+    gates: dict[str, str] | tuple[str, ...] = Field(
         default={}, description='bounds on metrics.json: {identity_cosine.source: ">= 0.35"}'
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _moved(cls, content: Any) -> Any:
+        if isinstance(content, dict) and "embedder" in content:
+            problem = "is no longer a parameter: a stage of its own gives the second embedder"
+            raise ParamsError("evaluate.embedder", problem, "set `judge: {embedder: faceplugin}`")
+        return content
+
+
+def reference_for(
+    context: Context[EvaluateParams], footage: Footage, crops: Path, clip: Clip
+) -> tuple[Reference, dict[str, Any]]:
+    """How baselines are made, and what to say about them."""
+    overrides = swap_overrides("blend")(context.options, context.params_file)
+    blend = load_section("blend", BlendParams, context.params_file, overrides)
+    facts: dict[str, Any] = {"runs": len(clip.runs), "crf": blend.crf, "preset": blend.preset}
+    transfer: Transfer | None = None
+    if context.facts["converted"]["family"] == TRANSFER_FAMILY:
+        facts["mesh_transfer"] = "this swap is mesh_transfer itself"
+    elif len(clip.runs):
+        from tasks._transfer import MeshTransfer  # torch takes seconds to import
+
+        wanted = {int(m) + step for m in clip.runs for step in sampling.RUN}
+        transfer = MeshTransfer(context.inputs["source"], crops, footage, blend, wanted)
+        facts["mesh_transfer"] = "default settings, fitted to the same source"
+    return Reference(footage, blend.crf, blend.preset, transfer), facts
 
 
 def crops_of(aligned: Path) -> Path:
@@ -104,104 +131,133 @@ def album_for(clip: Clip, params: EvaluateParams) -> Album:
 
 
 def score(
-    context: Context[EvaluateParams], clip: Clip, rows: Iterable[list[FaceRow]], scorer: Scorer
+    context: Context[EvaluateParams],
+    videos: tuple[Footage, Footage],
+    rows: Iterable[list[FaceRow]],
+    scorer: Scorer,
 ) -> tuple[int, Reel]:
     """Go through both videos together; returns how many frames cannot be decoded, and the film.
 
     Raises:
         FootageError: the render has another number of frames than the target.
     """
-    unread = 0
-    render_path = context.inputs["render"]
-    target_path = footage_path(context.inputs["clip"])
+    target, render = videos
+    unread, clip = 0, scorer.clip
+    film = Film(target, int((clip.faces > 0).argmax()), context.params.film_frames)
     with (
-        open_footage(target_path) as target,
-        open_footage(render_path) as render,
         context.progress("frames", len(clip.shots)) as advance,
+        ThreadPoolExecutor(1) as projector,
     ):
-        film = Film(target, int((clip.faces > 0).argmax()), context.params.film_frames)
+        shown: deque[Future[None]] = deque()
         for before, after, faces in zip_longest(target.frames(), render.frames(), rows):
             if before is None or after is None or faces is None:
-                problem = f"has another number of frames than {target_path}"
-                raise FootageError(render_path, problem, "run `dvc repro`")
+                problem = f"has another number of frames than {target.path}"
+                raise FootageError(render.path, problem, "run `dvc repro`")
             if before.decoded and after.decoded:
-                scorer.frame(before, after, faces, int(clip.measure[before.frame_index]))
-                film.frame(before, after)
+                scorer.frame(before, after, faces)
+                shown.append(projector.submit(film.frame, before, after))
+                if len(shown) > FILM_WAITING:
+                    shown.popleft().result()
             else:
                 unread += 1
             advance(1)
-        return unread, film.finish()
+        for frame in shown:
+            frame.result()
+    scorer.finish()
+    return unread, film.finish()
 
 
-def write_tables(
-    context: Context[EvaluateParams], clip: Clip, columns: summary.Columns, facts: dict[str, Any]
-) -> None:
-    """per_frame.parquet, and curves.csv with the frames where everything was measured."""
-    tracks = np.ma.masked_less(clip.tracks, 0)
-    cells: dict[str, Any] = {
-        "frame_index": np.arange(len(clip.shots), dtype=np.int32),
-        "pts_s": clip.pts_s,
-        "shot_index": clip.shots.astype(np.int32),
-        "track_index": tracks.tolist(),
-        "faces": clip.faces.astype(np.int16),
-        "sampled": clip.measure == sampling.ALL,
+def summary_of(scorer: Scorer, judge: Judge, gallery: dict[str, Any], unread: int) -> Tree:
+    """metrics.json without verdicts and without what is said of baselines."""
+    clip, columns = scorer.clip, scorer.columns
+    itself = [float(gallery.pop(name)) for name in ("source_itself", "second_itself")]
+    features = {prefix: ordered(vectors) for prefix, vectors in scorer.features.items()}
+    metrics = summary.summarise(columns, clip.shots, itself[0], itself[1], features)
+    if not judge.has_second:
+        metrics["identity_independent"]["reason"] = judge.second_facts["reason"]
+    counts = {
+        "total": len(clip.shots),
+        "with_face": int((clip.faces > 0).sum()),
+        "measured": int((~np.isnan(columns["identity_source"])).sum()),
+        "undecodable": unread,
     }
-    for name in SCORES:
-        cells[name] = [summary.rounded(value, 6) for value in columns[name]]
-    with Writer(PER_FRAME, context.outputs["per_frame"]) as writer:
-        writer.add(cells)
-        writer.facts.update(facts)
-    with context.outputs["curves"].open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["frame_index", *CURVES])
-        for frame in np.flatnonzero(~np.isnan(columns["identity_source"])):
-            table.writerow([frame, *(f"{columns[name][frame]:.6f}" for name in CURVES)])
+    return metrics | {
+        "frames": counts,
+        "embedder": judge.facts | gallery,
+        "judge": judge.second_facts,
+    }
+
+
+def load_networks(context: Context[EvaluateParams]) -> Judge:
+    """The pack and the judge, which must be no network that trained the model.
+
+    Raises:
+        WeightsError: see models.analysers.judge.
+    """
+    config = context.inputs["model"] / "config.json"
+    used = read_json(config).get("perceptual_networks", []) if config.is_file() else []
+    return load_judge(context.inputs["pack"], context.inputs["judge"], tuple(used))
 
 
 def run(context: Context[EvaluateParams]) -> None:
     """Measure, then write numbers and pictures."""
-    params, inputs, outputs = context.params, context.inputs, context.outputs
+    params, inputs, swap = context.params, context.inputs, context.options["swap"]
     # A gate that names no metric is found before the work, not after it.
     summary.verdicts(summary.summarise(summary.blank(), np.zeros(0, int), np.nan), params.gates)
-    judge = load_judge(inputs["pack"], params.embedder)
-    source, gallery = read_source(inputs["source"], judge.embed, params.gallery_faces)
-    clip = plan(inputs["frames"], inputs["converted"], params.max_frames)
+    judge, crops = load_networks(context), crops_of(inputs["aligned"])
+    source, gallery = read_source(
+        inputs["source"], judge, params.gallery_faces, params.judge_frames
+    )
+    clip = plan(
+        inputs["frames"],
+        inputs["converted"],
+        params.max_frames,
+        params.judge_frames,
+        params.baseline_frames,
+    )
     album = album_for(clip, params)
     canonical, _ = judge.pack.canonical_mesh()
-    scorer = Scorer(len(clip.shots), judge, canonical, source, params.margin_px, album)
-    crops = crops_of(inputs["aligned"])
-    unread, film = score(context, clip, face_rows(crops, inputs["converted"], clip), scorer)
-    scorer.finish()
-    itself = gallery.pop("source_itself")
-    metrics = summary.summarise(scorer.columns, clip.shots, itself)
-    counts = {
-        "total": len(clip.shots),
-        "with_face": int((clip.faces > 0).sum()),
-        "measured": int((~np.isnan(scorer.columns["identity_source"])).sum()),
-        "undecodable": unread,
-    }
+    videos = open_footage(footage_path(inputs["clip"])), open_footage(inputs["render"])
+    reference, made = reference_for(context, videos[0], crops, clip)
+    scorer = Scorer(clip, judge, canonical, source, reference, params.margin_px, album)
+    rows = face_rows(crops, inputs["converted"], clip)
+    threads = cv2.getNumThreads()
+    # The workers are the parallelism; OpenCV's own threads would compete with them.
+    cv2.setNumThreads(1)
+    try:
+        unread, film = score(context, videos, rows, scorer)
+    finally:
+        cv2.setNumThreads(threads)
+    metrics = summary_of(scorer, judge, gallery, unread) | {"baselines": made}
     gates = summary.verdicts(metrics, params.gates)
-    metrics |= {"frames": counts, "embedder": judge.facts | gallery}
     if gates:
         metrics |= {"gates": gates, "gates_passed": all(g["passed"] for g in gates.values())}
+    write(context, scorer, metrics, album, film)
+    if not metrics["frames"]["with_face"]:
+        context.say(f"{swap}: no face was replaced; the metrics of faces are null")
+
+
+def write(
+    context: Context[EvaluateParams], scorer: Scorer, metrics: Tree, album: Album, film: Reel
+) -> None:
+    """All outputs."""
+    swap, outputs, clip = context.options["swap"], context.outputs, scorer.clip
     outputs["metrics"].write_text(to_json(metrics), encoding="utf-8")
-    swap = context.options["swap"]
     facts = {
         "swap": swap,
-        "embedder": judge.facts["name"],
-        "embedding_dim": judge.facts["dimension"],
-        "frames": counts["total"],
-        "frames_with_face": counts["with_face"],
+        "embedder": metrics["embedder"]["name"],
+        "embedding_dim": metrics["embedder"]["dimension"],
+        "frames": metrics["frames"]["total"],
+        "frames_with_face": metrics["frames"]["with_face"],
         "frames_sampled": int((clip.measure == sampling.ALL).sum()),
     }
-    write_tables(context, clip, scorer.columns, facts)
+    write_per_frame(outputs["per_frame"], clip, scorer.columns, facts)
+    write_curves(outputs["curves"], scorer.columns)
     sheet = contact_sheet(album, swap)
     outputs["contact_sheet"].write_bytes(encode_jpeg(sheet, SHEET_QUALITY, "420"))
-    about = context.facts["converted"] | {"params": params.model_dump()}
+    about = context.facts["converted"] | {"params": context.params.model_dump()}
     report = Report(swap, about, metrics, scorer.columns, clip.shots, album, film)
-    write_report(outputs["html"], report, inputs)
-    if not counts["with_face"]:
-        context.say(f"{swap}: no face was replaced; the metrics of faces are null")
+    write_report(outputs["html"], report, context.inputs)
 
 
 STAGE = Stage(
@@ -209,6 +265,7 @@ STAGE = Stage(
     params=EvaluateParams,
     inputs={
         "pack": None,
+        "judge": None,
         "clip": None,
         "frames": FRAMES,
         "aligned": None,

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import av
 import numpy as np
@@ -21,7 +22,6 @@ from av.codec.context import Flags
 from likeness.contracts.errors import FootageError
 from likeness.media.colour import rgb_to_yuv420
 from likeness.media.container import open_container, packets
-from likeness.media.footage import Footage
 
 U8 = npt.NDArray[np.uint8]
 PRESETS = (
@@ -40,6 +40,32 @@ ENCODER_THREADS = 4
 """The same everywhere, whatever LIKENESS_THREADS says: it is a part of the result."""
 _FULL_RANGE = 2
 _MOST_UNITS = 2**31
+
+
+def encoder_options(crf: float, preset: str) -> dict[str, str]:
+    """Options of libx264 for every picture that is encoded here."""
+    # x264's macroblock tree gave other bytes from run to run on a CPU with AVX-512.
+    return {"crf": f"{crf:g}", "preset": preset, "x264-params": "mbtree=0"}
+
+
+class Described(Protocol):
+    """What a video is modelled on: footage, or `Model`."""
+
+    @property
+    def path(self) -> Path:
+        """Where the sound comes from."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Size, time base, rate, tags and sound, as `Footage.facts` names them."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """Stream facts alone, for a video that differs from its footage in size."""
+
+    path: Path
+    facts: dict[str, Any]
 
 
 class VideoWriter:
@@ -64,7 +90,7 @@ class VideoWriter:
     def __init__(
         self,
         path: Path,
-        footage: Footage,
+        footage: Described,
         crf: float = 18.0,
         preset: str = "medium",
         audio: bool = True,
@@ -106,8 +132,7 @@ class VideoWriter:
     def _video_stream(self, crf: float, preset: str) -> Any:
         facts = self._facts
         rate = Fraction(*facts["average_rate"])
-        # x264's macroblock tree gave other bytes from run to run on a CPU with AVX-512.
-        options = {"crf": f"{crf:g}", "preset": preset, "x264-params": "mbtree=0"}
+        options = encoder_options(crf, preset)
         stream = self._container.add_stream("libx264", rate=rate, options=options)
         stream.width, stream.height = self._size
         stream.pix_fmt = "yuv444p" if self._whole_chroma else "yuv420p"

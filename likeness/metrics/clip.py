@@ -18,7 +18,7 @@ from likeness.contracts.tables.converted import CONVERTED
 from likeness.contracts.tables.crops import CROPS
 from likeness.contracts.tables.frames import FRAMES
 from likeness.metrics import sampling, views
-from likeness.metrics.stream import FaceRow
+from likeness.metrics.face import FaceRow
 
 Values = npt.NDArray[np.float64]
 KEYS = ("frame_index", "track_index")
@@ -36,6 +36,8 @@ class Clip:
         tracks: (T,) of the face to measure, -1 where there is none.
         faces: (T,) number of faces.
         measure: (T,) sampling.NOTHING, MOTION or ALL.
+        judged: (T,) whether the second embedder looks too, at some of ALL.
+        runs: (K,) middle frames of the runs of three on which baselines are measured.
     """
 
     pts_s: Values
@@ -43,10 +45,20 @@ class Clip:
     tracks: npt.NDArray[np.int64]
     faces: npt.NDArray[np.int64]
     measure: npt.NDArray[np.int64]
+    judged: npt.NDArray[np.bool_]
+    runs: npt.NDArray[np.int64]
 
 
-def plan(frames: Path, converted: Path, most: int) -> Clip:
-    """Choose the face of each frame (the largest) and the frames that the networks see."""
+def plan(frames: Path, converted: Path, most: int, judged: int, baselines: int) -> Clip:
+    """Choose the face of each frame (the largest) and the frames that the networks see.
+
+    Args:
+        frames: frames.parquet of the target clip.
+        converted: the swap's converted.parquet.
+        most: frames that networks see.
+        judged: of them, frames that the second embedder sees too.
+        baselines: frames on which baselines are measured, in runs of three.
+    """
     table = FRAMES.read(frames, ["pts_s", "shot_index"])
     rows = CONVERTED.read(converted, ["frame_index", "track_index", "affine_matrix"])
     shots = as_numpy(table["shot_index"]).astype(np.int64)
@@ -61,10 +73,34 @@ def plan(frames: Path, converted: Path, most: int) -> Clip:
             largest[frame], tracks[frame] = scale, track
     with_face = np.flatnonzero(faces)
     measure = np.full(len(shots), sampling.NOTHING)
-    measure[with_face] = sampling.runs(with_face, shots[with_face], tracks[with_face], most)
+    lines = (with_face, shots[with_face], tracks[with_face])
+    measure[with_face] = sampling.runs(*lines, most)
+    runs = with_face[sampling.triples(measure[with_face], *lines, baselines // len(sampling.RUN))]
     if not len(with_face):
         measure[sampling.evenly(len(shots), most)] = sampling.ALL
-    return Clip(as_numpy(table["pts_s"]), shots, tracks, faces, measure)
+    return Clip(
+        as_numpy(table["pts_s"]),
+        shots,
+        tracks,
+        faces,
+        measure,
+        _judged(measure, runs, judged),
+        runs,
+    )
+
+
+def _judged(
+    measure: npt.NDArray[np.int64], runs: npt.NDArray[np.int64], wanted: int
+) -> npt.NDArray[np.bool_]:
+    """Frames for the second embedder: evenly spaced ones, and those where baselines are measured.
+
+    So a baseline is compared with the swap on frames that both were judged on.
+    """
+    seen = np.zeros(len(measure), np.bool_)
+    seen[runs[sampling.evenly(len(runs), wanted)]] = True
+    rest = np.flatnonzero((measure == sampling.ALL) & ~seen)
+    seen[rest[sampling.evenly(len(rest), max(wanted - int(seen.sum()), 0))]] = True
+    return seen
 
 
 def face_rows(crops: Path, converted: Path, clip: Clip) -> Iterator[list[FaceRow]]:

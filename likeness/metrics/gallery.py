@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,29 +12,84 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from likeness.contracts import environment
 from likeness.contracts.errors import TableError
 from likeness.contracts.tables.base import as_numpy
 from likeness.contracts.tables.shards import SHARDS
 from likeness.media.images import decode_jpeg
 from likeness.metrics import identity, sampling, views
-from likeness.metrics.stream import SourceFaces
+from likeness.metrics.look import Networks
 
 Pixels = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float64]
-Embed = Callable[[Pixels], npt.NDArray[np.floating]]
 ENOUGH_FACES = 16
 """Clean faces that the held-out split must have to stand as the gallery alone."""
+TOGETHER = 8
+"""Crops per call of a network."""
 
 
-def read_source(folder: Path, embed: Embed, wanted: int) -> tuple[SourceFaces, dict[str, Any]]:
+@dataclass(frozen=True)
+class SourceFaces:
+    """What the source looks like.
+
+    Attributes:
+        gallery: (D,) unit vector, the centroid of the source's clean faces.
+        poses: (K,3) of `crops`, degrees.
+        crops: K crops (S,S,3) uint8 in align's template, to paste.
+        second: (E,) the same centroid by the second embedder; None without one.
+    """
+
+    gallery: Values
+    poses: Values
+    crops: Sequence[Pixels]
+    second: Values | None = None
+
+    def nearest(self, pose_deg: Values) -> Pixels:
+        """The crop whose pose is nearest."""
+        return self.crops[int(np.linalg.norm(self.poses - pose_deg, axis=1).argmin())]
+
+
+def read_source(
+    folder: Path, networks: Networks, wanted: int, judged: int
+) -> tuple[SourceFaces, dict[str, Any]]:
     """Gallery and crops of the source identity, and what to say about them.
 
     The gallery is of the held-out split where that has enough clean faces.
+
+    Args:
+        folder: shards of the source.
+        networks: embedders.
+        wanted: faces to compare with, and to paste.
+        judged: of them, faces that the second embedder sees.
 
     Raises:
         TableError: the shards hold no face.
     """
     files = sorted(folder.glob("*.parquet"))
+    good, held_out, poses = _clean_rows(folder, files)
+    apart = good[held_out[good]]
+    split = "val" if len(apart) >= ENOUGH_FACES else "train and val"
+    compared = apart if split == "val" else good
+    compared = compared[sampling.evenly(len(compared), wanted)]
+    pasted = good[sampling.spread(poses[good], wanted)]
+    found = read_crops(files, set(compared.tolist()) | set(pasted.tolist()))
+    crops = np.stack([views.gallery_crop(*found[int(row)]) for row in compared])
+    embeddings = _embedded(lambda part: networks.embed(part)[0], crops)
+    facts: dict[str, Any] = {"gallery_faces": len(compared), "gallery_held_out": split == "val"}
+    facts |= {"source_itself": identity.to_the_others(embeddings), "second_itself": np.nan}
+    second = None
+    if networks.has_second:
+        others = _embedded(networks.second, crops[sampling.evenly(len(crops), judged)])
+        second = identity.centroid(others)
+        facts |= {"second_itself": identity.to_the_others(others), "second_faces": len(others)}
+    shown = [found[int(row)][0] for row in pasted]
+    return SourceFaces(identity.centroid(embeddings), poses[pasted], shown, second), facts
+
+
+def _clean_rows(
+    folder: Path, files: list[Path]
+) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.bool_], Values]:
+    """Rows worth comparing with; of all rows whether they are held out, and their poses."""
     columns = ["similarity", "mesh_error", "pose_deg"]
     tables = [SHARDS.read(path, columns) for path in files]
     table = pa.concat_tables(tables) if tables else SHARDS.schema.empty_table()
@@ -41,20 +98,14 @@ def read_source(folder: Path, embed: Embed, wanted: int) -> tuple[SourceFaces, d
     held_out = np.repeat([p.name.startswith("val") for p in files], [t.num_rows for t in tables])
     similarity, errors = as_numpy(table["similarity"]), as_numpy(table["mesh_error"])
     poses = as_numpy(table["pose_deg"], (3,)).astype(np.float64)
-    good = sampling.clean(similarity, errors)
-    apart = good[held_out[good]]
-    split = "val" if len(apart) >= ENOUGH_FACES else "train and val"
-    compared = apart if split == "val" else good
-    compared = compared[sampling.evenly(len(compared), wanted)]
-    pasted = good[sampling.spread(poses[good], wanted)]
-    found = read_crops(files, set(compared.tolist()) | set(pasted.tolist()))
-    crops = [views.gallery_crop(*found[int(row)]) for row in compared]
-    embeddings = np.asarray(embed(np.stack(crops)), np.float64)
-    source = SourceFaces(
-        identity.centroid(embeddings), poses[pasted], [found[int(row)][0] for row in pasted]
-    )
-    facts = {"gallery_faces": len(compared), "gallery_held_out": split == "val"}
-    return source, facts | {"source_itself": identity.to_the_others(embeddings)}
+    return sampling.clean(similarity, errors), held_out, poses
+
+
+def _embedded(embed: Callable[[Pixels], npt.NDArray[np.floating]], crops: Pixels) -> Values:
+    """Embeddings (N,D) of crops (N,112,112,3), a few at a time on all threads."""
+    parts = [crops[first : first + TOGETHER] for first in range(0, len(crops), TOGETHER)]
+    with ThreadPoolExecutor(environment.threads()) as workers:
+        return np.concatenate(list(workers.map(embed, parts))).astype(np.float64)
 
 
 def read_crops(

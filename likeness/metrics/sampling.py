@@ -7,6 +7,8 @@ import numpy.typing as npt
 
 Indices = npt.NDArray[np.integer]
 NOTHING, MOTION, ALL = 0, 1, 2
+RUN = (-1, 0, 1)
+"""A middle frame and its neighbours."""
 
 
 def evenly(count: int, wanted: int) -> npt.NDArray[np.int64]:
@@ -18,9 +20,9 @@ def evenly(count: int, wanted: int) -> npt.NDArray[np.int64]:
 def runs(frames: Indices, shots: Indices, tracks: Indices, most: int) -> npt.NDArray[np.int64]:
     """What to measure of faces (N,): `NOTHING`, `MOTION` or `ALL`, of at most about `most` any.
 
-    All of everything if there are few enough. Else evenly spaced runs of three frames of one shot
-    and track, which is what a second difference needs: everything of the middle one, the motion
-    of its neighbours.
+    All of everything if there are few enough. Else everything of half as many evenly spaced
+    frames, and of every second one's neighbours the motion: three frames in a row are what a
+    second difference needs.
 
     Args:
         frames, shots, tracks: of each face, in order of frames.
@@ -30,13 +32,43 @@ def runs(frames: Indices, shots: Indices, tracks: Indices, most: int) -> npt.NDA
     if count <= most:
         return np.full(count, ALL)
     chosen = np.full(count, NOTHING)
-    middles = evenly(count, max(most // 3, 1))
-    for middle in middles:
+    middles = evenly(count, max(most // 2, 1))
+    for middle in middles[evenly(len(middles), max(most // 4, 1))]:
         for place in (middle - 1, middle + 1):
             if 0 <= place < count and follows(frames, shots, tracks, middle, place):
                 chosen[place] = MOTION
     chosen[middles] = ALL
     return chosen
+
+
+def triples(
+    measure: Indices, frames: Indices, shots: Indices, tracks: Indices, wanted: int
+) -> npt.NDArray[np.int64]:
+    """Middles of at most `wanted` evenly spaced runs of three measured faces, as indices (K,).
+
+    Runs do not overlap. Where no three measured faces follow each other, single ones stand in.
+
+    Args:
+        measure: of each face, as `runs` gives it.
+        frames, shots, tracks: of each face, in order of frames.
+        wanted: runs at most.
+    """
+    taken = measure != NOTHING
+    whole = np.flatnonzero(measure == ALL)
+    inner = [
+        middle
+        for middle in whole.tolist()
+        if 0 < middle < len(frames) - 1
+        and all(
+            taken[p] and follows(frames, shots, tracks, middle, p) for p in (middle - 1, middle + 1)
+        )
+    ]
+    chosen: list[int] = []
+    for middle in inner:
+        if not chosen or middle - chosen[-1] >= len(RUN):
+            chosen.append(middle)
+    found = np.array(chosen or whole.tolist(), np.int64)
+    return found[evenly(len(found), wanted)]
 
 
 def follows(frames: Indices, shots: Indices, tracks: Indices, first: int, second: int) -> bool:

@@ -37,8 +37,13 @@ def boundary_delta_e(rgb: Pixels, around: Rings, width_px: int = WIDTH_PX) -> fl
     outer ring (box of seven widths), so that a face whose overall colour fits but whose left rim
     does not is found out. Faces have such a step by nature: compare with the target's own.
     """
+    return lab_step(rgb_to_lab(rgb), around, width_px)
+
+
+def lab_step(lab: npt.NDArray[np.float32], around: Rings, width_px: int = WIDTH_PX) -> float:
+    """`boundary_delta_e` of a picture that is Lab (H,W,3) already."""
     inner, border, outer = around
-    lab, side = rgb_to_lab(rgb), 7 * width_px
+    side = 7 * width_px
     inside, near_inside = _local_mean(lab, inner, side)
     outside, near_outside = _local_mean(lab, outer, side)
     counted = border & near_inside & near_outside

@@ -6,22 +6,28 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from likeness.contracts import environment
 from likeness.contracts.tables.per_frame import SCORES
 from likeness.media.footage import Frame
 from likeness.metrics import fidelity, identity, sampling, scores, views
-from likeness.metrics.scores import Face, Networks, Scores
+from likeness.metrics.baselines import Measured, Reference, measure_run
+from likeness.metrics.clip import Clip
+from likeness.metrics.face import COPIED, RENDER, Face, FaceRow, Task, measure
+from likeness.metrics.gallery import SourceFaces
+from likeness.metrics.look import Measures, Networks
+from likeness.metrics.scores import Scores
 from likeness.metrics.views import View
-from likeness.vision import alignment
-from likeness.vision.alignment import Affine
 
 Pixels = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float64]
-BATCH = 8
+Vectors = dict[str, dict[int, Values]]
+WAITING_PER_THREAD = 2
+"""Tasks that may wait for a worker: each holds the frames that it is about."""
 
 
 class Watcher(Protocol):
@@ -34,217 +40,179 @@ class Watcher(Protocol):
         """Consider a whole frame."""
 
 
-@dataclass(frozen=True)
-class FaceRow:
-    """A swapped face: rows of crops and of converted.parquet for one frame and track.
-
-    Attributes:
-        shot_index, track_index: whose time line it belongs to.
-        aligned: (2,3) frame px -> px of align's crop.
-        landmarks_5, landmarks_468: px of that crop.
-        pose_deg: (3,) yaw, pitch, roll.
-        mask: (M,M) uint8, 255 = replaced.
-        to_mask: (2,3) frame px -> px of `mask`.
-    """
-
-    shot_index: int
-    track_index: int
-    aligned: Affine
-    landmarks_5: Values
-    landmarks_468: Values
-    pose_deg: Values
-    mask: Pixels
-    to_mask: Affine
-
-
-@dataclass(frozen=True)
-class SourceFaces:
-    """What the source looks like: a gallery to compare with, and crops to paste.
-
-    Attributes:
-        gallery: (D,) unit vector, the centroid of the source's clean faces.
-        poses: (K,3) of `crops`, degrees.
-        crops: K crops (S,S,3) uint8 in align's template.
-    """
-
-    gallery: Values
-    poses: Values
-    crops: Sequence[Pixels]
-
-    def nearest(self, pose_deg: Values) -> Pixels:
-        """The crop whose pose is nearest."""
-        return self.crops[int(np.linalg.norm(self.poses - pose_deg, axis=1).argmin())]
-
-
-@dataclass
-class _Before:
-    """The measured frame before this one."""
-
-    frame_index: int
-    row: FaceRow
-    lumas: tuple[Pixels, Pixels]
-
-
 @dataclass
 class Scorer:
     """Takes frames in order, then says what was measured.
 
+    Faces are measured by workers, one thread each; what they find is taken in the order of frames,
+    so that the result does not hang on their number.
+
     Attributes:
-        frames: number of frames of the clip.
-        networks: embedder and mesh.
+        clip: what is known of the frames, and which to measure.
+        networks: embedders, mesh, iris.
         canonical: (468,3) vertices for the head pose.
         source: gallery and crops of the source identity.
+        reference: how baselines are made.
         margin_px: how far around the mask a pixel still counts as touched.
         album: shown every frame and every measured face.
-        columns: scores by name, (frames,) float64, nan where not measured.
+        columns: scores by name, (frames,) float64, nan where not measured; those of
+            per_frame.parquet, and of the baselines under their prefixes.
+        embeddings, seconds, features: by prefix and frame, see metrics.face.Face.
     """
 
-    frames: int
+    clip: Clip
     networks: Networks
     canonical: npt.NDArray[np.floating]
     source: SourceFaces
+    reference: Reference
     margin_px: int
     album: Watcher
     columns: dict[str, Values] = field(init=False)
+    embeddings: Vectors = field(init=False, default_factory=dict)
+    seconds: Vectors = field(init=False, default_factory=dict)
+    features: Vectors = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.columns = {name: np.full(self.frames, np.nan) for name in SCORES}
-        self._waiting: list[tuple[View, FaceRow]] = []
-        self._recent: deque[tuple[int, FaceRow, Face]] = deque(maxlen=3)
-        self._embeddings: list[Values] = []
-        self._measured: list[int] = []
-        self._before: _Before | None = None
-        self._worker = ThreadPoolExecutor(1)
-        self._running: Future[list[Face]] | None = None
-        self._measuring: list[tuple[View, FaceRow]] = []
-        self._size = (0, 0)
+        self._frames = len(self.clip.shots)
+        self.columns = {name: np.full(self._frames, np.nan) for name in SCORES}
+        self._middles = set(self.clip.runs.tolist())
+        self._run: list[Task] = []
+        self._before: Task | None = None
+        self._recent: deque[tuple[int, Face]] = deque(maxlen=3)
+        self._workers = ThreadPoolExecutor(environment.threads())
+        self._working: deque[Future[Any]] = deque()
+        self._using = Measures(self.networks, self.canonical, (0, 0))
 
-    def frame(self, target: Frame, render: Frame, faces: list[FaceRow], measure: int) -> None:
-        """Score one frame; `faces` begins with the one to measure, `measure` as in sampling."""
-        pair = (render.luma(), target.luma())
-        height, width = pair[1].shape
-        self._size = (width, height)
+    def frame(self, target: Frame, render: Frame, faces: list[FaceRow]) -> None:
+        """Score one frame; `faces` begins with the one to measure."""
+        index, lumas = target.frame_index, (render.luma(), target.luma())
+        height, width = lumas[1].shape
+        self._using = Measures(self.networks, self.canonical, (width, height))
         touched = np.zeros((height, width), np.uint8)
         for face in faces:
             mask, (x0, y0, x1, y1) = views.frame_mask(face.mask, face.to_mask, width, height)
             np.maximum(touched[y0:y1, x0:x1], mask, out=touched[y0:y1, x0:x1])
         reached = fidelity.reach(touched, self.margin_px) if faces else touched
-        index = target.frame_index
         self.album.frame(target, render)
-        whole = measure == sampling.ALL
-        self._set(index, scores.outside(pair[1], pair[0], reached, with_ssim=whole))
-        if measure == sampling.NOTHING or not faces:
+        self._set(index, scores.outside(lumas[1], lumas[0], reached))
+        level = int(self.clip.measure[index])
+        if level == sampling.NOTHING:
             return
-        before, self._before = self._before, _Before(index, faces[0], pair)
-        if whole and before and _follows(before.frame_index, before.row, index, faces[0]):
-            self._over_time(index, before.lumas, pair, touched)
-        view = self._view(target, render, faces[0], whole=whole)
-        self._waiting.append((view, faces[0]))
-        if len(self._waiting) >= BATCH:
-            self._flush()
+        if not faces:
+            self._set(index, scores.ssim_outside(lumas[1], lumas[0], reached))
+            return
+        self._measure(target, render, faces[0], (touched, reached), level)
 
-    def _view(self, target: Frame, render: Frame, face: FaceRow, *, whole: bool) -> View:
-        place = views.locate(
-            face.aligned, face.landmarks_5, face.landmarks_468, face.mask, face.to_mask
-        )
-        box = alignment.region(place.to_view, views.VIEW_PX, *self._size)
-        corner = (box[0], box[1])
-        before = views.warped(target.region_rgb(*box), corner, place)
-        after = views.warped(render.region_rgb(*box), corner, place)
-        nearest = self.source.nearest(face.pose_deg) if whole else None
-        pasted = None if nearest is None else views.paste(before, nearest, place)
-        return View(target.frame_index, place, before, after, pasted)
-
-    def _over_time(
+    def _measure(
         self,
-        index: int,
-        before: tuple[Pixels, Pixels],
-        now: tuple[Pixels, Pixels],
-        touched: Pixels,
+        target: Frame,
+        render: Frame,
+        row: FaceRow,
+        masks: tuple[Pixels, Pixels],
+        level: int,
     ) -> None:
-        """Flow from the frame before, in the box of the mask."""
-        x0, y0, x1, y1 = _box(touched)
-        if min(x1 - x0, y1 - y0) < SMALLEST_FLOW_PX:
+        """Hand a frame to the workers, and its run when that is complete."""
+        index, whole = target.frame_index, level == sampling.ALL
+        before = self._before
+        linked = before is not None and _follows(before, index, row)
+        task = Task(
+            target=target,
+            render=render,
+            row=row,
+            whole=whole,
+            judged=bool(self.clip.judged[index]),
+            touched=masks[0],
+            reached=masks[1],
+            before=before.lumas if before is not None and linked and whole else None,
+            crop=self.source.nearest(row.pose_deg),
+        )
+        self._before = task
+        if self._run:
+            self._compare(task if linked else None)
+        if index in self._middles:
+            self._run = [before, task] if before is not None and linked else [task]
+        self._submit(measure, task, self._using)
+
+    def _compare(self, after: Task | None) -> None:
+        """Measure the baselines of the waiting run, ended by `after` if that follows it."""
+        run, self._run = self._run, []
+        whole = len(run) == 2 and after is not None
+        tasks = [*run, after] if whole else [run[-1]]
+        self._submit(measure_run, tasks, self.reference, self._using)
+
+    def _submit(self, work: Any, *arguments: Any) -> None:
+        """Give work to the workers; take in order what they have done once enough waits."""
+        self._working.append(self._workers.submit(work, *arguments))
+        while len(self._working) > WAITING_PER_THREAD * environment.threads():
+            self._take(self._working.popleft().result())
+
+    def _take(self, found: Face | Measured) -> None:
+        if isinstance(found, Measured):
+            self._set(found.frame_index, found.scores)
+            self._keep(found.frame_index, self.embeddings, found.embeddings)
+            self._keep(found.frame_index, self.seconds, found.seconds)
             return
-        (a, b), (c, d) = ([p[y0:y1, x0:x1] for p in pair] for pair in (now, before))
-        self._set(index, scores.over_time((a, b), (c, d), touched[y0:y1, x0:x1]))
-
-    def _flush(self) -> None:
-        """Hand what waits to the networks, which work while the next frames are read."""
-        self._collect()
-        batch, self._waiting = self._waiting, []
-        if batch:
-            given = [view for view, _ in batch]
-            self._running = self._worker.submit(
-                scores.measure, given, self.networks, self.canonical, self._size
-            )
-            self._measuring = batch
-
-    def _collect(self) -> None:
-        """Take what the networks have found, in the order of frames."""
-        if self._running is None:
-            return
-        faces, self._running = self._running.result(), None
-        for (view, row), face in zip(self._measuring, faces, strict=True):
-            self._take(view, row, face)
-
-    def _take(self, view: View, row: FaceRow, face: Face) -> None:
-        index = view.frame_index
-        self._set(index, face.scores)
-        self._recent.append((index, row, face))
+        index = found.view.frame_index
+        self._set(index, found.scores)
+        self._recent.append((index, found))
         self._jitter()
-        if face.embeddings is None:
+        if not found.embeddings:
             return
-        near = identity.cosine(face.embeddings[0], self.source.gallery)
+        near = identity.cosine(found.embeddings[RENDER], self.source.gallery)
         self._set(index, {"identity_source": float(near)})
-        self._embeddings.append(face.embeddings)
-        self._measured.append(index)
-        self.album.face(view, {name: float(self.columns[name][index]) for name in SCORES})
+        self._keep(index, self.embeddings, found.embeddings)
+        self._keep(index, self.seconds, found.seconds)
+        self._keep(index, self.features, found.features)
+        self.album.face(found.view, {name: float(self.columns[name][index]) for name in SCORES})
 
     def _jitter(self) -> None:
-        if len(self._recent) < 3:
+        if len(self._recent) < len(sampling.RUN):
             return
-        (a, row_a, first), (b, row_b, second), (c, row_c, third) = self._recent
-        if _follows(a, row_a, b, row_b) and _follows(b, row_b, c, row_c):
-            self._set(b, scores.jitters((first, second, third)))
+        (a, first), (b, second), (c, third) = self._recent
+        lines = {(f.row.shot_index, f.row.track_index) for f in (first, second, third)}
+        if c - b == b - a == 1 and len(lines) == 1:
+            meshes = zip(*(face.meshes for face in (first, second, third)), strict=True)
+            render, target = meshes
+            self._set(b, scores.jitters(render, target))
 
     def _set(self, index: int, found: Scores) -> None:
         for name, value in found.items():
+            if name not in self.columns:
+                self.columns[name] = np.full(self._frames, np.nan)
             self.columns[name][index] = value
 
-    def finish(self) -> Values:
-        """Measure what waits, compare with both galleries; returns the target's centroid (D,)."""
-        self._flush()
-        self._collect()
-        self._worker.shutdown()
-        if not self._embeddings:
-            return np.zeros(len(self.source.gallery))
-        target = identity.centroid(np.stack([e[1] for e in self._embeddings]))
-        found = scores.identities(self._embeddings, self.source.gallery, target)
-        for name, values in found.items():
-            self.columns[name][self._measured] = values
-        return target
+    @staticmethod
+    def _keep(index: int, kept: Vectors, found: dict[str, Values]) -> None:
+        for prefix, vector in found.items():
+            kept.setdefault(prefix, {})[index] = vector
+
+    def finish(self) -> None:
+        """Measure what waits, then compare all faces with both galleries."""
+        if self._run:
+            self._compare(None)
+        for work in self._working:
+            self._take(work.result())
+        self._workers.shutdown()
+        self._identities("identity", self.embeddings, self.source.gallery)
+        if self.source.second is not None:
+            self._identities("independent", self.seconds, self.source.second)
+
+    def _identities(self, name: str, vectors: Vectors, source: Values) -> None:
+        """Columns of cosines to the source's centroid and to that of the target's own faces."""
+        if not vectors:
+            return
+        target = identity.centroid(np.stack(list(vectors[COPIED].values())))
+        for prefix, own in vectors.items():
+            for who, centroid in (("source", source), ("target", target)):
+                column = scores.cosines(own, centroid, self._frames)
+                self.columns[f"{prefix}{name}_{who}"] = column
 
 
-SMALLEST_FLOW_PX = 24
-"""Side below which dense inverse search has no room for its patches."""
+def _follows(before: Task, index: int, row: FaceRow) -> bool:
+    line = (before.row.shot_index, before.row.track_index) == (row.shot_index, row.track_index)
+    return before.target.frame_index == index - 1 and line
 
 
-def _follows(first: int, row: FaceRow, second: int, other: FaceRow) -> bool:
-    line = (row.shot_index, row.track_index) == (other.shot_index, other.track_index)
-    return second == first + 1 and line
-
-
-def _box(mask: Pixels) -> tuple[int, int, int, int]:
-    """Box x0, y0, x1, y1 around what is above 0, with a margin for the flow; empty if nothing."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return 0, 0, 0, 0
-    height, width = mask.shape
-    margin = 8
-    return (
-        max(int(columns[0]) - margin, 0),
-        max(int(rows[0]) - margin, 0),
-        min(int(columns[-1]) + 1 + margin, width),
-        min(int(rows[-1]) + 1 + margin, height),
-    )
+def ordered(vectors: dict[int, Values]) -> Sequence[Values]:
+    """Vectors in the order of their frames."""
+    return [vectors[index] for index in sorted(vectors)]

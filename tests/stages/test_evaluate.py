@@ -31,6 +31,7 @@ from likeness.vision.blending import Box, warp_to_box
 from likeness.vision.masks import hull_mask, to_bytes
 from likeness.vision.pose import pose_from_mesh
 from likeness.vision.templates import template
+from models.analysers.features import with_outputs
 from models.analysers.pack import Pack, load_pack
 from tasks.evaluate import STAGE
 
@@ -67,6 +68,7 @@ class Case:
         (self.root / "data/models/ann-ben").mkdir(parents=True, exist_ok=True)
         given: dict[str, Any] = {
             "pack": self.pack,
+            "judge": self.root / "data/packs/judge",
             "clip": self.clip / "clip.yaml",
             "frames": self.clip / "frames.parquet",
             "aligned": self.clip / "aligned.json",
@@ -81,6 +83,22 @@ class Case:
         pairs = [[f"--{key}", str(value)] for key, value in given.items()]
         STAGE.execute(["--swap", "ann-on-ben", *(part for pair in pairs for part in pair)])
         return json.loads((swap / "report/metrics.json").read_text())
+
+
+def write_judge(case: Case) -> None:
+    """A second embedder: the pack's own, but fed with BGR, so that it is not the same file."""
+    folder = case.root / "data/packs/judge"
+    folder.mkdir(parents=True)
+    own = load_pack(case.pack).path("embedder").read_bytes()
+    (folder / "other.onnx").write_bytes(with_outputs(own, ("/network/conv3/Conv_output_0",)))
+    content = {
+        "name": "other",
+        "file": "other.onnx",
+        "sha256": sha256_of(folder / "other.onnx"),
+        "licence": "test",
+        "colour_order": "BGR",
+    }
+    (folder / "judge.json").write_text(json.dumps(content))
 
 
 def crop_rows(footage: Path, wanted: range, pack: Pack) -> dict[str, Any]:
@@ -156,9 +174,12 @@ def write_source(case: Case, footage: Path, pack: Pack) -> None:
     with Writer(SHARDS, case.shards / "train-00000.parquet") as writer:
         writer.add(rows)
         writer.facts.update(dict.fromkeys(SHARDS.facts))
+        writer.facts.update(identity="ann", size_px=SIZE_PX, mask_size_px=MASK_PX)
 
 
-def write_swap(case: Case, name: str, picture: Any, rows: int | None = None) -> Path:
+def write_swap(
+    case: Case, name: str, picture: Any, rows: int | None = None, family: str = "mesh_transfer"
+) -> Path:
     """A swap whose crops are `picture(crop)`, laid in by the mask and encoded; gives its folder."""
     folder = case.root / "data/swaps" / name
     (folder / "report").mkdir(parents=True)
@@ -166,7 +187,7 @@ def write_swap(case: Case, name: str, picture: Any, rows: int | None = None) -> 
     crops = [np.asarray(picture(decode_jpeg(cell.as_py()))) for cell in table["crop"]]
     with Writer(CONVERTED, folder / "converted.parquet") as writer:
         writer.facts.update(dict.fromkeys(CONVERTED.facts, "test"))
-        writer.facts.update(size_px=SIZE_PX, mask_size_px=MASK_PX)
+        writer.facts.update(size_px=SIZE_PX, mask_size_px=MASK_PX, family=family)
         if crops:
             kept = table.select(["frame_index", "track_index", "mask", "affine_matrix"])
             columns = {key: kept[key] for key in kept.column_names}
@@ -198,6 +219,8 @@ def case(
 ) -> Iterator[Case]:
     root = tmp_path_factory.mktemp("evaluate")
     made = Case(root, pack_folder.resolve())
+    # The pack's own embedder under another name: quick, and here at any rate.
+    write_judge(made)
     pack = load_pack(pack_folder)
     write_target(made, shared / "footage/single_face.mp4", pack)
     write_source(made, shared / "footage/lp_d10.mp4", pack)
@@ -222,19 +245,58 @@ def pasted(case: Case) -> tuple[Path, Any]:
         return folder, case.run(folder)
 
 
-def test_a_clip_against_itself_has_no_error(case: Case) -> None:
-    folder = write_swap(case, "itself", lambda crop: crop)
-    shutil.copy(case.clip / "footage.mp4", folder / "render.mp4")
-    found = case.run(folder)
+@pytest.fixture(scope="module")
+def itself(case: Case) -> Any:
+    """Metrics of the footage as its own render, by a family that is not mesh_transfer."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(case.root)
+        Path("params.yaml").write_text(PARAMS)
+        folder = write_swap(case, "itself", lambda crop: crop, family="copy")
+        shutil.copy(case.clip / "footage.mp4", folder / "render.mp4")
+        return case.run(folder)
+
+
+def test_a_clip_against_itself_has_no_error(itself: Any) -> None:
+    found = itself
     who = found["identity_cosine"]
     assert who["source"] == who["target_copied"]["source"]
     assert who["target"] == who["target_copied"]["target"] > 0.9
     assert found["pose_error_deg"]["mean"] == found["landmark_error"]["mean"] == 0
     assert found["expression_error"]["mean"] == found["colour_shift"] == 0
-    assert found["outside"] == {"ssim": 1, "ssim_worst": 1, "psnr_db": 100, "max_difference": 0}
-    moving = ("colour", "flow_difference_px", "landmark_jitter", "warping_error")
-    assert [found["flicker"][name] for name in moving] == [0, 0, 0, 0]
     assert found["frames"] == {"total": 72, "with_face": 10, "measured": 10, "undecodable": 0}
+    outside, moving = found["outside"], found["flicker"]
+    untouched = {"ssim": 1, "psnr_db": 100, "max_difference": 0}
+    assert outside["target_copied"] == untouched
+    assert {name: outside[name] for name in untouched} == untouched
+    assert outside["target_reencoded"]["ssim"] < 1
+    assert outside["target_reencoded"]["max_difference"] > 0
+    names = ("colour", "flow_difference_px", "landmark_jitter", "warping_error")
+    assert [moving[name] for name in names] == [0, 0, 0, 0]
+    assert [moving["target_copied"][name] for name in names] == [0, 0, 0, 0]
+    assert moving["target_reencoded"]["flow_difference_px"] > 0
+
+
+def test_a_clip_against_itself_keeps_gaze_light_and_features(itself: Any) -> None:
+    found = itself
+    assert found["gaze_error"]["mean"] == found["perceptual_distance"]["mean"] == 0
+    assert found["illumination"]["lab_mean_error"]["mean"] == 0
+    assert found["illumination"]["shading_correlation"]["mean"] == pytest.approx(1)
+    assert all(unit["mean"] == 0 for unit in found["action_units"].values())
+    assert found["fid"]["value"] is None
+    assert "at least 50" in found["fid"]["reason"]
+    worse = found["perceptual_distance"]
+    assert 0 < worse["target_reencoded"] < worse["mesh_transfer"] < worse["source_pasted"]
+
+
+def test_mesh_transfer_is_measured_beside_another_family(
+    itself: Any, pasted: tuple[Path, Any]
+) -> None:
+    beside = itself["identity_cosine"]["mesh_transfer"]
+    assert beside["source"] > itself["identity_cosine"]["source"] + 0.1
+    assert itself["pose_error_deg"]["mesh_transfer"] > 0
+    assert itself["baselines"]["runs"] == 3
+    assert pasted[1]["identity_cosine"]["mesh_transfer"]["source"] is None
+    assert pasted[1]["baselines"]["mesh_transfer"] == "this swap is mesh_transfer itself"
 
 
 def test_a_paste_shows_the_source_and_keeps_the_rest(case: Case, pasted: tuple[Path, Any]) -> None:
@@ -251,7 +313,8 @@ def test_a_paste_shows_the_source_and_keeps_the_rest(case: Case, pasted: tuple[P
     # One still in every frame cannot move as the target does.
     assert found["flicker"]["warping_error"] > 0
     assert found["flicker"]["flow_difference_px"] > 0
-    assert not found["embedder"]["independent"]
+    assert found["embedder"]["circular"]
+    assert not found["judge"]["circular"]
 
 
 def test_a_blur_moves_the_metrics_it_should(case: Case) -> None:
@@ -291,11 +354,11 @@ def test_the_page_needs_no_other_file(pasted: tuple[Path, Any]) -> None:
     page = (folder / "report/report.html").read_text()
     assert len(page) < 15e6
     fetched = re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?(?!data:)([^"'\s>)]+)""", page)
-    assert not [link for link in fetched if not link.startswith(("button", "."))], fetched
+    assert not [link for link in fetched if not link.startswith(("button", ".", "#"))], fetched
     assert "http" not in page
     for part in ("verdicts", "watch", "look", "worst", "curves", "training", "parameters"):
         assert f'id="{part}"' in page
-    assert page.count("<svg") == 6
+    assert page.count("<svg") >= 6
 
 
 @pytest.mark.slow
@@ -321,7 +384,7 @@ def test_gates_and_overrides_of_the_swap(case: Case, pasted: tuple[Path, Any]) -
     own = f"model: ann-ben, evaluate: {{max_frames: 6, gates: {gates}}}"
     Path("params.yaml").write_text(PARAMS.replace("model: ann-ben", own))
     found = case.run(folder)
-    assert found["frames"]["measured"] == 2
+    assert found["frames"]["measured"] == 3
     assert pasted[1]["frames"]["measured"] == 10
     assert found["gates"]["identity_cosine.source"]["passed"]
     assert not found["gates"]["outside.max_difference"]["passed"]
@@ -380,12 +443,45 @@ def test_shards_without_faces_are_refused(case: Case, pasted: tuple[Path, Any]) 
         case.run(pasted[0], source=empty)
 
 
-def test_a_missing_second_embedder_names_the_command(
-    case: Case, pasted: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch
+def test_without_a_second_embedder_its_part_is_null_with_the_reason(
+    case: Case, pasted: tuple[Path, Any]
 ) -> None:
-    monkeypatch.setenv("LIKENESS_STATE", str(case.root / "state"))
+    folder = case.root / "data/swaps/alone"
+    shutil.copytree(pasted[0], folder)
+    alone = case.root / "data/packs/alone"
+    alone.mkdir()
+    (alone / "judge.json").write_text(json.dumps({"name": None, "reason": "no network here"}))
+    found = case.run(folder, judge=alone)
+    part = found["identity_independent"]
+    assert part["source"] is part["target_copied"]["source"] is part["source_itself"] is None
+    assert part["reason"] == found["judge"]["reason"] == "no network here"
+    assert found["identity_cosine"] == pasted[1]["identity_cosine"]
+
+
+def test_a_judge_that_the_pack_or_the_training_uses_is_refused(
+    case: Case, pasted: tuple[Path, Any]
+) -> None:
+    given = json.loads((case.root / "data/packs/judge/judge.json").read_text())
+    same = case.root / "data/packs/same"
+    same.mkdir()
+    own = load_pack(case.pack).path("embedder")
+    shutil.copy(own, same / "own.onnx")
+    content = given | {"name": "own", "file": "own.onnx", "sha256": sha256_of(own)}
+    (same / "judge.json").write_text(json.dumps(content))
+    with pytest.raises(WeightsError, match="circular"):
+        case.run(pasted[0], judge=same)
+    model = case.root / "data/models/learned"
+    model.mkdir(parents=True)
+    (model / "config.json").write_text(json.dumps({"perceptual_networks": [given["sha256"]]}))
+    with pytest.raises(WeightsError, match="a training loss uses"):
+        case.run(pasted[0], model=model)
+
+
+def test_the_old_place_of_the_embedder_names_the_new_one(
+    case: Case, pasted: tuple[Path, Any]
+) -> None:
     Path("params.yaml").write_text("evaluate:\n  embedder: faceplugin\n" + PARAMS)
-    with pytest.raises(WeightsError, match=r"models\.analysers\.fetch --second"):
+    with pytest.raises(ParamsError, match=r"judge: \{embedder: faceplugin\}"):
         case.run(pasted[0])
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from likeness.media.encode import VideoWriter
+from likeness.media.encode import Model, VideoWriter
 from likeness.media.footage import Footage, Frame
 
 SIDE_PX = 448
@@ -52,7 +52,7 @@ class Film:
         self._folder = tempfile.TemporaryDirectory()
         self._path = Path(self._folder.name) / "film.mp4"
         facts = target.facts | {"width_px": 2 * self.size[0], "height_px": self.size[1]}
-        small = Footage(target.path, facts)
+        small = Model(target.path, facts)
         self._writer = VideoWriter(self._path, small, CRF, PRESET, audio=False)
 
     def frame(self, target: Frame, render: Frame) -> None:

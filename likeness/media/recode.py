@@ -1,0 +1,104 @@
+"""A few frames through the encoder and back, in memory: what encoding alone does to pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.codec.context import Flags
+
+from likeness.contracts.errors import FootageError
+from likeness.media.colour import Planes
+from likeness.media.encode import Described, encoder_options
+from likeness.media.footage import Footage, Frame
+from likeness.media.planes import plane_view
+
+U8 = npt.NDArray[np.uint8]
+
+
+class PlanesFrame(Frame):
+    """A frame of given planes that stands in for frame `frame_index` of `footage`."""
+
+    def __init__(self, footage: Footage, frame_index: int, pts: int, planes: Planes) -> None:
+        super().__init__(footage, frame_index, pts)
+        self.decoded = True
+        self._planes = planes
+
+
+def recoded(frames: Sequence[Planes], model: Described, crf: float, preset: str) -> list[Planes]:
+    """Encode frames as one stream of H.264 with the render's settings, and decode them.
+
+    Args:
+        frames: y (H,W), u and v (ceil(H/2), ceil(W/2)) uint8 each, all of one size.
+        model: gives the frame rate.
+        crf: constant rate factor of libx264.
+        preset: of libx264.
+
+    Returns:
+        As many frames of the same shapes; the first one is a key frame.
+
+    Raises:
+        FootageError: the decoder gave back another number of frames.
+    """
+    if not frames:
+        return []
+    height, width = frames[0][0].shape
+    rate = Fraction(*model.facts["average_rate"])
+    encoder = _encoder(width, height, rate, crf, preset)
+    decoder: Any = av.CodecContext.create("h264", "r")
+    packets = [p for i, planes in enumerate(frames) for p in encoder.encode(_picture(planes, i))]
+    pictures = [
+        picture
+        for packet in [*packets, *encoder.encode(None), None]
+        for picture in decoder.decode(packet)
+    ]
+    if len(pictures) != len(frames):
+        problem = f"gave back {len(pictures)} of {len(frames)} frames after encoding"
+        raise FootageError(model.path, problem, "report this")
+    return [_planes(picture) for picture in pictures]
+
+
+def _encoder(width: int, height: int, rate: Fraction, crf: float, preset: str) -> Any:
+    context: Any = av.CodecContext.create("libx264", "w")
+    context.width, context.height = width, height
+    context.pix_fmt = _format(width, height)
+    context.framerate, context.time_base = rate, 1 / rate
+    # One thread: a few frames gain nothing by more, and the bytes hang on their number.
+    context.thread_count = 1
+    context.flags |= Flags.bitexact
+    context.options = encoder_options(crf, preset)
+    return context
+
+
+def _format(width: int, height: int) -> str:
+    """As the render's: H.264 has no 4:2:0 of odd size."""
+    return "yuv444p" if width % 2 or height % 2 else "yuv420p"
+
+
+def _picture(planes: Planes, index: int) -> Any:
+    height, width = planes[0].shape
+    name = _format(width, height)
+    y, u, v = planes
+    if name == "yuv444p":
+        u, v = (p.repeat(2, axis=0).repeat(2, axis=1)[:height, :width] for p in (u, v))
+    picture = av.VideoFrame(width, height, name)
+    for stored, values in zip(picture.planes, (y, u, v), strict=True):
+        rows, columns = values.shape
+        np.frombuffer(stored, np.uint8).reshape(-1, stored.line_size)[:rows, :columns] = values
+    picture.pts = index
+    return picture
+
+
+def _planes(picture: Any) -> Planes:
+    width, height = picture.width, picture.height
+    whole = picture.format.name == "yuv444p"
+    half = (width, height) if whole else (width // 2, height // 2)
+    y, u, v = picture.planes
+    planes = plane_view(y, width, height), plane_view(u, *half), plane_view(v, *half)
+    if not whole:
+        return planes
+    return planes[0], planes[1][::2, ::2], planes[2][::2, ::2]

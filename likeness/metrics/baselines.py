@@ -1,0 +1,163 @@
+"""What a swap is compared with: the target encoded anew, the source pasted, mesh_transfer.
+
+A baseline is made for some runs of three frames and measured there as the render is. The fourth,
+the target as it is, costs nothing and is measured wherever the render is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from likeness.media.colour import Planes, rgb_to_yuv420_region, yuv420_region_to_rgb
+from likeness.media.footage import Footage, Frame
+from likeness.media.recode import PlanesFrame, recoded
+from likeness.metrics import scores, seams
+from likeness.metrics.face import COPIED, PASTED, Task, flow_scores, seen
+from likeness.metrics.look import Look, Measures, look
+from likeness.metrics.scores import Scores
+from likeness.vision import alignment
+from likeness.vision.blending import Box, warp_to_box
+
+Pixels = npt.NDArray[np.uint8]
+Values = npt.NDArray[np.float64]
+REENCODED, TRANSFERRED = "reencoded_", "mesh_"
+"""Prefixes of columns, beside those of metrics.face."""
+Transfer = Callable[[Sequence[Task]], list[Planes]]
+"""Frames and the face in each -> the frames with mesh_transfer's faces laid in."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """How baselines are made.
+
+    Attributes:
+        footage: the target.
+        crf, preset: as the render was encoded.
+        transfer: mesh_transfer and the swap's own blending; None: this baseline is left out.
+    """
+
+    footage: Footage
+    crf: float
+    preset: str
+    transfer: Transfer | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Baselines in the middle frame of a run.
+
+    Attributes:
+        frame_index: which frame.
+        scores: by column, prefixes included.
+        embeddings, seconds: by prefix, as in metrics.face.
+    """
+
+    frame_index: int
+    scores: Scores
+    embeddings: dict[str, Values]
+    seconds: dict[str, Values]
+
+
+def measure_run(run: Sequence[Task], reference: Reference, using: Measures) -> Measured:
+    """Make and measure all baselines of one run; depends on its arguments alone.
+
+    Args:
+        run: frames in a row, the middle one measured whole; or a single one.
+        reference: how baselines are made.
+        using: networks and canonical face.
+    """
+    middle = run[len(run) // 2]
+    place = middle.row.place()
+    views = [seen(middle.target, place, using.frame_size)]
+    mesh, _ = using.networks.mesh(np.stack(views))
+    wanted = look(views, mesh, place, using, judged=False)[0]
+    targets = [wanted.placed if task is middle else _mesh(task.target, task, using) for task in run]
+    found = Measured(middle.target.frame_index, {}, {}, {})
+    found.scores.update(scores.prefixed(COPIED, _outside(middle.target, middle)))
+    for prefix, frames in _made(run, reference).items():
+        given = _look(frames[len(run) // 2], middle, using)
+        own = scores.colours(given)
+        if prefix != PASTED:  # pasted faces are scored on more frames than these
+            around = seams.rings(place.mask)
+            own |= scores.compared(given, wanted, around) | scores.units(given)
+            own |= _outside(frames[len(run) // 2], middle)
+            found.embeddings[prefix] = given.embedding
+            if given.second is not None:
+                found.seconds[prefix] = given.second
+        own |= _motion(frames, run, given, targets, using)
+        found.scores.update(scores.prefixed(prefix, own))
+    return found
+
+
+def _made(run: Sequence[Task], reference: Reference) -> dict[str, list[Frame]]:
+    """The frames of the run as each baseline shows them."""
+    targets = [task.target.planes() for task in run]
+    settings = (reference.footage, reference.crf, reference.preset)
+    made = {REENCODED: recoded(targets, *settings)}
+    pairs = zip(targets, run, strict=True)
+    made[PASTED] = [_pasted(planes, task, reference.footage) for planes, task in pairs]
+    if reference.transfer is not None:
+        laid = reference.transfer(run)
+        made[TRANSFERRED] = recoded(laid, *settings)
+    return {
+        prefix: [
+            PlanesFrame(reference.footage, task.target.frame_index, task.target.pts, planes)
+            for task, planes in zip(run, frames, strict=True)
+        ]
+        for prefix, frames in made.items()
+    }
+
+
+def _pasted(planes: Planes, task: Task, footage: Footage) -> Planes:
+    """The target's planes with the source's crop laid in by the mask, as it is."""
+    y, u, v = (plane.copy() for plane in planes)
+    height, width = y.shape
+    x0, y0, x1, y1 = alignment.region(task.row.to_mask, len(task.row.mask), width, height)
+    box = Box(x0 // 2 * 2, y0 // 2 * 2, min(x1 + x1 % 2, width), min(y1 + y1 % 2, height))
+    space = (footage.facts["colour_space"], footage.facts["colour_range"])
+    below = yuv420_region_to_rgb((y, u, v), box, *space)
+    above = warp_to_box(task.crop, task.row.aligned, box)
+    alpha = (task.touched[box.y0 : box.y1, box.x0 : box.x1].astype(np.float32) / 255)[..., None]
+    mixed = np.round(above * alpha + below * (1 - alpha)).astype(np.uint8)
+    rgb_to_yuv420_region((y, u, v), box, mixed, *space)
+    return y, u, v
+
+
+def _look(frame: Frame, task: Task, using: Measures) -> Look:
+    place = task.row.place()
+    picture = seen(frame, place, using.frame_size)
+    mesh, _ = using.networks.mesh(picture[None])
+    return look([picture], mesh, place, using, judged=task.judged)[0]
+
+
+def _mesh(frame: Frame, task: Task, using: Measures) -> Values:
+    """Mesh (468,3) of a face in frame px."""
+    place = task.row.place()
+    found, _ = using.networks.mesh(seen(frame, place, using.frame_size)[None])
+    return alignment.apply_mesh(alignment.invert(place.to_view), np.asarray(found[0], np.float64))
+
+
+def _outside(frame: Frame, task: Task) -> Scores:
+    lumas = (task.target.luma(), frame.luma())
+    return scores.outside(*lumas, task.reached) | scores.ssim_outside(*lumas, task.reached)
+
+
+def _motion(
+    frames: Sequence[Frame],
+    run: Sequence[Task],
+    given: Look,
+    targets: list[Values],
+    using: Measures,
+) -> Scores:
+    """Flow to the frame before, and jitter over the three; nothing for a single frame."""
+    if len(run) < 3:
+        return {}
+    before, middle, after = run
+    now = (frames[1].luma(), middle.target.luma())
+    found = flow_scores(now, (frames[0].luma(), before.target.luma()), middle.touched)
+    meshes = [_mesh(frames[0], before, using), given.placed, _mesh(frames[2], after, using)]
+    return found | scores.jitters(meshes, targets)

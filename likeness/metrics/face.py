@@ -1,0 +1,176 @@
+"""One face of one frame, measured in a worker: its views, its scores, what later ones need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from likeness.media.footage import Frame
+from likeness.metrics import perceptual, scores, seams, views
+from likeness.metrics.look import Look, Measures, look
+from likeness.metrics.scores import Scores
+from likeness.metrics.views import Place, View
+from likeness.vision import alignment
+from likeness.vision.alignment import Affine
+
+Pixels = npt.NDArray[np.uint8]
+Values = npt.NDArray[np.float64]
+Lumas = tuple[Pixels, Pixels]
+SMALLEST_FLOW_PX = 24
+"""Side below which dense inverse search has no room for its patches."""
+FLOW_MARGIN_PX = 8
+RENDER, COPIED, PASTED = "", "copied_", "pasted_"
+"""Prefixes of columns: the render, the target as it is, the source pasted."""
+
+
+@dataclass(frozen=True)
+class FaceRow:
+    """A swapped face: rows of crops and of converted.parquet for one frame and track.
+
+    Attributes:
+        shot_index, track_index: whose time line it belongs to.
+        aligned: (2,3) frame px -> px of align's crop.
+        landmarks_5, landmarks_468: px of that crop.
+        pose_deg: (3,) yaw, pitch, roll.
+        mask: (M,M) uint8, 255 = replaced.
+        to_mask: (2,3) frame px -> px of `mask`.
+    """
+
+    shot_index: int
+    track_index: int
+    aligned: Affine
+    landmarks_5: Values
+    landmarks_468: Values
+    pose_deg: Values
+    mask: Pixels
+    to_mask: Affine
+
+    def place(self) -> Place:
+        """Where it lies in its frame."""
+        return views.locate(
+            self.aligned, self.landmarks_5, self.landmarks_468, self.mask, self.to_mask
+        )
+
+
+@dataclass(frozen=True)
+class Task:
+    """A frame whose face is to be measured.
+
+    Attributes:
+        target, render: the frame.
+        row: its face.
+        whole: everything, or the motion alone.
+        judged: the second embedder looks too.
+        touched, reached: (H,W) uint8, what is replaced; the same with its margin.
+        before: lumas of render and target in the frame before, of the same face; None: no flow.
+        crop: the source's crop to paste, in align's template.
+    """
+
+    target: Frame
+    render: Frame
+    row: FaceRow
+    whole: bool
+    judged: bool
+    touched: Pixels
+    reached: Pixels
+    before: Lumas | None
+    crop: Pixels
+
+    @property
+    def lumas(self) -> Lumas:
+        """Of render and target."""
+        return self.render.luma(), self.target.luma()
+
+
+@dataclass(frozen=True)
+class Face:
+    """A measured face.
+
+    Attributes:
+        view: its pixels.
+        row: which face it is.
+        scores: by column of per_frame.parquet.
+        meshes: (468,3) of render and target in frame px.
+        embeddings, seconds: by prefix: of the pack's embedder (D,), of the second (E,).
+        features: by prefix, (C,) for FID and KID.
+    """
+
+    view: View
+    row: FaceRow
+    scores: Scores
+    meshes: tuple[Values, Values]
+    embeddings: dict[str, Values] = field(default_factory=dict)
+    seconds: dict[str, Values] = field(default_factory=dict)
+    features: dict[str, Values] = field(default_factory=dict)
+
+
+def seen(frame: Frame, place: Place, size: tuple[int, int]) -> Pixels:
+    """View of a face in a frame of `size` (width, height)."""
+    box = alignment.region(place.to_view, views.VIEW_PX, *size)
+    return views.warped(frame.region_rgb(*box), (box[0], box[1]), place)
+
+
+def measure(task: Task, using: Measures) -> Face:
+    """Measure the face of one frame; depends on its arguments alone."""
+    place, size = task.row.place(), using.frame_size
+    target, render = (seen(frame, place, size) for frame in (task.target, task.render))
+    pasted = views.paste(target, task.crop, place) if task.whole else None
+    view = View(task.target.frame_index, place, target, render, pasted)
+    pictures = [p for p in (render, target, pasted) if p is not None]
+    meshes, beliefs = using.networks.mesh(np.stack(pictures))
+    found: Scores = {"mesh_score": float(beliefs[0])}
+    if task.before is not None:
+        found |= flow_scores(task.lumas, task.before, task.touched)
+    placed = alignment.apply_mesh(alignment.invert(place.to_view), np.asarray(meshes, np.float64))
+    both = (placed[0], placed[1])
+    if not task.whole:
+        return Face(view, task.row, found, both)
+    looks = look(pictures, meshes, place, using, judged=task.judged)
+    named = dict(zip((RENDER, COPIED, PASTED), looks, strict=False))
+    found |= scores.ssim_outside(*task.lumas, task.reached) | _scores(named, place)
+    return Face(
+        view,
+        task.row,
+        found,
+        both,
+        {prefix: one.embedding for prefix, one in named.items()},
+        {prefix: one.second for prefix, one in named.items() if one.second is not None},
+        {prefix: perceptual.pooled(one.layers) for prefix, one in named.items()},
+    )
+
+
+def _scores(named: dict[str, Look], place: Place) -> Scores:
+    """Scores of render, target and paste, and those of the pair."""
+    around = seams.rings(place.mask)
+    render, target = named[RENDER], named[COPIED]
+    found = scores.angles(render, target)
+    for prefix, one in named.items():
+        found |= scores.prefixed(prefix, scores.compared(one, target, around))
+        found |= scores.prefixed("target_" if prefix == COPIED else prefix, scores.units(one))
+    found |= scores.colours(render) | scores.prefixed("target_", scores.colours(target))
+    return found | {"colour_shift": scores.colour_shift(render, target)}
+
+
+def flow_scores(now: Lumas, before: Lumas, touched: Pixels) -> Scores:
+    """Scores over time in the box of what is replaced; none for a face too small for flow."""
+    x0, y0, x1, y1 = _box(touched)
+    if min(x1 - x0, y1 - y0) < SMALLEST_FLOW_PX:
+        return {}
+    (a, b), (c, d) = ([p[y0:y1, x0:x1] for p in pair] for pair in (now, before))
+    return scores.over_time((a, b), (c, d), touched[y0:y1, x0:x1])
+
+
+def _box(mask: Pixels) -> tuple[int, int, int, int]:
+    """Box x0, y0, x1, y1 around what is above 0, with a margin for the flow; empty if nothing."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return 0, 0, 0, 0
+    height, width = mask.shape
+    return (
+        max(int(columns[0]) - FLOW_MARGIN_PX, 0),
+        max(int(rows[0]) - FLOW_MARGIN_PX, 0),
+        min(int(columns[-1]) + 1 + FLOW_MARGIN_PX, width),
+        min(int(rows[-1]) + 1 + FLOW_MARGIN_PX, height),
+    )

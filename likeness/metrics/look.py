@@ -1,0 +1,128 @@
+"""What the networks and the statistics say of one picture of a face, before it is compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from likeness.metrics import expression, gaze, light
+from likeness.metrics.views import Place, embedder_crop
+from likeness.vision import alignment
+from likeness.vision.colour import rgb_to_lab
+from likeness.vision.pose import pose_from_mesh
+
+Pixels = npt.NDArray[np.uint8]
+Values = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.floating]
+
+
+class Networks(Protocol):
+    """What faces are measured with; models.analysers.judge has the real ones. Thread-safe."""
+
+    has_second: bool
+
+    def embed(self, crops: Pixels) -> tuple[Floats, list[Floats]]:
+        """Embeddings (N,D) and feature maps (N,C,S,S) of crops (N,112,112,3) uint8 RGB."""
+
+    def second(self, crops: Pixels) -> Floats:
+        """Embeddings (N,E) by an embedder of another make."""
+
+    def mesh(self, pictures: Pixels) -> tuple[Floats, Floats]:
+        """Meshes (N,468,3) in px of views (N,S,S,3) uint8 RGB, and scores (N,) in 0-1."""
+
+    def irises(self, crops: Pixels) -> Floats:
+        """Irises (N,5,3) in px of eye crops (N,64,64,3), as gaze.eye_crops makes them."""
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What measuring takes beside the pictures.
+
+    Attributes:
+        networks: embedders, mesh, iris.
+        canonical: (468,3) vertices for the head pose.
+        frame_size: width, height of the frames in px.
+    """
+
+    networks: Networks
+    canonical: Floats
+    frame_size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Look:
+    """One picture of a face, measured on its own.
+
+    Attributes:
+        picture: (S,S,3) uint8 RGB, a view.
+        mesh: (468,3) view px.
+        placed: (468,3) frame px.
+        pose_deg: (3,) yaw, pitch, roll.
+        units: (6,) distances of metrics.expression.UNITS.
+        gaze: (2,2) directions of metrics.gaze.
+        lab: (S,S,3) float32.
+        colours: (2,3) mean and deviation of Lab inside the mask.
+        shading: low-passed lightness of metrics.light.
+        embedding, layers: of the pack's embedder: (D,), maps (C,h,w).
+        second: (E,) of the second embedder; None where it did not look.
+    """
+
+    picture: Pixels
+    mesh: Values
+    placed: Values
+    pose_deg: Values
+    units: Values
+    gaze: Values
+    lab: npt.NDArray[np.float32]
+    colours: Values
+    shading: npt.NDArray[np.float32]
+    embedding: Values
+    layers: Sequence[Floats]
+    second: Values | None
+
+
+def look(
+    pictures: Sequence[Pixels], meshes: Floats, place: Place, using: Measures, *, judged: bool
+) -> list[Look]:
+    """Measure pictures (S,S,3) of one place, whose meshes (N,468,3) in view px are known.
+
+    Args:
+        pictures: at least one.
+        meshes: as `Networks.mesh` gives them.
+        place: where in the frame.
+        using: networks and canonical face.
+        judged: the second embedder looks too, if there is one.
+    """
+    networks = using.networks
+    crops = np.stack([embedder_crop(picture, place) for picture in pictures])
+    embeddings, layers = networks.embed(crops)
+    second = networks.second(crops) if judged and networks.has_second else None
+    eyes = [gaze.eye_crops(p, mesh) for p, mesh in zip(pictures, meshes, strict=True)]
+    irises = networks.irises(np.concatenate(eyes)).reshape(len(pictures), 2, 5, 3)
+    from_view = alignment.invert(place.to_view)
+    found = []
+    for row, picture in enumerate(pictures):
+        mesh = np.asarray(meshes[row], np.float64)
+        placed = alignment.apply_mesh(from_view, mesh)
+        lab = rgb_to_lab(picture)
+        found.append(
+            Look(
+                picture=picture,
+                mesh=mesh,
+                placed=placed,
+                pose_deg=np.asarray(pose_from_mesh(placed, using.frame_size, using.canonical)),
+                units=expression.units(mesh),
+                gaze=gaze.directions(irises[row], mesh),
+                lab=lab,
+                colours=light.statistics(lab, place.mask),
+                shading=light.shading(np.ascontiguousarray(lab[..., 0]), place.mask),
+                embedding=np.asarray(embeddings[row], np.float64),
+                layers=[layer[row] for layer in layers],
+                second=None if second is None else np.asarray(second[row], np.float64),
+            )
+        )
+    return found

@@ -1,0 +1,254 @@
+"""What the pages say and draw: tables, changes, curves, points, lineage, and their size."""
+
+from __future__ import annotations
+
+from contextlib import chdir
+from dataclasses import replace
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+
+from likeness.contracts.tables.per_frame import SCORES
+from likeness.metrics.report import changes, curves, descent, html, page, rows, scatter, verdict
+from likeness.metrics.report.album import REASONS, Album, Shown
+from likeness.metrics.report.coverage import coverage, mouth
+from tests.reportcase import FRAMES, METRICS, ReportCase, make_report_case, metrics
+from tests.swapcase import CLIP
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> ReportCase:
+    root = tmp_path_factory.mktemp("pages")
+    with chdir(root):
+        return make_report_case(root, scale=1)
+
+
+def line(path: str) -> rows.Line:
+    return next(found for found in rows.lines(METRICS) if found.path == path)
+
+
+def test_baselines_are_found_in_both_shapes() -> None:
+    tree = {
+        "error": {"mean": 1.0, "target_copied": 0.5, "target_reencoded": {"mean": 0.7}},
+        "group": {"leaf": 2.0, "source_pasted": {"leaf": 3.0}},
+        "flat": 4.0,
+    }
+    error, leaf, flat = (rows.Line(p, "", "lower", p) for p in ("error.mean", "group.leaf", "flat"))
+    assert error.baseline(tree, "target_copied") == 0.5
+    assert error.baseline(tree, "target_reencoded") == 0.7
+    assert leaf.baseline(tree, "source_pasted") == 3.0
+    assert leaf.baseline(tree, "target_copied") is None
+    assert flat.value(tree) == 4.0
+    assert flat.baseline(tree, "error") is None
+
+
+def test_a_metric_that_no_line_names_still_shows() -> None:
+    found = {row["label"]: row for row in rows.table(METRICS)}
+    assert found["Sparkle"]["value"] == "0.25"
+    assert found["Sparkle"]["baselines"][0] == {"name": "Target copied", "value": "0.125"}
+    assert found["KID"]["value"] == rows.NOTHING
+    assert found["KID"]["reason"] == "fewer than 50 images"
+    assert found["Jitter"]["hint"] == "of the mesh, above the target's (0.0070)"
+    labels = list(found)
+    assert labels.index("Identity: source") < labels.index("Sparkle")
+    assert not {"Frames", "Embedder", "Gates"} & set(labels)
+
+
+def test_an_interval_stands_with_its_value() -> None:
+    tree = {"fid": {"value": 12.5, "low": 10.0, "high": 15.25}}
+    assert rows.table(tree)[0]["hint"].endswith("95 %: 10.00 to 15.25")
+
+
+@pytest.mark.parametrize(
+    ("path", "wanted"),
+    [
+        ("identity_cosine.source", "higher"),
+        ("identity_cosine.target", "lower"),
+        ("identity_independent.source", "higher"),
+        ("gaze_error.mean", "lower"),
+        ("illumination.shading_correlation.mean", "higher"),
+        ("seams.gradient_ratio.mean", "target"),
+        ("action_units.smile.mean", "lower"),
+        ("kid.value", "lower"),
+        ("sparkle.mean", ""),
+    ],
+)
+def test_which_way_is_better(path: str, wanted: str) -> None:
+    assert rows.direction(path) == wanted
+
+
+def marks(before: dict[str, Any], after: dict[str, Any]) -> dict[str, str]:
+    return {change.line.path: change.mark for change in changes.changes(before, after)}
+
+
+def test_changes_know_which_way_is_better() -> None:
+    after = metrics(
+        identity_cosine__source=0.6,
+        pose_error_deg__mean=2.0,
+        seams__gradient_ratio__mean=2.3,
+        sparkle__mean=0.5,
+        outside__ssim=0.99501,
+        colour_shift=None,
+    )
+    found = marks(METRICS, after)
+    assert found["identity_cosine.source"] == changes.GOOD
+    assert found["pose_error_deg.mean"] == changes.BAD
+    assert found["seams.gradient_ratio.mean"] == changes.NEITHER  # as far below as it was above
+    assert found["sparkle.mean"] == changes.NEITHER
+    assert found["outside.ssim"] == changes.SAME
+    assert found["colour_shift"] == changes.NEITHER
+    back = marks(after, METRICS)
+    assert (back["identity_cosine.source"], back["pose_error_deg.mean"]) == ("bad", "good")
+    assert set(marks(METRICS, METRICS).values()) == {changes.SAME}
+
+
+def test_a_metric_that_is_new_or_gone_is_told() -> None:
+    fewer = {k: v for k, v in METRICS.items() if k != "sparkle"}
+    gone = next(c for c in changes.changes(METRICS, fewer) if c.line.path == "sparkle.mean")
+    assert gone.cells()["after"] == gone.cells()["difference"] == rows.NOTHING
+    assert marks(fewer, METRICS)["sparkle.mean"] == changes.NEITHER
+
+
+def test_the_best_of_several() -> None:
+    runs = [metrics(), metrics(identity_cosine__source=0.6), metrics(pose_error_deg__mean=None)]
+    assert changes.best(line("identity_cosine.source"), runs) == {1}
+    assert changes.best(line("pose_error_deg.mean"), runs) == set()  # two alike, one unknown
+    assert changes.best(line("sparkle.mean"), runs) == set()  # nobody said which way
+
+
+def test_verdicts_and_badges() -> None:
+    assert verdict.badge(METRICS) == ("fail", "1 of 2 gates fail")
+    assert verdict.badge({}) == ("open", "no gates stated")
+    one = {"gates": {"a": {"bound": "> 1", "value": 2.0, "passed": True}}}
+    assert verdict.badge(one) == ("pass", "the gate holds")
+    assert [gate["passed"] for gate in verdict.gates(METRICS)] == [False, True]
+    assert "nearer to the source" in verdict.sentences(METRICS)[0]
+    assert "No face" in verdict.sentences(metrics(frames__with_face=0))[0]
+
+
+def test_every_column_is_drawn_once_and_a_new_one_by_itself() -> None:
+    columns = {name: RNG.uniform(0, 1, 20) for name in SCORES}
+    columns |= {"glow_error": RNG.uniform(0, 1, 20), "copied_glow_error": np.full(20, np.nan)}
+    found = curves.groups(columns)
+    named = [name for group in found for name in group.columns.values()]
+    assert len(named) == len(set(named))
+    stems = {curves.stem(name) for name in named}
+    assert {curves.stem(name) for name in columns} - stems <= curves.UNSEEN
+    drawn = {chart.title: chart for chart in curves.draw(columns, np.repeat([0, 1], 10))}
+    assert drawn["Glow error"].names == ["swap"]
+    assert drawn["Glow error"].hint == "lower is better"
+    assert 'class="cut"' in drawn["Glow error"].svg
+    assert all(chart.linked for chart in drawn.values())
+
+
+def test_coverage_by_hand() -> None:
+    source = np.array([[0.0, 0.0], [20.0, 0.0]])
+    target = np.array([[0.0, 9.0], [10.0, 10.0], [29.0, 0.0]])
+    found = scatter.draw(
+        "Pose", ("yaw", "pitch"), source, target, [4, 5, 9], reach=10, least=20, unit="°"
+    )
+    assert found.share == pytest.approx(2 / 3)
+    root = ET.fromstring(found.svg)  # noqa: S314  # our own text
+    kinds = [e.get("class") for e in root.iter() if e.tag == "circle"]
+    assert kinds == ["dot", "dot", "near", "far", "near", "here"]
+    assert found.texts[1].endswith("nearest of the source 14.14° away")
+    assert found.u[0] < found.u[1] < found.u[2]
+    assert found.v[1] < found.v[0] < found.v[2]  # up is more
+
+
+def test_coverage_without_faces_on_either_side() -> None:
+    nothing, one = np.zeros((0, 2)), np.zeros((1, 2))
+    for source, target, share in (
+        (nothing, one, 0.0),
+        (one, nothing, None),
+        (nothing, nothing, None),
+    ):
+        frames = list(range(len(target)))
+        found = scatter.draw("Pose", ("x", "y"), source, target, frames, reach=1, least=1, unit="")
+        assert found.share == share
+        ET.fromstring(found.svg)  # noqa: S314  # our own text
+
+
+def test_nearest_does_not_depend_on_batches() -> None:
+    points, others = RNG.normal(0, 1, (700, 2)), RNG.normal(0, 1, (90, 2))
+    whole = np.linalg.norm(points[:, None] - others, axis=2).min(axis=1)
+    assert np.allclose(scatter.nearest(points, others), whole)
+
+
+def test_a_mouth_is_measured_in_eye_distances_whatever_the_turn() -> None:
+    mesh = RNG.normal(0, 20, (468, 3))
+    turn, _ = np.linalg.qr(RNG.normal(0, 1, (3, 3)))
+    assert mouth(mesh @ turn.T * 3.0 + 50) == pytest.approx(mouth(mesh))
+
+
+def test_coverage_reads_target_and_source(made: ReportCase) -> None:
+    with chdir(made.root):
+        inputs = made.inputs("first")
+        pose, lips = coverage(inputs["source"], inputs["aligned"])
+    assert pose.share == 1.0  # the source's shard holds the target's very crops
+    assert pose.frames == lips.frames == list(range(FRAMES))
+
+
+def test_lineage_names_hashes_that_it_was_given(made: ReportCase) -> None:
+    with chdir(made.root):
+        inputs = made.inputs("first")
+        about = made.report("first", METRICS).about
+        found = descent.nodes(inputs, about, {"target": "ben", "images": 64})
+        facts = {node.key: " ".join((node.title, *node.facts)) for node in found}
+        footage = descent.short(descent.FRAMES.check(inputs["frames"])["footage_sha256"])
+    assert footage in facts["target"]
+    assert CLIP in facts["target"]
+    assert "ann-film: 12 crops" in facts["source"]
+    assert "5a5a5a5a5a5a" in facts["shard"]
+    assert "consent c0c0c0c0c0c0" in facts["roster"]
+    root = ET.fromstring(descent.draw(found))  # noqa: S314  # our own text
+    box = [float(v) for v in root.get("viewBox", "").split()]
+    for rect in root.iter("rect"):
+        x, y, w, h = (float(rect.get(name, "")) for name in ("x", "y", "width", "height"))
+        assert x >= 0
+        assert x + w <= box[2]
+        assert y + h <= box[3]
+    assert len(list(root.iter("path"))) == sum(len(node.above) for node in found)
+
+
+def test_strips_shrink_before_the_page_outgrows_its_limit() -> None:
+    album = Album(10, set(), set())
+    noise = RNG.integers(0, 255, (192, 192, 3), np.uint8)
+    for reason in REASONS:
+        album.worst[reason.name] = [Shown(k, float(k), "", noise, noise) for k in range(10)]
+    whole, none = page.strips(album, 10**9)
+    assert none == 0
+    size = sum(len(face["picture"]) for strip in whole for face in strip["faces"])
+    half, left_out = page.strips(album, size // 2)
+    assert left_out == len(REASONS) * 5
+    assert [face["frame"] for face in half[0]["faces"]] == list(range(5))
+    fewest, _ = page.strips(album, 0)
+    assert all(len(strip["faces"]) == 1 for strip in fewest)
+
+
+def test_the_page_escapes_what_it_is_given(made: ReportCase) -> None:
+    nasty = "</script><b>&"
+    with chdir(made.root):
+        given = made.report("first", metrics(kid={"value": None, "reason": nasty}))
+        given = replace(given, swap=nasty)
+        text = page.render(given, made.inputs("first"))
+    assert nasty not in text
+    assert text.count("&lt;/script&gt;&lt;b&gt;&amp;") >= 3  # title, heading, reason
+    assert "</script>" not in html.script_json({"name": nasty})
+
+
+def test_a_swap_without_faces_has_a_page(made: ReportCase) -> None:
+    numbers = metrics(frames__with_face=0, frames__measured=0)
+    with chdir(made.root):
+        given = made.report("first", numbers)
+        empty = {name: np.full(FRAMES, np.nan) for name in SCORES}
+        album = Album(10, set(), set())
+        text = page.render(replace(given, columns=empty, album=album), made.inputs("first"))
+    assert "No face was found" in text
+    assert 'id="worst"' not in text
+    assert 'href="#worst"' not in text
+    assert 'id="watch"' in text

@@ -46,6 +46,7 @@ lock: setup  ## write requirements.lock from pyproject.toml
 
 clean:  ## remove outputs, caches and resume state; footage, weights, metrics and .venv stay
 	rm -rf data/packs data/crops data/rosters data/shards data/models
+	rm -f data/traces/*.parquet
 	[ ! -d data/swaps ] || find data/swaps -type f -not -name metrics.json -delete
 	rm -rf .likeness/training .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find data/clips -name '*.parquet' -delete -o -name aligned.json -delete

@@ -1,0 +1,51 @@
+"""The detector of swaps reports; nothing that learns or makes pictures can see it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flows.closure import closure, family_parts
+from likeness.contracts.documents import load_yaml
+
+DETECTOR = "likeness/metrics/forensics/"
+MAY = {"traces", "detectability"}
+
+
+def stages(repository: Path) -> list[str]:
+    listed = [path.stem for path in (repository / "tasks").glob("*.py")]
+    return sorted(name for name in listed if name != "__init__")
+
+
+def test_only_its_own_stages_read_the_detector(repository: Path) -> None:
+    seeing = {
+        name
+        for name in stages(repository)
+        if any(p.startswith(DETECTOR) for p in closure(repository / f"tasks/{name}.py", repository))
+    }
+    assert seeing == MAY
+
+
+@pytest.mark.parametrize("room", ["models", "flows", "likeness/vision", "likeness/media"])
+def test_no_module_of_a_room_reaches_it(repository: Path, room: str) -> None:
+    modules = sorted((repository / room).rglob("*.py"))
+    assert modules
+    for module in modules:
+        reached = [p for p in closure(module, repository) if p.startswith(DETECTOR)]
+        assert not reached, f"{module.relative_to(repository)} imports {reached}"
+
+
+def test_families_do_not_reach_it(repository: Path) -> None:
+    parts = family_parts(repository)
+    assert parts
+    assert not [part for part in parts if part.startswith(DETECTOR)]
+
+
+def test_no_stage_reads_what_it_found(repository: Path) -> None:
+    """Neither figures nor features are an input of anything that makes pictures or models."""
+    for file in ("dvc.yaml", "tasks/clip.dvc.yaml"):
+        for name, entry in load_yaml(repository / file)["stages"].items():
+            deps = entry.get("do", entry).get("deps") or []
+            found = [d for d in deps if str(d).startswith(("data/traces", "data/detectability"))]
+            assert found == (["data/traces"] if name == "detectability" else []), name

@@ -16,7 +16,7 @@ from likeness.contracts.atomic import write_text
 from likeness.contracts.catalog import clip_folder, footage_path
 from likeness.contracts.documents import load_yaml, read_json
 from likeness.contracts.errors import CatalogError, GraphError
-from likeness.metrics.report import changes, html, rows, verdict
+from likeness.metrics.report import changes, figures, html, verdict
 
 MOST_SWAPS = 6
 """As many as there are colours that can be told apart."""
@@ -117,7 +117,7 @@ def markdown(chosen: Sequence[Swap], table: Sequence[Mapping[str, Any]]) -> str:
     Baselines that depend on the source are told per swap where they differ.
     """
     names = _baselines(table)
-    head = ["metric", "better", *(swap.name for swap in chosen), *map(rows.BASELINES.get, names)]
+    head = ["metric", "better", *(swap.name for swap in chosen), *map(figures.BASELINES.get, names)]
     lines = [f"| {' | '.join(map(str, head))} |", f"|---|---|{'---:|' * (len(head) - 2)}"]
     for row in table:
         own = [f"**{c['text']}**" if c["best"] else c["text"] for c in row["cells"]]
@@ -128,12 +128,12 @@ def markdown(chosen: Sequence[Swap], table: Sequence[Mapping[str, Any]]) -> str:
 
 def _baselines(table: Sequence[Mapping[str, Any]]) -> list[str]:
     cells = [cell for row in table for cell in row["cells"]]
-    return [n for n in rows.BASELINES if any(c["baselines"][n] is not None for c in cells)]
+    return [n for n in figures.BASELINES if any(c["baselines"][n] is not None for c in cells)]
 
 
 def _joined(row: Mapping[str, Any], name: str) -> str:
     """A baseline: once where all swaps agree, else one value per swap in their order."""
-    texts = [rows.shown(cell["baselines"][name], row["format"]) for cell in row["cells"]]
+    texts = [figures.shown(cell["baselines"][name], row["format"]) for cell in row["cells"]]
     return texts[0] if len(set(texts)) == 1 else " / ".join(texts)
 
 
@@ -159,7 +159,8 @@ def _page(
     drawn = _curves(root, chosen)
     names = _baselines(table)
     told = [
-        {**row, "baselines": [(rows.BASELINES[n], _joined(row, n)) for n in names]} for row in table
+        {**row, "baselines": [(figures.BASELINES[n], _joined(row, n)) for n in names]}
+        for row in table
     ]
     small = film.stat().st_size <= EMBEDDED_BYTES
     data = {
@@ -173,7 +174,7 @@ def _page(
         swaps=[{"name": s.name, "entry": s.entry, "badge": verdict.badge(s.metrics or {})}
                for s in chosen],
         table=told,
-        baselines=[rows.BASELINES[name] for name in names],
+        baselines=[figures.BASELINES[name] for name in names],
         film=html.data_uri(film.read_bytes(), "video/mp4") if small else film.name,
         frames=shown["frames"],
         curves=drawn,

@@ -17,7 +17,7 @@ from flows.history import last_committed
 from likeness.contracts.atomic import write_text
 from likeness.contracts.documents import load_yaml, read_json
 from likeness.contracts.errors import CatalogError, GraphError, LikenessError
-from likeness.metrics.report import changes, html, rows, verdict
+from likeness.metrics.report import changes, figures, html, rows, verdict
 
 REPORTS = Path("reports")
 INDEX = REPORTS / "index.html"
@@ -80,12 +80,15 @@ def since(swap: Swap, root: Path) -> str:
     now = swap.metrics or {}
     before = last_committed(root, f"{swap.folder}/report/metrics.json", now)
     found = changes.changes(before.metrics, now) if before else []
-    moved = [change.cells() for change in found if change.mark != changes.SAME]
+    moved = [change for change in found if change.mark != changes.SAME]
+    both = [change.cells() for change in moved if None not in (change.before, change.after)]
     gates = [verdict.badge(metrics) for metrics in (before.metrics if before else {}, now)]
     return html.page(
         "since.html.j2",
         before=before,
-        changes=moved,
+        changes=both,
+        fresh=[change.line.label for change in moved if change.before is None],
+        gone=[change.line.label for change in moved if change.after is None],
         unchanged=len(found) - len(moved),
         gates=gates,
     )
@@ -151,15 +154,15 @@ def _told(name: str, content: Mapping[str, Any], swap: str) -> dict[str, str]:
     """What such a stage says of one swap: label, value, and a hint or the reason for none."""
     found: Mapping[str, Any] = (content.get("swaps") or {}).get(swap) or {}
     key = "auc" if name == "detectability" else "top_1"
-    value = rows.value_at(found, key)
-    low, high = (rows.value_at(found, end) for end in ("low", "high"))
+    value = figures.value_at(found, key)
+    low, high = (figures.value_at(found, end) for end in ("low", "high"))
     hint = str(found.get("reason") or content.get("reason") or "")
     if value is not None and low is not None and high is not None:
-        hint = f"95 %: {rows.shown(low, '.2f')} to {rows.shown(high, '.2f')}"
+        hint = f"95 %: {figures.shown(low, '.2f')} to {figures.shown(high, '.2f')}"
     elif value is not None and "frames" in found:
         hint = f"of {found['frames']} frames"
     return {"label": f"{ELSEWHERE[name]}: {key.replace('_', '-')}", "hint": hint,
-            "value": rows.shown(value, ".2f")}  # fmt: skip
+            "value": figures.shown(value, ".2f")}  # fmt: skip
 
 
 def _key_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -171,11 +174,11 @@ def _key_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
             "hint": line.hint,
             "better": line.better,
             "arrow": rows.ARROWS[line.better],
-            "value": rows.shown(line.value(metrics), line.format),
-            "copied": rows.shown(line.baseline(metrics, "target_copied"), line.format),
-            "pasted": rows.shown(line.baseline(metrics, "source_pasted"), line.format),
+            "value": figures.shown(line.value(metrics), line.format),
+            "copied": figures.shown(line.baseline(metrics, "target_copied"), line.format),
+            "pasted": figures.shown(line.baseline(metrics, "source_pasted"), line.format),
         }
-        for line in (found[path] for path in rows.KEY_PATHS if path in found)
+        for line in (found[path] for path in figures.KEY_PATHS if path in found)
     ]
 
 

@@ -19,7 +19,7 @@ from flows.history import last_committed
 from likeness.contracts.errors import CatalogError, FootageError, GraphError
 from likeness.media.encode import VideoWriter
 from likeness.media.footage import open_footage
-from likeness.metrics.report import changes, rows
+from likeness.metrics.report import changes, figures, rows
 from likeness.provenance import grid
 from tests.reportcase import FRAMES, ReportCase, git, make_report_case, metrics
 
@@ -156,7 +156,7 @@ def test_tables_of_a_comparison() -> None:
     assert lines[0] == "| metric | better | first | second | Target copied | Source pasted |"
     assert "| Identity: source | higher | 0.500 | **0.600** | 0.060 | 0.630 |" in lines
     assert "| Head pose | lower | **1.50** | 4.00 | 0.00 | 3.60 |" in lines
-    none = rows.NOTHING
+    none = figures.NOTHING
     assert f"| Outside: SSIM | higher | 0.9950 | 0.9950 | {none} | {none} |" in lines
     found = list(csv.DictReader(io.StringIO(comparison.comma_separated(chosen, table))))
     pose = next(row for row in found if row["path"] == "pose_error_deg.mean")

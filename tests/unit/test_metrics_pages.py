@@ -11,7 +11,18 @@ import numpy as np
 import pytest
 
 from likeness.contracts.tables.per_frame import SCORES
-from likeness.metrics.report import changes, curves, descent, html, page, rows, scatter, verdict
+from likeness.metrics import summary
+from likeness.metrics.report import (
+    changes,
+    curves,
+    descent,
+    figures,
+    html,
+    page,
+    rows,
+    scatter,
+    verdict,
+)
 from likeness.metrics.report.album import REASONS, Album, Shown
 from likeness.metrics.report.coverage import coverage, mouth
 from tests.reportcase import FRAMES, METRICS, ReportCase, make_report_case, metrics
@@ -27,7 +38,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> ReportCase:
         return make_report_case(root, scale=1)
 
 
-def line(path: str) -> rows.Line:
+def line(path: str) -> figures.Line:
     return next(found for found in rows.lines(METRICS) if found.path == path)
 
 
@@ -37,7 +48,9 @@ def test_baselines_are_found_in_both_shapes() -> None:
         "group": {"leaf": 2.0, "source_pasted": {"leaf": 3.0}},
         "flat": 4.0,
     }
-    error, leaf, flat = (rows.Line(p, "", "lower", p) for p in ("error.mean", "group.leaf", "flat"))
+    error, leaf, flat = (
+        figures.Line(p, "", "lower", p) for p in ("error.mean", "group.leaf", "flat")
+    )
     assert error.baseline(tree, "target_copied") == 0.5
     assert error.baseline(tree, "target_reencoded") == 0.7
     assert leaf.baseline(tree, "source_pasted") == 3.0
@@ -50,12 +63,25 @@ def test_a_metric_that_no_line_names_still_shows() -> None:
     found = {row["label"]: row for row in rows.table(METRICS)}
     assert found["Sparkle"]["value"] == "0.25"
     assert found["Sparkle"]["baselines"][0] == {"name": "Target copied", "value": "0.125"}
-    assert found["KID"]["value"] == rows.NOTHING
+    assert found["KID"]["value"] == figures.NOTHING
     assert found["KID"]["reason"] == "fewer than 50 images"
     assert found["Jitter"]["hint"] == "of the mesh, above the target's (0.0070)"
     labels = list(found)
     assert labels.index("Identity: source") < labels.index("Sparkle")
     assert not {"Frames", "Embedder", "Gates"} & set(labels)
+
+
+def test_every_named_line_stands_in_what_evaluate_writes() -> None:
+    """A renamed key must not silently empty a row."""
+    columns = {name: RNG.uniform(0.1, 0.9, 30) for name in SCORES}
+    tree = summary.summarise(columns, np.zeros(30, int), 0.9)
+    apart = {"fid.value", "kid.value"}  # measured on features, not on columns
+    missing = [f.path for f in figures.LINES if f.value(tree) is None and f.path not in apart]
+    assert missing == []
+    with_both = ("target_copied", "source_pasted")
+    for path in ("identity_cosine.source", "pose_error_deg.mean", "gaze_error.mean"):
+        found = next(known for known in figures.LINES if known.path == path)
+        assert all(found.baseline(tree, name) is not None for name in with_both), path
 
 
 def test_an_interval_stands_with_its_value() -> None:
@@ -109,7 +135,7 @@ def test_changes_know_which_way_is_better() -> None:
 def test_a_metric_that_is_new_or_gone_is_told() -> None:
     fewer = {k: v for k, v in METRICS.items() if k != "sparkle"}
     gone = next(c for c in changes.changes(METRICS, fewer) if c.line.path == "sparkle.mean")
-    assert gone.cells()["after"] == gone.cells()["difference"] == rows.NOTHING
+    assert gone.cells()["after"] == gone.cells()["difference"] == figures.NOTHING
     assert marks(fewer, METRICS)["sparkle.mean"] == changes.NEITHER
 
 

@@ -57,6 +57,24 @@ REASONS = (
         lambda s: f"{s['expression_error']:.3f} eye distances",
     ),
     Reason(
+        "gaze",
+        "Eyes that look elsewhere than the target's",
+        lambda s: s["gaze_error"],
+        lambda s: f"{s['gaze_error']:.3f} eye widths off",
+    ),
+    Reason(
+        "eyes",
+        "Eyes open or closed unlike the target's",
+        lambda s: abs(s["eye_open"] - s["target_eye_open"]),
+        lambda s: f"open {s['eye_open']:.3f}, target {s['target_eye_open']:.3f}",
+    ),
+    Reason(
+        "mouth",
+        "Mouth open or closed unlike the target's",
+        lambda s: abs(s["mouth_open"] - s["target_mouth_open"]),
+        lambda s: f"open {s['mouth_open']:.3f}, target {s['target_mouth_open']:.3f}",
+    ),
+    Reason(
         "seam",
         "Border that shows most",
         lambda s: s["boundary_delta_e"] - s["copied_boundary_delta_e"],
@@ -67,6 +85,18 @@ REASONS = (
         "Colour furthest from the target",
         lambda s: s["colour_shift"],
         lambda s: f"ΔE {s['colour_shift']:.1f}",
+    ),
+    Reason(
+        "shading",
+        "Light from another side than on the target",
+        lambda s: -s["shading_correlation"],
+        lambda s: f"shading correlates by {s['shading_correlation']:.2f}",
+    ),
+    Reason(
+        "perceptual",
+        "Furthest from the target to a recogniser's eye",
+        lambda s: s["perceptual_distance"],
+        lambda s: f"{s['perceptual_distance']:.3f} (not LPIPS)",
     ),
     Reason(
         "flicker",

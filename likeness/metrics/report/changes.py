@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from likeness.metrics.report import rows
-from likeness.metrics.report.rows import Line, Tree
+from likeness.metrics.report import figures, rows
+from likeness.metrics.report.figures import Line, Tree
 
 GOOD, BAD, SAME, NEITHER = "good", "bad", "same", "neither"
 
@@ -35,9 +35,9 @@ class Change:
         return {
             "label": self.line.label,
             "path": self.line.path,
-            "before": rows.shown(self.before, form),
-            "after": rows.shown(self.after, form),
-            "difference": rows.shown(difference, f"+{form}") if known else rows.NOTHING,
+            "before": figures.shown(self.before, form),
+            "after": figures.shown(self.after, form),
+            "difference": figures.shown(difference, f"+{form}") if known else figures.NOTHING,
             "mark": self.mark,
         }
 
@@ -56,7 +56,7 @@ def _mark(line: Line, before: Tree, after: Tree) -> str:
         return SAME
     if old is None or new is None:
         return NEITHER
-    if rows.shown(old, line.format) == rows.shown(new, line.format):
+    if figures.shown(old, line.format) == figures.shown(new, line.format):
         return SAME
     worse = [_badness(line, value, tree) for value, tree in ((old, before), (new, after))]
     if worse[0] is None or worse[1] is None or worse[0] == worse[1]:
@@ -97,7 +97,7 @@ def side_by_side(runs: Mapping[str, Tree]) -> list[dict[str, Any]]:
     for metrics in runs.values():
         for line in rows.lines(metrics):
             union.setdefault(line.path, line)
-    order = {line.path: place for place, line in enumerate(rows.LINES)}
+    order = {line.path: place for place, line in enumerate(figures.LINES)}
     chosen = sorted(union.values(), key=lambda line: order.get(line.path, len(order)))
     found = []
     for line in chosen:
@@ -105,9 +105,9 @@ def side_by_side(runs: Mapping[str, Tree]) -> list[dict[str, Any]]:
         cells = [
             {
                 "value": line.value(metrics),
-                "text": rows.shown(line.value(metrics), line.format),
+                "text": figures.shown(line.value(metrics), line.format),
                 "best": place in winners,
-                "baselines": {b: line.baseline(metrics, b) for b in rows.BASELINES},
+                "baselines": {b: line.baseline(metrics, b) for b in figures.BASELINES},
             }
             for place, metrics in enumerate(runs.values())
         ]

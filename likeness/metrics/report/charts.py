@@ -13,7 +13,7 @@ Values = npt.NDArray[np.float64]
 At = Callable[[float, float], str]
 Span = tuple[float, float]
 WIDTH, HEIGHT = 640, 200
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 12, 24
+LEFT, RIGHT, TOP, BOTTOM = 56, 12, 12, 24
 MOST_POINTS = 600
 
 

@@ -18,6 +18,7 @@ Values = npt.NDArray[np.float64]
 Columns = Mapping[str, Values]
 PREFIXES = {"": "swap", "target_": "target", "copied_": "target copied", "pasted_": "source pasted"}
 """Beginnings of columns that measure the same thing on something else."""
+ACTION_UNITS = ("mouth_open", "mouth_width", "smile", "brow_raise", "brow_furrow", "eye_open")
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,37 @@ GROUPS = (
         "gradient energy against both sides, near the target's is better",
         {"swap": "gradient_ratio", "target": "copied_gradient_ratio"},
     ),
+    Group(
+        "Gaze",
+        "eye widths from the target's, lower is better",
+        {"swap": "gaze_error", "source pasted": "pasted_gaze_error"},
+        0.0,
+    ),
+    Group(
+        "Light",
+        "Lab from the target's, lower is better",
+        {"mean": "lab_mean_error", "contrast": "lab_deviation_error"},
+        0.0,
+    ),
+    Group(
+        "Light, shading",
+        "correlation with the target's, higher is better",
+        {"swap": "shading_correlation", "source pasted": "pasted_shading_correlation"},
+    ),
+    Group(
+        "Perceptual distance",
+        "features of the pack's recogniser, lower is better",
+        {"swap": "perceptual_distance", "source pasted": "pasted_perceptual_distance"},
+        0.0,
+    ),
+    *(
+        Group(
+            unit.replace("_", " ").capitalize(),
+            "eye distances; following the target is better",
+            {"swap": unit, "target": f"target_{unit}", "source pasted": f"pasted_{unit}"},
+        )
+        for unit in ACTION_UNITS
+    ),
     Group("Outside the mask", "PSNR in dB, higher is better", {"swap": "psnr_outside_db"}),
     Group("Outside: SSIM", "higher is better", {"swap": "ssim_outside"}),
     Group("Outside: largest", "grey levels of 255", {"swap": "max_difference_outside"}, 0.0),
@@ -134,6 +166,12 @@ def groups(columns: Columns) -> list[Group]:
     return named
 
 
+def _says_anything(label: str, values: Values) -> bool:
+    """Whether a line is worth drawing: an error of the target to itself is 0 and stays there."""
+    known = values[np.isfinite(values)]
+    return bool(len(known)) and (label != PREFIXES["copied_"] or bool(np.ptp(known)))
+
+
 def draw(columns: Columns, shots: npt.NDArray[np.integer]) -> list[Chart]:
     """Charts over the frames; a column without any value is left out.
 
@@ -148,7 +186,7 @@ def draw(columns: Columns, shots: npt.NDArray[np.integer]) -> list[Chart]:
         lines = [
             Curve(label, columns[name])
             for label, name in group.columns.items()
-            if name in columns and np.isfinite(columns[name]).any()
+            if name in columns and _says_anything(label, columns[name])
         ]
         if lines:
             chart = charts.draw(group.title, group.hint, x, lines, floor=group.floor, marks=cuts)

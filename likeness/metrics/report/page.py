@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from likeness.contracts.tables.per_frame import SCORES
 from likeness.media.images import encode_jpeg
-from likeness.metrics.report import charts, curves, descent, rows, verdict
+from likeness.metrics.report import charts, curves, descent, figures, rows, verdict
 from likeness.metrics.report.album import REASONS, Album, Shown
 from likeness.metrics.report.coverage import coverage
 from likeness.metrics.report.film import Reel
@@ -133,7 +134,9 @@ def render(report: Report, inputs: Mapping[str, Path]) -> str:
         inputs: of stage `evaluate`, by name.
     """
     learned = training(inputs["model"])
-    drawn = curves.draw(report.columns, report.shots)
+    # Baselines that were measured on a few frames only make no curve.
+    lines = {name: values for name, values in report.columns.items() if name in SCORES}
+    drawn = curves.draw(lines, report.shots)
     points = coverage(inputs["source"], inputs["aligned"])
     film = data_uri(report.film.content, "video/mp4") if report.film.content else ""
     stills = _stills(report.album)
@@ -148,7 +151,7 @@ def render(report: Report, inputs: Mapping[str, Path]) -> str:
         "gates": verdict.gates(report.metrics),
         "judge": _judge(report.metrics),
         "table": rows.table(report.metrics),
-        "baselines": [rows.BASELINES[name] for name in rows.baselines(report.metrics)],
+        "baselines": [figures.BASELINES[name] for name in rows.baselines(report.metrics)],
         "notes": _notes(report.metrics),
         "everything": list(rows.leaves(report.metrics)),
         "film": film,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from likeness.metrics.report.rows import Tree, shown
+from likeness.metrics.report.figures import Tree, shown
 
 
 def sentences(metrics: Tree) -> list[str]:
@@ -27,6 +27,12 @@ def sentences(metrics: Tree) -> list[str]:
         f"{nearer} ({source} against {target}).",
         f"{beside} source's own footage {shown(who['source_itself'], '.2f')}.",
     ]
+    second = metrics.get("identity_independent") or {}
+    if second.get("source") is not None and second.get("target") is not None:
+        found.append(
+            "An embedder that nothing else uses says "
+            f"{shown(second['source'], '.2f')} against {shown(second['target'], '.2f')}."
+        )
     ssim = metrics["outside"]["ssim"]
     if ssim is not None:
         found.append(f"Outside the mask the picture keeps an SSIM of {ssim:.4f}.")

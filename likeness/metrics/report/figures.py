@@ -1,0 +1,156 @@
+"""Metrics that people know by name: where their values and baselines stand in metrics.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Tree = Mapping[str, Any]
+BASELINES = {
+    "target_copied": "Target copied",
+    "target_reencoded": "Target re-encoded",
+    "source_pasted": "Source pasted",
+    "mesh_transfer": "mesh_transfer",
+}
+"""Keys of baselines in metrics.json, in the order of their columns."""
+CENTRES = ("mean", "value")
+"""Leaves that stand for their metric."""
+NOTHING, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
+
+
+def value_at(tree: Tree, path: str) -> float | None:
+    """Number at a dotted path; None where there is none."""
+    node: Any = tree
+    for key in path.split(".") if path else ():
+        node = node.get(key) if isinstance(node, Mapping) else None
+    is_number = isinstance(node, int | float) and not isinstance(node, bool)
+    return node if is_number else None
+
+
+def shown(value: float | None, form: str) -> str:
+    """A number as the table writes it; a dash for none."""
+    return NOTHING if value is None else format(value, form).replace("-", MINUS)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One metric as the table shows it.
+
+    Attributes:
+        label: its name.
+        hint: what it means, in a few words.
+        better: "higher", "lower", "target" (as near to the target copied as can be), "" unknown.
+        path: where its value stands in metrics.json, dotted.
+        format: of the value.
+    """
+
+    label: str
+    hint: str
+    better: str
+    path: str
+    format: str = ".3f"
+
+    def value(self, metrics: Tree) -> float | None:
+        """Its value; None where nothing was measured."""
+        return value_at(metrics, self.path)
+
+    def baseline(self, metrics: Tree, name: str) -> float | None:
+        """The same of a baseline; None where there is none.
+
+        It stands beside the value, as a number or with the same leaf below it.
+        """
+        parent, _, leaf = self.path.rpartition(".")
+        beside = f"{parent}.{name}" if parent else name
+        below = value_at(metrics, f"{beside}.{leaf}")
+        return value_at(metrics, beside) if below is None and leaf in CENTRES else below
+
+    def aside(self, metrics: Tree) -> str:
+        """What belongs to the hint: the target's own value, or the interval of confidence."""
+        parent = self.path.rpartition(".")[0]
+        own = value_at(metrics, f"{self.path}_target")
+        low, high = (value_at(metrics, f"{parent}.{end}") for end in ("low", "high"))
+        if own is not None:
+            return f"{self.hint} ({shown(own, self.format)})"
+        if low is None or high is None:
+            return self.hint
+        return f"{self.hint}; 95 %: {shown(low, self.format)} to {shown(high, self.format)}"
+
+
+LINES = (
+    Line("Identity: source", "cosine to the source's gallery", "higher", "identity_cosine.source"),
+    Line("Identity: target", "cosine to the target's own face", "lower", "identity_cosine.target"),
+    Line(
+        "Second opinion: source",
+        "the same by an embedder that nothing else uses",
+        "higher",
+        "identity_independent.source",
+    ),
+    Line(
+        "Second opinion: target",
+        "the same by an embedder that nothing else uses",
+        "lower",
+        "identity_independent.target",
+    ),
+    Line("Head pose", "degrees from the target's", "lower", "pose_error_deg.mean", ".2f"),
+    Line("Landmarks", "eye distances from the target's", "lower", "landmark_error.mean"),
+    Line("Expression", "the same without pose, place, size", "lower", "expression_error.mean"),
+    Line("Gaze", "eye widths from the target's, by the iris", "lower", "gaze_error.mean"),
+    Line(
+        "Border, colour", "step across it, ΔE 2000", "target", "seams.boundary_delta_e.mean", ".2f"
+    ),
+    Line(
+        "Border, edges",
+        "gradient energy against both sides",
+        "target",
+        "seams.gradient_ratio.mean",
+        ".2f",
+    ),
+    Line("Colour", "mean inside the mask, ΔE 2000 to the target's", "lower", "colour_shift"),
+    Line("Light, mean", "Lab inside the mask", "lower", "illumination.lab_mean_error.mean", ".2f"),
+    Line(
+        "Light, contrast",
+        "deviation of Lab inside the mask",
+        "lower",
+        "illumination.lab_deviation_error.mean",
+        ".2f",
+    ),
+    Line(
+        "Light, shading",
+        "correlation of soft shading with the target's",
+        "higher",
+        "illumination.shading_correlation.mean",
+    ),
+    Line(
+        "Perceptual distance",
+        "features of the pack's recogniser, not LPIPS",
+        "lower",
+        "perceptual_distance.mean",
+    ),
+    Line("FID", "crops against the source's, by those features", "lower", "fid.value", ".2f"),
+    Line("KID", "the same, unbiased", "lower", "kid.value", ".4f"),
+    Line("Outside: SSIM", "where nothing should change", "higher", "outside.ssim", ".4f"),
+    Line("Outside: PSNR", "dB", "higher", "outside.psnr_db", ".1f"),
+    Line("Outside: largest", "grey levels of 255", "lower", "outside.max_difference", "g"),
+    Line(
+        "Identity over time",
+        "variance of the cosine to the source",
+        "lower",
+        "flicker.identity_variance",
+        ".4f",
+    ),
+    Line("Jitter", "of the mesh, above the target's", "lower", "flicker.landmark_jitter", ".4f"),
+    Line("Colour flicker", "Lab, above the target's", "lower", "flicker.colour"),
+    Line("Warping error", "above the target's", "lower", "flicker.warping_error", ".5f"),
+    Line("Flow", "px from the target's motion", "lower", "flicker.flow_difference_px"),
+)
+"""The lines that people know by name, in the order in which they read them."""
+KEY_PATHS = (
+    "identity_cosine.source",
+    "identity_independent.source",
+    "pose_error_deg.mean",
+    "expression_error.mean",
+    "outside.ssim",
+    "flicker.warping_error",
+)
+"""The few of them that stand on the index."""

@@ -40,6 +40,7 @@ app.command("query", rich_help_panel="Look")(look.query)
 app.command("graph", rich_help_panel="Look")(look.graph)
 app.command("report", rich_help_panel="Judge")(judge.report)
 app.command("compare", rich_help_panel="Judge")(judge.compare)
+app.command("experiments", rich_help_panel="Judge")(judge.experiments)
 
 
 @app.callback()

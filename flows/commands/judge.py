@@ -1,4 +1,4 @@
-"""`likeness report | compare`: pages on which people judge swaps."""
+"""`likeness report | compare | experiments`: where people judge swaps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import typer
 
 from flows.commands.common import ROOT, Json, complete_swap, print_json
 from flows.comparison import compare_swaps
-from flows.reports import write_reports
+from flows.report import show_table
+from flows.reports import find_swaps, write_reports
 
 Open = Annotated[bool, typer.Option("--open", help="Show it in a browser.")]
 
@@ -70,6 +71,32 @@ def compare(
     """
     written = compare_swaps(ROOT, swaps, out)
     _tell(written, written[0], as_json=as_json, show=show)
+
+
+def experiments(
+    swaps: Annotated[
+        list[str] | None, typer.Argument(help="Swaps; else all.", autocompletion=complete_swap)
+    ] = None,
+    *,
+    commits: Annotated[int, typer.Option(min=1, help="Commits to look back.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Show experiments with the key metrics of each swap: `dvc exp show`, made to fit a screen.
+
+    [bold]Examples[/bold]
+
+    likeness experiments
+
+    likeness experiments woman-on-man-mesh --commits 5
+    """
+    from flows import experiments as known
+
+    names = [swap.name for swap in find_swaps(ROOT, swaps or [])]
+    found = known.lines(known.experiments(ROOT, commits), names)
+    if as_json:
+        print_json(found)
+        return
+    show_table("Experiments", known.heading(), [known.cells(line) for line in found])
 
 
 def report_after_run(swaps: Sequence[str]) -> None:

@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows import cli, comparison, reports
+from flows import cli, comparison, experiments, reports
 from flows.commands import judge
 from flows.history import last_committed
 from likeness.contracts.errors import CatalogError, FootageError, GraphError
 from likeness.media.encode import VideoWriter
 from likeness.media.footage import open_footage
 from likeness.metrics.report import changes, figures, rows
+from likeness.metrics.tables import CURVES
 from likeness.provenance import grid
 from tests.reportcase import FRAMES, ReportCase, git, make_report_case, metrics
 
@@ -108,6 +109,34 @@ def test_the_index_shows_every_swap_and_what_other_stages_say() -> None:
     assert page.count('src="data:image/jpeg') == 2
     assert 'href="first.html"' in page
     assert 'href="../data/swaps/first/render.mp4"' in page
+
+
+def test_experiments_have_a_line_per_swap() -> None:
+    prefix = "data/swaps/{}/report/metrics.json:"
+    found = [
+        {"Experiment": None, "rev": "workspace", "Created": None,
+         prefix.format("first") + "identity_cosine.source": 0.5,
+         prefix.format("second") + "identity_cosine.source": "True"},
+        {"Experiment": "brave-idea", "rev": "abc", "Created": "09:00 AM",
+         prefix.format("second") + "pose_error_deg.mean": 3},
+    ]  # fmt: skip
+    lines = experiments.lines(found, ["first", "second"])
+    assert [(line["experiment"], line["swap"]) for line in lines] == [
+        ("workspace", "first"),
+        ("brave-idea", "second"),
+    ]
+    assert experiments.cells(lines[1])[:3] == ("brave-idea", "09:00 AM", "second")
+    assert (
+        dict(zip(experiments.heading(), experiments.cells(lines[1]), strict=True))["Head pose ↓"]
+        == "3.00"
+    )
+
+
+def test_the_plots_template_draws_every_curve(repository: Path) -> None:
+    template = json.loads((repository / ".dvc/plots/curves.json").read_text())
+    fold = next(step["fold"] for step in template["transform"] if "fold" in step)
+    assert sorted(fold) == sorted(CURVES)
+    assert "template: curves" in (repository / "dvc.yaml").read_text()
 
 
 def test_what_cannot_be_reported_is_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,8 +31,8 @@ from models.analysers.sweep import Found
 from tasks.detect import DetectParams, detect, rows_of
 
 Floats = npt.NDArray[np.float32]
-FRAMES = 120
-REPEATS = 2
+FRAMES = 300
+REPEATS = 3
 MODES = {
     "detect.default": DetectParams(),
     "detect.every_frame": DetectParams(detect_every_frames=1, embed_every_frames=1),

@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field
 
+from likeness.contracts import environment
 from likeness.contracts.documents import Document
 from likeness.contracts.errors import FootageError
 from likeness.contracts.stage import Context, Stage
@@ -119,7 +120,9 @@ def detect(
     # The pool's threads are the parallelism; OpenCV's own would compete with them.
     cv2.setNumThreads(1)
     try:
-        with open_footage(footage_path) as footage:
+        # Half the threads decode, since the networks run beside.
+        decoders = max(environment.threads() // 2, 1)
+        with open_footage(footage_path, decoders, draft=True) as footage:
             views = views_of(footage, wanted)
             yield from find_faces(views, scanned, observer, params.embed_every_frames)
     finally:

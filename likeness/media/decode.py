@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from likeness.contracts.environment import threads
 from likeness.media import container as files
 from likeness.media.probe import STILLS_RATE
 
@@ -32,7 +31,9 @@ class Picture:
     damaged: bool = False
 
 
-def pictures(path: Path, reorder_depth: int) -> Iterator[Picture]:
+def pictures(
+    path: Path, reorder_depth: int, threads: int, *, draft: bool = False
+) -> Iterator[Picture]:
     """All pictures of a video file.
 
     Decodes with many threads until there is damage, then anew with one, past what was given
@@ -42,14 +43,16 @@ def pictures(path: Path, reorder_depth: int) -> Iterator[Picture]:
         path: the file.
         reorder_depth: how many frames the decoder may hold back for their order; so many that
             are shown before a damaged frame may refer to it, and are held back here.
+        threads: to decode with.
+        draft: leave block edges in frames that no other frame refers to.
 
     Raises:
         FootageError: the picture changes its size.
     """
     done = 0
-    if threads() > 1:
+    if threads > 1:
         held: deque[Picture] = deque()
-        for picture in _decode(path, threads()):
+        for picture in _decode(path, threads, draft):
             held.append(picture)
             if picture.damaged:
                 break
@@ -60,16 +63,18 @@ def pictures(path: Path, reorder_depth: int) -> Iterator[Picture]:
             yield from held
             return
         held.clear()
-    for index, picture in enumerate(_decode(path, 1)):
+    for index, picture in enumerate(_decode(path, 1, draft)):
         if index >= done:
             yield picture
 
 
-def _decode(path: Path, count: int) -> Iterator[Picture]:
+def _decode(path: Path, count: int, draft: bool) -> Iterator[Picture]:
     with files.open_container(path) as container:
         stream = files.video_stream(container)
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = count
+        if draft:
+            stream.codec_context.options = {"skip_loop_filter": "noref"}
         listed = _indexed(container, stream)
         order = _Order(path, stream, timed=container.format.name not in _UNTIMED_FORMATS)
         seen = 0

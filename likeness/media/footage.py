@@ -185,17 +185,18 @@ class Footage(ABC):
 
 
 class _Video(Footage):
-    def __init__(self, path: Path, decode_threads: int) -> None:
+    def __init__(self, path: Path, decode_threads: int, draft: bool) -> None:
         with open_container(path) as container:
             facts, self.orientation = probe.video_facts(path, container)
             depth = video_stream(container).codec_context.reorder_depth
         super().__init__(path, facts)
         self.reformatter = VideoReformatter()
         self._reorder_depth = int(depth)
-        self._threads = decode_threads
+        self._threads, self._draft = decode_threads, draft
 
     def _read(self) -> Iterator[Frame]:
-        for index, picture in enumerate(pictures(self.path, self._reorder_depth, self._threads)):
+        read = pictures(self.path, self._reorder_depth, self._threads, draft=self._draft)
+        for index, picture in enumerate(read):
             yield _VideoFrame(self, index, picture)
 
 
@@ -217,16 +218,19 @@ class _Stills(Footage):
             yield _Still(self, index, rgb)
 
 
-def open_footage(path: Path, decode_threads: int | None = None) -> Footage:
+def open_footage(path: Path, decode_threads: int | None = None, *, draft: bool = False) -> Footage:
     """Open a video file, or a folder of stills (jpg, png, webp; by name; all of one size).
 
     Args:
         decode_threads: None: what the environment allows. Who keeps the cores busy beside takes
             fewer: each thread more costs a tenth of the decoder's time. Frames are the same.
+        draft: leave the edges of blocks in frames that no other refers to, which nobody will
+            look at; a tenth of the decoder's time. The same frames each time.
 
     Raises:
         FootageError: missing, empty, no video, sound only, or no frame that can be decoded.
     """
     if path.is_dir():
         return _Stills(path)
-    return _Video(path, environment.threads() if decode_threads is None else decode_threads)
+    threads = environment.threads() if decode_threads is None else decode_threads
+    return _Video(path, threads, draft)

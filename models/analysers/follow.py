@@ -22,11 +22,11 @@ from models.analysers.observer import Observer
 from models.analysers.view import View
 
 Floats = npt.NDArray[np.float32]
-STEADY = 0.9
+STEADY = 0.8
 """Overlap of both ends of a stretch from which straight lines between them do."""
-CONFIRMED = 0.9
+CONFIRMED = 0.8
 """Overlap of followed and expected box from which straight lines do on both sides of it."""
-RESTLESS = 0.6
+RESTLESS = 0.5
 """Overlap of a face's boxes on two scanned frames below which the frame between is scanned, too."""
 SURE = 0.7
 """Score of the detector from which a face is taken to stay from frame to frame."""

@@ -19,7 +19,7 @@ from likeness.contracts.params import entry_names
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.base import as_numpy
 from likeness.contracts.tables.traces import TRACES
-from likeness.metrics.forensics.detector import Detector
+from likeness.metrics.forensics.detector import Detector, Pairs
 from likeness.metrics.forensics.folds import ONE_CLIP, Faces, Verdict, judge
 
 DECIMALS = 4
@@ -29,7 +29,7 @@ PROTOCOL = "leave one target clip out; real faces are the target's, encoded as t
 class DetectabilityParams(Document):
     """`detectability:` of params.yaml."""
 
-    l2: float = Field(default=0.01, gt=0, description="penalty on the weights, beside a mean loss")
+    l2: float = Field(default=0.1, gt=0, description="penalty on the weights, beside a mean loss")
 
 
 def read_faces(path: Path) -> tuple[Faces, tuple[str, ...]]:
@@ -41,24 +41,22 @@ def read_faces(path: Path) -> tuple[Faces, tuple[str, ...]]:
     facts = TRACES.check(path)
     rows = TRACES.read(path)
     names = tuple(facts["features"])
-    faces = Faces(
-        facts["swap"],
-        facts["clip"],
-        as_numpy(rows["features"], (len(names),)).reshape(-1, len(names)).astype(np.float64),
-        as_numpy(rows["swapped"]).astype(bool),
-        as_numpy(rows["second"]).astype(np.int64),
-    )
+    features = as_numpy(rows["features"], (len(names),)).reshape(-1, len(names)).astype(np.float64)
+    swapped = as_numpy(rows["swapped"]).astype(bool)
+    seconds = as_numpy(rows["second"]).astype(np.int64)[swapped]
+    pairs = Pairs(features[~swapped], features[swapped], seconds)
+    faces = Faces(facts["swap"], facts["clip"], pairs)
     return faces, names
 
 
 def weights_of(detectors: Sequence[Detector], names: Sequence[str]) -> list[dict[str, Any]]:
-    """Mean weight of each feature over the folds, the heaviest first; none without a detector."""
+    """Mean weight of each feature over the folds, the heaviest first; null without a detector."""
     if not detectors:
-        return []
+        return [{"feature": name, "weight": None} for name in names]
     mean = np.mean([detector.weights for detector in detectors], axis=0)
-    rounded = [round(float(value), DECIMALS) + 0.0 for value in mean]
-    listed = [{"feature": n, "weight": w} for n, w in zip(names, rounded, strict=True)]
-    return sorted(listed, key=lambda entry: (-abs(float(str(entry["weight"]))), entry["feature"]))
+    found = {n: round(float(w), DECIMALS) + 0.0 for n, w in zip(names, mean, strict=True)}
+    order = sorted(found, key=lambda name: (-abs(found[name]), name))
+    return [{"feature": name, "weight": found[name]} for name in order]
 
 
 def _figure(value: float | None) -> float | None:
@@ -72,10 +70,9 @@ def swap_part(faces: Faces, verdict: Verdict) -> dict[str, Any]:
         "low": _figure(verdict.low),
         "high": _figure(verdict.high),
         "clip": faces.clip,
-        "real_faces": int((~faces.swapped).sum()),
-        "swapped_faces": int(faces.swapped.sum()),
+        "pairs": faces.count,
         "trained_clips": verdict.trained_clips,
-        "trained_faces": verdict.trained_faces,
+        "trained_pairs": verdict.trained_pairs,
     }
     return part | ({"reason": verdict.reason} if verdict.reason else {})
 
@@ -89,9 +86,8 @@ def summary(swaps: Sequence[Faces], names: Sequence[str], l2: float) -> dict[str
         "clips": len({s.clip for s in swaps}),
         "protocol": PROTOCOL,
         "swaps": {s.swap: swap_part(s, verdicts[s.swap]) for s in swaps},
-        # A list, since `dvc metrics show` would make a column of each feature.
+        # Lists, since `dvc metrics show` would make a column of each feature.
         "weights": weights_of(detectors, names),
-        "features": list(names),
     }
     if not figures:
         reasons = {v.reason for v in verdicts.values()} or {ONE_CLIP}

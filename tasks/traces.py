@@ -27,11 +27,12 @@ from likeness.contracts.tables.base import Writer, as_numpy
 from likeness.contracts.tables.converted import CONVERTED
 from likeness.contracts.tables.frames import FRAMES
 from likeness.contracts.tables.traces import TRACES
-from likeness.media.colour import Planes, chroma_box, even_box, yuv420_region_to_rgb
+from likeness.media.colour import Planes, chroma_box, even_box
 from likeness.media.footage import Footage, open_footage
 from likeness.media.through import through_encoder
 from likeness.metrics import sampling, views
 from likeness.metrics.forensics.features import NAMES, SMALLEST_PX, features
+from likeness.vision import alignment
 from likeness.vision.alignment import Affine
 from likeness.vision.blending import Box
 from tasks.blend import BlendParams, Face, black, checked_footage, composed
@@ -81,34 +82,31 @@ def places(converted: Path, most: int) -> Iterator[Place]:
             row += 1
 
 
-def look(planes: Planes, place: Place, space: tuple[str, str]) -> npt.NDArray[np.float64] | None:
+def look(planes: Planes, place: Place) -> npt.NDArray[np.float64] | None:
     """Features of one face in a frame; None: too small, or none of it shows.
 
     Args:
         planes: y (H,W), u and v (ceil(H/2), ceil(W/2)), uint8.
         place: where.
-        space: colour space and range, names of media.colour.
     """
     height, width = planes[0].shape
-    laid, (x0, y0, x1, y1) = views.frame_mask(place.mask, place.to_mask, width, height)
+    laid, start = views.frame_mask(place.mask, place.to_mask, width, height)
     rows, columns = np.flatnonzero(laid.any(axis=1)), np.flatnonzero(laid.any(axis=0))
     if min(len(rows), len(columns)) < SMALLEST_PX:
         return None
     margin = max(round(MARGIN_SHARE * max(len(rows), len(columns))), 8)
-    around = (
-        x0 + int(columns[0]) - margin,
-        y0 + int(rows[0]) - margin,
-        x0 + int(columns[-1]) + 1 + margin,
-        y0 + int(rows[-1]) + 1 + margin,
-    )
-    box = even_box(around, width, height)
-    mask = np.zeros((height, width), np.uint8)
-    mask[y0:y1, x0:x1] = laid
-    half, whole = Box(*chroma_box(box)), Box(*box)
-    rgb = yuv420_region_to_rgb(planes, box, *space)
-    return features(
-        whole.cut(planes[0]), (half.cut(planes[1]), half.cut(planes[2])), rgb, whole.cut(mask)
-    )
+    left, top = start[0] + int(columns[0]), start[1] + int(rows[0])
+    right, bottom = start[0] + int(columns[-1]) + 1, start[1] + int(rows[-1]) + 1
+    around = (left - margin, top - margin, right + margin, bottom + margin)
+    edges = even_box(around, width, height)
+    box, half = Box(*edges), Box(*chroma_box(edges))
+    # The mask's own box may reach beyond this one, or end before it.
+    affine = alignment.moved(place.to_mask, box.x0, box.y0)
+    mask, corner = views.frame_mask(place.mask, affine, box.width, box.height)
+    whole = np.zeros((box.height, box.width), np.uint8)
+    whole[corner[1] : corner[3], corner[0] : corner[2]] = mask
+    chroma = half.cut(planes[1]), half.cut(planes[2])
+    return features(box.cut(planes[0]), chroma, whole)
 
 
 def frame_pairs(
@@ -143,7 +141,6 @@ def _nothing(_planes: Planes, _face: Face) -> None:
 def rows_of(
     pairs: Iterable[tuple[Planes, Planes]],
     chosen: Iterable[Place],
-    space: tuple[str, str],
     advance: Advance,
 ) -> Iterator[tuple[Place, npt.NDArray[np.float64], npt.NDArray[np.float64]] | Place]:
     """Each chosen face with its features in both films; alone where it is too small for them."""
@@ -151,7 +148,7 @@ def rows_of(
     place = next(waiting, None)
     for index, (real, render) in enumerate(pairs):
         while place is not None and place.frame_index == index:
-            found = [look(planes, place, space) for planes in (real, render)]
+            found = [look(planes, place) for planes in (real, render)]
             if found[0] is None or found[1] is None:
                 yield place
             else:
@@ -176,9 +173,8 @@ def run(context: Context[TracesParams]) -> None:
         Writer(TRACES, context.outputs["traces"]) as writer,
         context.progress("frames", facts["frames"]) as advance,
     ):
-        space = (target.facts["colour_space"], target.facts["colour_range"])
         pairs = frame_pairs(target, render, encoding, facts["frames"])
-        for found in rows_of(pairs, places(inputs["converted"], most), space, advance):
+        for found in rows_of(pairs, places(inputs["converted"], most), advance):
             counts["chosen"] += 1
             if isinstance(found, Place):
                 counts["small"] += 1

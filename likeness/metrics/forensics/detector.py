@@ -1,11 +1,16 @@
 """A linear detector and how well it tells real from swapped: small enough to be read.
 
-Logistic regression with an L2 penalty, fitted by Newton's method (iteratively reweighted least
-squares; Hastie et al., The Elements of Statistical Learning, 4.4.1): no random start, no step size.
+Real and swapped faces come in pairs, the same place of the same frame. The detector is the
+conditional logistic regression of matched pairs (Breslow and Day 1980, chapter 7): it maximises the
+likelihood that of each pair the swapped one scores higher. Between clips sharpness, noise and light
+differ far more than between a face and its swap; in the difference of a pair all of that is gone,
+and what is learned is what a swap changes. L2 penalty, Newton's method: no random start, no step
+size.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +18,7 @@ import numpy.typing as npt
 
 Values = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.bool_]
-STEPS = 50
+STEPS = 100
 CLOSE = 1e-8
 """Largest change of a weight at which the fit counts as finished."""
 BOOTSTRAPS = 1000
@@ -21,79 +26,84 @@ SEED = 0
 
 
 @dataclass(frozen=True)
+class Pairs:
+    """Faces of one swap, real and swapped at the same places.
+
+    Attributes:
+        real, swapped: (N,F) features; nan: not to be measured there.
+        seconds: (N,) of the clip.
+    """
+
+    real: Values
+    swapped: Values
+    seconds: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class Detector:
     """A fitted detector.
 
     Attributes:
-        mean, deviation: (F,) of the training features; a feature that was not measured (nan) or
-            never varied counts as average.
-        weights: (F,) per standard deviation; above 0 speaks for "swapped".
-        bias: added to all.
+        mean: (F,) of the training faces; stands in for what was not measured (nan).
+        deviation: (F,) within a clip; 0 for a feature that never varied, which then counts nothing.
+        weights: (F,) per deviation; above 0 speaks for "swapped".
     """
 
     mean: Values
     deviation: Values
     weights: Values
-    bias: float
 
     def score(self, features: Values) -> Values:
-        """Log odds (N,) that faces (N,F) are swapped."""
-        return standardised(features, self.mean, self.deviation) @ self.weights + self.bias
+        """(N,) for faces (N,F): the higher, the more like a swap. Has no natural zero."""
+        return self._scaled(np.where(np.isfinite(features), features - self.mean, 0.0))
+
+    def _scaled(self, centred: Values) -> Values:
+        known = np.where(self.deviation > 0, self.deviation, 1.0)
+        return (centred / known) @ np.where(self.deviation > 0, self.weights, 0.0)
 
 
-def standardised(features: Values, mean: Values, deviation: Values) -> Values:
-    """Features (N,F) in deviations from the mean; 0 where nan or without deviation."""
-    known = np.where(deviation > 0, deviation, 1.0)
-    scaled = (features - mean) / known
-    return np.where(np.isfinite(scaled) & (deviation > 0), scaled, 0.0)
-
-
-def fit(features: Values, swapped: Labels, weight: Values, l2: float) -> Detector:
-    """Fit to faces.
+def fit(swaps: Sequence[Pairs], l2: float) -> Detector:
+    """Fit to the pairs of some swaps, each of which counts alike.
 
     Args:
-        features: (N,F), nan allowed.
-        swapped: (N,), both kinds present.
-        weight: (N,) of each face in the mean loss.
-        l2: penalty l2/2 |weights|^2 beside the mean loss per face; above 0, so that the solution
-            is unique even where the kinds can be parted without fault.
+        swaps: at least one, none of them empty.
+        l2: penalty l2/2 |weights|^2 beside the mean loss per pair; above 0, so that the solution is
+            unique even where every pair can be told.
     """
+    kinds = [kind for swap in swaps for kind in (swap.real, swap.swapped)]
+    mean = _over(np.concatenate(kinds))[0]
+    deviation = np.sqrt(np.mean([_over(kind)[1] for kind in kinds], axis=0))
+    deviation = np.where(deviation > 1e-9, deviation, 0.0)
+    known = np.where(deviation > 0, deviation, 1.0)
+    steps = [(swap.swapped - swap.real) / known * (deviation > 0) for swap in swaps]
+    shares = np.concatenate([np.full(len(step), 1 / len(step) / len(steps)) for step in steps])
+    inputs = np.concatenate(steps)
+    weights = _newton(np.where(np.isfinite(inputs), inputs, 0.0), shares, l2)
+    return Detector(mean, deviation, weights)
+
+
+def _over(features: Values) -> tuple[Values, Values]:
+    """Mean and variance (F,) of what was measured; 0 where nothing was."""
     known = np.isfinite(features)
     count = np.maximum(known.sum(axis=0), 1)
-    filled = np.where(known, features, 0.0)
-    mean = filled.sum(axis=0) / count
-    deviation = np.sqrt((np.where(known, features - mean, 0.0) ** 2).sum(axis=0) / count)
-    deviation = np.where(deviation > 1e-9, deviation, 0.0)
-    inputs = standardised(features, mean, deviation)
-    solved = _newton(np.column_stack([inputs, np.ones(len(inputs))]), swapped, weight, l2)
-    return Detector(mean, deviation, solved[:-1], float(solved[-1]))
+    mean = np.where(known, features, 0.0).sum(axis=0) / count
+    return mean, (np.where(known, features - mean, 0.0) ** 2).sum(axis=0) / count
 
 
-def _newton(inputs: Values, swapped: Labels, weight: Values, l2: float) -> Values:
-    """Weights (F+1,) at the minimum; the last, of the constant input, is not penalised."""
-    shares = weight / weight.sum()
-    penalty = np.full(inputs.shape[1], l2)
-    penalty[-1] = 0.0
-    solved = np.zeros(inputs.shape[1])
+def _newton(steps: Values, shares: Values, l2: float) -> Values:
+    """Weights (F,) at the minimum of sum(shares log(1 + exp(-steps w))) + l2/2 |w|^2."""
+    solved = np.zeros(steps.shape[1])
     for _ in range(STEPS):
-        chance = _logistic(inputs @ solved)
-        slope = inputs.T @ (shares * (chance - swapped)) + penalty * solved
-        curvature = shares * np.maximum(chance * (1 - chance), 1e-12)
-        hessian = (inputs * curvature[:, None]).T @ inputs + np.diag(penalty)
-        step = _damped(np.linalg.solve(hessian, slope))
-        solved = solved - step
+        doubt = 1.0 / (1.0 + np.exp(np.clip(steps @ solved, -40, 40)))
+        slope = l2 * solved - steps.T @ (shares * doubt)
+        curvature = shares * doubt * (1 - doubt)
+        hessian = (steps * curvature[:, None]).T @ steps + l2 * np.eye(len(solved))
+        step = np.linalg.solve(hessian, slope)
+        # A full step may overshoot where the kinds part well.
+        solved = solved - step * min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))
         if np.abs(step).max() < CLOSE:
             break
     return solved
-
-
-def _damped(step: Values) -> Values:
-    """A step of at most 2 in any weight: a full one may overshoot where the kinds part well."""
-    return step * min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))
-
-
-def _logistic(odds: Values) -> Values:
-    return 1.0 / (1.0 + np.exp(-np.clip(odds, -40, 40)))
 
 
 def auc(scores: Values, swapped: Labels) -> float:
@@ -110,26 +120,24 @@ def auc(scores: Values, swapped: Labels) -> float:
     return float((rank[place][swapped].sum() - positive * (positive + 1) / 2) / positive / negative)
 
 
-def auc_interval(
-    scores: Values, swapped: Labels, blocks: npt.NDArray[np.integer], rounds: int = BOOTSTRAPS
-) -> tuple[float, float]:
-    """95 % percentile interval of `auc` by bootstrap over blocks, with a fixed seed.
+def auc_of(detector: Detector, swap: Pairs) -> tuple[float, float, float]:
+    """`auc` of a swap's faces, and its 95 % percentile interval by bootstrap with a fixed seed.
 
-    Neighbouring frames say the same twice, so that whole blocks (seconds) are drawn, not faces.
-
-    Args:
-        scores, swapped: (N,).
-        blocks: (N,) number of the block of each face.
-        rounds: bootstrap samples.
+    Neighbouring frames say the same twice, so that whole seconds are drawn, not faces. The interval
+    is nan where there are less than two of them.
     """
-    names = np.unique(blocks)
-    if len(names) < 2:
-        return float("nan"), float("nan")
-    rows = [np.flatnonzero(blocks == name) for name in names]
-    draws = np.random.default_rng(SEED).integers(0, len(names), (rounds, len(names)))
-    found = []
-    for draw in draws:
-        chosen = np.concatenate([rows[i] for i in draw])
-        found.append(auc(scores[chosen], swapped[chosen]))
-    low, high = np.nanpercentile(found, [2.5, 97.5])
-    return float(low), float(high)
+    real, swapped = detector.score(swap.real), detector.score(swap.swapped)
+    rows = [np.flatnonzero(swap.seconds == second) for second in np.unique(swap.seconds)]
+    if len(rows) < 2:
+        return separation(real, swapped), np.nan, np.nan
+    draws = np.random.default_rng(SEED).integers(0, len(rows), (BOOTSTRAPS, len(rows)))
+    chosen = (np.concatenate([rows[i] for i in draw]) for draw in draws)
+    found = [separation(real[taken], swapped[taken]) for taken in chosen]
+    low, high = np.percentile(found, [2.5, 97.5])
+    return separation(real, swapped), float(low), float(high)
+
+
+def separation(real: Values, swapped: Values) -> float:
+    """`auc` of scores of real (N,) and of swapped faces (M,)."""
+    labels = np.repeat([False, True], [len(real), len(swapped)])
+    return auc(np.concatenate([real, swapped]), labels)

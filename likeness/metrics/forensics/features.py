@@ -8,7 +8,7 @@ lacks what its neighbourhood has. Three families, each measured on luma planes a
   and the same minus those outside,
 - the rim of the mask, after the idea of the face X-ray (Li et al. 2020, arXiv 1912.13458) that two
   pictures joined differ in noise and meet in an edge: energy of a high-pass residual (Fridrich and
-  Kodovsky 2012) inside against outside and across the outline, gradients and colour along it.
+  Kodovsky 2012) inside against outside and across the outline, gradients and colour beside it.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ RIM = (
     "residual_kurtosis",
     "residual_u_inside_outside",
     "residual_v_inside_outside",
-    "gradient_ratio",
-    "boundary_delta_e",
+    "gradient_border_inner",
+    "gradient_border_outer",
+    "colour_step",
 )
 NAMES = (
     *(f"spectrum_{i:02d}" for i in range(SPECTRUM_BINS)),
@@ -55,19 +56,18 @@ NAMES = (
 _RESIDUAL = np.array([[-1, 2, -1], [2, -4, 2], [-1, 2, -1]], np.float32) / 4
 
 
-def features(luma: Pixels, chroma: tuple[Pixels, Pixels], rgb: Pixels, mask: Pixels) -> Values:
+def features(luma: Pixels, chroma: tuple[Pixels, Pixels], mask: Pixels) -> Values:
     """All features (len(NAMES),) of one face; nan where there is nothing to measure them on.
 
     Args:
         luma: (H,W) of a box of the frame around the face.
         chroma: U and V of that box, (H/2,W/2) each.
-        rgb: (H,W,3), the same box.
         mask: (H,W), 255 = replaced; both sides of the box at least `SMALLEST_PX`.
     """
     inside = mask >= 128
     bands, around = dct_bands(luma, inside), dct_bands(luma, mask == 0)
     return np.concatenate(
-        [spectrum(luma), bands - bands.mean(), bands - around, _rim(luma, chroma, rgb, mask)]
+        [spectrum(luma), bands - bands.mean(), bands - around, _rim(luma, chroma, mask)]
     )
 
 
@@ -79,14 +79,17 @@ def spectrum(luma: Pixels) -> Values:
     feature.
     """
     height, width = luma.shape
-    window = np.outer(np.hanning(height), np.hanning(width))
-    waves = np.fft.rfft2((luma - luma.mean()) * window)
-    power = (waves.real**2 + waves.imag**2).ravel()
-    rings = _rings(height, width)
+    window = np.outer(np.hanning(height), np.hanning(width)).astype(np.float32)
+    # Black around it makes the sides products of 2, 3 and 5, and the transform quick.
+    padded = np.zeros([cv2.getOptimalDFTSize(side) for side in luma.shape], np.float32)
+    padded[:height, :width] = (luma - np.float32(luma.mean())) * window
+    waves = cv2.dft(padded, flags=cv2.DFT_COMPLEX_OUTPUT)[:, : padded.shape[1] // 2 + 1]
+    power = (waves.astype(np.float64) ** 2).sum(axis=2).ravel()
+    rings = _rings(*padded.shape)
     kept = rings < SPECTRUM_BINS
     count = np.bincount(rings[kept], minlength=SPECTRUM_BINS)
     total = np.bincount(rings[kept], power[kept], SPECTRUM_BINS)
-    energy = total / np.maximum(count, 1) / (window**2).sum()
+    energy = total / np.maximum(count, 1) / float((window**2).sum())
     levels = np.log10(energy + FLOOR)
     return np.asarray(levels - levels.mean(), np.float64)
 
@@ -133,42 +136,53 @@ def residual(plane: Pixels) -> npt.NDArray[np.float32]:
     return np.asarray(cv2.filter2D(plane, cv2.CV_32F, _RESIDUAL), np.float32)
 
 
-def _energy(squares: npt.NDArray[np.float32], area: Area) -> float:
-    return float(np.log10(squares[area].mean(dtype=np.float64) + FLOOR)) if area.any() else np.nan
-
-
-def _rim(luma: Pixels, chroma: tuple[Pixels, Pixels], rgb: Pixels, mask: Pixels) -> Values:
+def _rim(luma: Pixels, chroma: tuple[Pixels, Pixels], mask: Pixels) -> Values:
     """The features named in RIM, in that order."""
-    width = max(2, round(RIM_SHARE * max(mask.shape)))
-    around = seams.rings(mask, width)
-    inner, border, outer = around
-    noise = residual(luma)
-    squares = noise**2
-    within, beyond = _energy(squares, mask >= 250), _energy(squares, mask == 0)
-    in_ring, on_border, out_ring = (_energy(squares, ring) for ring in (inner, border, outer))
+    inner, border, outer = seams.rings(mask, max(2, round(RIM_SHARE * max(mask.shape))))
+    noise = residual(luma) ** 2
+    edges = cv2.Sobel(luma, cv2.CV_32F, 1, 0) ** 2 + cv2.Sobel(luma, cv2.CV_32F, 0, 1) ** 2
+    within = noise[mask >= 250]
+    in_ring, on_border, out_ring = (_energy(noise[ring]) for ring in (inner, border, outer))
+    edge_inner, edge, edge_outer = (_energy(edges[ring]) for ring in (inner, border, outer))
     found = [
-        within - beyond,
+        _energy(within) - _energy(noise[mask == 0]),
         on_border - in_ring,
         on_border - out_ring,
         in_ring - out_ring,
-        _kurtosis(noise[mask >= 250]),
-        *(_chroma_step(plane, mask) for plane in chroma),
-        np.log10(max(seams.gradient_ratio(rgb, around), FLOOR)),
-        seams.boundary_delta_e(rgb, around, width),
+        _kurtosis(within),
+        *(_chroma_noise(plane, mask) for plane in chroma),
+        edge - edge_inner,
+        edge - edge_outer,
+        _colour_step(luma, chroma, inner, outer),
     ]
     return np.array(found, np.float64)
 
 
-def _chroma_step(plane: Pixels, mask: Pixels) -> float:
-    small = cv2.resize(mask, plane.shape[::-1], interpolation=cv2.INTER_AREA)
-    squares = residual(plane) ** 2
-    return _energy(squares, small >= 250) - _energy(squares, small == 0)
+def _energy(squares: npt.NDArray[np.float32]) -> float:
+    """Log10 of the mean; nan for none."""
+    return float(np.log10(squares.mean(dtype=np.float64) + FLOOR)) if squares.size else np.nan
 
 
-def _kurtosis(noise: npt.NDArray[np.float32]) -> float:
+def _kurtosis(squares: npt.NDArray[np.float32]) -> float:
     """Log10 of the fourth moment over the squared second: high where few pixels hold the detail."""
-    if not noise.size:
-        return float("nan")
-    values = noise.astype(np.float64)
-    second, fourth = (values**2).mean(), (values**4).mean()
+    if not squares.size:
+        return np.nan
+    second, fourth = squares.mean(dtype=np.float64), (squares**2).mean(dtype=np.float64)
     return float(np.log10((fourth + FLOOR) / (second + FLOOR) ** 2))
+
+
+def _chroma_noise(plane: Pixels, mask: Pixels) -> float:
+    small, squares = mask[::2, ::2], residual(plane) ** 2
+    return _energy(squares[small >= 250]) - _energy(squares[small == 0])
+
+
+def _colour_step(luma: Pixels, chroma: tuple[Pixels, Pixels], inner: Area, outer: Area) -> float:
+    """Distance in Y, U, V between the means of both rings, grey levels; nan without them."""
+    steps = []
+    for plane in (luma, *chroma):
+        step = 1 if plane is luma else 2
+        near, far = (plane[ring[::step, ::step]] for ring in (inner, outer))
+        if not (near.size and far.size):
+            return np.nan
+        steps.append(float(near.mean()) - float(far.mean()))
+    return float(np.linalg.norm(steps))

@@ -6,37 +6,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from likeness.metrics.forensics.detector import Detector, auc, auc_interval, fit
+from likeness.metrics.forensics.detector import Detector, Pairs, auc_of, fit
 
-Values = npt.NDArray[np.float64]
 ONE_CLIP = "needs swaps of at least two target clips, so that one can be held out"
-ONE_KIND = "has no faces that could be measured"
+NO_FACES = "has no faces that could be measured"
 NO_OTHERS = "no other target clip has faces that could be measured"
 
 
 @dataclass(frozen=True)
 class Faces:
-    """Measured faces of one swap, real and swapped at the same places.
-
-    Attributes:
-        swap, clip: names of the swap and of its target clip.
-        features: (N,F).
-        swapped: (N,).
-        blocks: (N,) second of the clip.
-    """
+    """What is known of one swap: its name, that of its target clip, and its faces."""
 
     swap: str
     clip: str
-    features: Values
-    swapped: npt.NDArray[np.bool_]
-    blocks: npt.NDArray[np.int64]
+    pairs: Pairs
 
     @property
-    def usable(self) -> bool:
-        """Whether both kinds are there."""
-        return bool(self.swapped.any() and not self.swapped.all())
+    def count(self) -> int:
+        """Number of pairs."""
+        return len(self.pairs.seconds)
 
 
 @dataclass(frozen=True)
@@ -45,15 +34,15 @@ class Verdict:
 
     Attributes:
         auc, low, high: area under the ROC curve and its 95 % interval; None with a `reason`.
-        trained_faces: faces the detector learned from, none of this target clip.
+        trained_pairs: pairs the detector learned from, none of this target clip.
         trained_clips: of so many target clips.
         reason: why there is no figure; "" where there is one.
     """
 
-    auc: float | None
-    low: float | None
-    high: float | None
-    trained_faces: int = 0
+    auc: float | None = None
+    low: float | None = None
+    high: float | None = None
+    trained_pairs: int = 0
     trained_clips: int = 0
     reason: str = ""
 
@@ -69,42 +58,28 @@ def judge(swaps: Sequence[Faces], l2: float) -> tuple[dict[str, Verdict], list[D
         swaps: measured faces, one entry per swap.
         l2: penalty of the detector.
     """
-    clips = sorted({s.clip for s in swaps if s.usable})
     found: dict[str, Verdict] = {}
     detectors = []
     for clip in sorted({s.clip for s in swaps}):
-        others = [s for s in swaps if s.clip != clip and s.usable]
+        others = [s for s in swaps if s.clip != clip and s.count]
         held_out = [s for s in swaps if s.clip == clip]
-        if others and any(s.usable for s in held_out):
-            detectors.append(_fitted(others, l2))
+        reason = NO_OTHERS if len({s.clip for s in swaps}) > 1 else ONE_CLIP
+        if others and any(s.count for s in held_out):
+            detectors.append(fit([s.pairs for s in others], l2))
         for swap in held_out:
-            if not swap.usable:
-                found[swap.swap] = Verdict(None, None, None, reason=ONE_KIND)
-            elif not others:
-                reason = ONE_CLIP if len({s.clip for s in swaps}) < 2 else NO_OTHERS
-                found[swap.swap] = Verdict(None, None, None, reason=reason)
+            if not swap.count or not others:
+                found[swap.swap] = Verdict(reason=reason if swap.count else NO_FACES)
             else:
-                found[swap.swap] = _verdict(swap, others, detectors[-1], len(clips) - 1)
+                found[swap.swap] = _verdict(swap, others, detectors[-1])
     return dict(sorted(found.items())), detectors
 
 
-def _fitted(swaps: Sequence[Faces], l2: float) -> Detector:
-    """A detector to which every swap, and in it both kinds, count alike."""
-    weight = [
-        np.where(s.swapped, 1 / max(s.swapped.sum(), 1), 1 / max((~s.swapped).sum(), 1))
-        for s in swaps
-    ]
-    features = np.concatenate([s.features for s in swaps])
-    return fit(features, np.concatenate([s.swapped for s in swaps]), np.concatenate(weight), l2)
-
-
-def _verdict(swap: Faces, others: Sequence[Faces], detector: Detector, clips: int) -> Verdict:
-    scores = detector.score(swap.features)
-    low, high = auc_interval(scores, swap.swapped, swap.blocks)
+def _verdict(swap: Faces, others: Sequence[Faces], detector: Detector) -> Verdict:
+    figure, low, high = auc_of(detector, swap.pairs)
     return Verdict(
-        auc(scores, swap.swapped),
+        figure,
         low if np.isfinite(low) else None,
         high if np.isfinite(high) else None,
-        sum(len(s.swapped) for s in others),
-        clips,
+        sum(s.count for s in others),
+        len({s.clip for s in others}),
     )

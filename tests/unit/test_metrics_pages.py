@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import chdir
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -11,12 +12,14 @@ import numpy as np
 import pytest
 
 from likeness.contracts.tables.per_frame import SCORES
+from likeness.media.footage import open_footage
 from likeness.metrics import summary
 from likeness.metrics.report import (
     changes,
     curves,
     descent,
     figures,
+    film,
     html,
     page,
     rows,
@@ -25,6 +28,7 @@ from likeness.metrics.report import (
 )
 from likeness.metrics.report.album import REASONS, Album, Shown
 from likeness.metrics.report.coverage import coverage, mouth
+from tests.footage import make_clip, noise
 from tests.reportcase import FRAMES, METRICS, ReportCase, make_report_case, metrics
 from tests.swapcase import CLIP
 
@@ -243,9 +247,9 @@ def test_lineage_names_hashes_that_it_was_given(made: ReportCase) -> None:
 
 def test_strips_shrink_before_the_page_outgrows_its_limit() -> None:
     album = Album(10, set(), set())
-    noise = RNG.integers(0, 255, (192, 192, 3), np.uint8)
+    picture = RNG.integers(0, 255, (192, 192, 3), np.uint8)
     for reason in REASONS:
-        album.worst[reason.name] = [Shown(k, float(k), "", noise, noise) for k in range(10)]
+        album.worst[reason.name] = [Shown(k, float(k), "", picture, picture) for k in range(10)]
     whole, none = page.strips(album, 10**9)
     assert none == 0
     size = sum(len(face["picture"]) for strip in whole for face in strip["faces"])
@@ -254,6 +258,27 @@ def test_strips_shrink_before_the_page_outgrows_its_limit() -> None:
     assert [face["frame"] for face in half[0]["faces"]] == list(range(5))
     fewest, _ = page.strips(album, 0)
     assert all(len(strip["faces"]) == 1 for strip in fewest)
+
+
+def test_a_film_ends_before_it_outgrows_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", frames=130, size=(128, 96), picture=noise)
+    found = []
+    for limit in (10**9, 20_000, 20_000):  # the muxer writes a quarter of a megabyte at a time
+        monkeypatch.setattr(film, "MOST_BYTES", limit)
+        with open_footage(clip) as footage:
+            taken = film.Film(footage, 5, 100)
+            for frame in footage.frames():
+                taken.frame(frame, frame)
+        found.append(taken.finish())
+    whole, short, again = found
+    assert whole.frames == tuple(range(5, 105))
+    assert whole.times_s[0] == 0
+    assert whole.times_s[-1] == pytest.approx(99 / 25)
+    assert 0 < len(short.frames) < len(whole.frames)
+    assert short.times_s == whole.times_s[: len(short.frames)]
+    assert short == again
 
 
 def test_the_page_escapes_what_it_is_given(made: ReportCase) -> None:

@@ -6,6 +6,8 @@ from typing import Literal
 
 from torch import nn
 
+from models.layers.convolution import Convolution
+
 Upsampling = Literal["pixel_shuffle", "nearest"]
 SLOPE = 0.1
 """Negative slope of every LeakyReLU in these networks (deepfakes/faceswap, 2018)."""
@@ -13,8 +15,7 @@ SLOPE = 0.1
 
 def down(channels_in: int, channels_out: int) -> nn.Sequential:
     """(B,C,S,S) -> (B,C',S/2,S/2): convolution 5x5 of stride 2, LeakyReLU."""
-    convolution = nn.Conv2d(channels_in, channels_out, 5, stride=2, padding=2)
-    return nn.Sequential(convolution, nn.LeakyReLU(SLOPE))
+    return nn.Sequential(Convolution(channels_in, channels_out, 5, 2), nn.LeakyReLU(SLOPE))
 
 
 def up(channels_in: int, channels_out: int, kind: Upsampling) -> nn.Sequential:
@@ -25,6 +26,5 @@ def up(channels_in: int, channels_out: int, kind: Upsampling) -> nn.Sequential:
     `nearest` convolves 3x3 to C' and repeats pixels: a quarter of the weights and of the work.
     """
     wide = channels_out * (4 if kind == "pixel_shuffle" else 1)
-    convolution = nn.Conv2d(channels_in, wide, 3, padding=1)
     enlarge = nn.PixelShuffle(2) if kind == "pixel_shuffle" else nn.Upsample(scale_factor=2)
-    return nn.Sequential(convolution, nn.LeakyReLU(SLOPE), enlarge)
+    return nn.Sequential(Convolution(channels_in, wide, 3), nn.LeakyReLU(SLOPE), enlarge)

@@ -25,6 +25,7 @@ from likeness.contracts import environment
 from likeness.contracts.errors import LikenessError, ModelError
 from models.training import loop
 from models.training.exchange import Group
+from models.training.memory import keep_freed_memory
 from models.training.plan import Job
 
 MAX_FAILURES = 3
@@ -37,6 +38,7 @@ def _work(config: dict[str, Any]) -> None:
     import ray.train.torch
 
     torch.set_num_threads(config["threads"])
+    keep_freed_memory()
     group = Group()
     try:
         run = loop.train(config["job"], group, ray.train.torch.get_device())

@@ -93,6 +93,16 @@ def active(phases: list[Phase], images: int) -> list[Phase]:
     return [p for p in phases if p.first_image <= images < (p.last_image or images + 1)]
 
 
+def lay_out(swapper: Swapper, order: torch.memory_format = torch.channels_last) -> None:
+    """Put the channels of each pixel side by side, which convolutions train faster with.
+
+    It changes neither names nor shapes; files hold torch's order.
+    """
+    for module in swapper.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.weight.data = module.weight.data.contiguous(memory_format=order)
+
+
 def build(job: Job, device: torch.device) -> Run:
     """Open the data and build the networks; nothing is trained yet.
 
@@ -105,7 +115,7 @@ def build(job: Job, device: torch.device) -> Run:
     view = (swapper.needs, swapper.size_px, swapper.coverage)
     crops = (open_crops(job.source, *view), open_crops(job.target, *view))
     swapper.prepare(*crops)
-    swapper.to(device).train()
+    lay_out(swapper.to(device).train())
     phases = swapper.phases()
     movers = {phase.name: optimisers.make(phase) for phase in phases}
     faces = choose_faces(*crops)

@@ -71,12 +71,21 @@ def state_of(name: str, optimiser: Optimizer) -> dict[str, Tensor]:
     return found
 
 
+def _laid_like(value: Tensor, parameter: Parameter) -> Tensor:
+    """`value` in the parameter's order in memory: fused optimisers go through both side by side."""
+    if value.shape != parameter.shape:
+        return value
+    return torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
+
+
 def restore(name: str, optimiser: Optimizer, state: dict[str, Tensor]) -> None:
     """Put back what `state_of` gave."""
     content: dict[str, Any] = optimiser.state_dict()
     content["state"] = {}
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
     for key, value in state.items():
         phase, index, quantity = key.split("/")
         if phase == name:
-            content["state"].setdefault(int(index), {})[quantity] = value
+            laid = _laid_like(value, parameters[int(index)])
+            content["state"].setdefault(int(index), {})[quantity] = laid
     optimiser.load_state_dict(content)

@@ -7,6 +7,7 @@ import torch
 from likeness.contracts import environment
 from models.training import checkpoint
 from models.training.loop import train
+from models.training.memory import keep_freed_memory
 from models.training.plan import Job
 from models.training.results import write_results
 
@@ -27,5 +28,6 @@ def start(job: Job, workers: int = 0) -> None:
         distributed.train(job, workers)
     # After workers have trained, this finds their last checkpoint and has nothing left to do.
     torch.set_num_threads(environment.threads())
+    keep_freed_memory()
     write_results(train(job))
     checkpoint.remove(job.state)

@@ -58,12 +58,17 @@ def _gradients(parameters: Parameters) -> list[Tensor]:
     return [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
 
 
+def _flat(dense: Tensor) -> Tensor:
+    """All numbers of a tensor in the order in which they lie in memory."""
+    return dense.as_strided((dense.numel(),), (1,))
+
+
 def _spread(flat: Tensor, parameters: Parameters) -> None:
+    """Gradients out of one vector, in the parameters' own order: optimisers go through memory."""
     begin = 0
     for parameter in parameters:
-        end = begin + parameter.numel()
-        parameter.grad = flat[begin:end].view_as(parameter)
-        begin = end
+        parameter.grad = flat.as_strided(parameter.shape, parameter.stride(), begin)
+        begin += parameter.numel()
 
 
 def gradients(bench: Bench, phase: Phase, choices: Choices, step: int) -> dict[str, float]:
@@ -86,7 +91,7 @@ def gradients(bench: Bench, phase: Phase, choices: Choices, step: int) -> dict[s
         torch.autograd.backward(total)
         means[part] = torch.stack([value.detach().float() for value in losses.values()])
         if shared:
-            own[part] = torch.cat([g.reshape(-1) for g in _gradients(phase.parameters)])
+            own[part] = torch.cat([_flat(g) for g in _gradients(phase.parameters)])
             for parameter in phase.parameters:
                 parameter.grad = None
     if shared:

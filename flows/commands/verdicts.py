@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from flows.commands.common import ROOT, Json, complete_swap, print_json
+from flows.process import stream
 from flows.report import show_table
 from flows.verdicts import Verdict, known_swaps, verdicts_of
+from likeness.contracts.documents import load_yaml, read_json
 from likeness.contracts.errors import LikenessError
 
 FAILED = 1
@@ -85,3 +88,53 @@ def _show(found: dict[str, list[Verdict]], failed: list[Verdict], *, complete: b
 
 def _measured(verdict: Verdict) -> str:
     return "not measured" if verdict.value is None else f"{verdict.value:g}"
+
+
+def benchmark_ff(
+    folder: Annotated[Path, typer.Argument(help="Data set laid out as FaceForensics++.")],
+    *,
+    method: Annotated[
+        list[str] | None, typer.Option(help="Only this method; may be given several times.")
+    ] = None,
+    frames: Annotated[int, typer.Option(min=1, help="Frames of each manipulated video.")] = 10,
+    gallery_frames: Annotated[
+        int, typer.Option(min=0, help="Frames of each original; 0: all, as in the papers.")
+    ] = 0,
+    compression: Annotated[str, typer.Option(help="raw, c23, c40; where there are several.")] = "",
+    out: Annotated[Path, typer.Option(help="Folder for the tables.")] = Path(
+        "reports/benchmark-ff"
+    ),
+    as_json: Json = False,
+) -> None:
+    """Run the FaceForensics++ protocol: ID retrieval, pose and expression error per method.
+
+    Writes tables as Markdown, CSV and JSON. Videos without a face, broken or misnamed are counted
+    with the reason. Interrupted, the same command goes on where it was.
+
+    [bold]Examples[/bold]
+
+    likeness benchmark-ff ~/FaceForensics++ --compression c23
+
+    likeness benchmark-ff set/ --method FaceSwap --gallery-frames 50 --out reports/quick
+    """
+    pack = (load_yaml(ROOT / "params.yaml").get("pack") or {}).get("name", "embedded")
+    arguments = [str(folder), str(out), "--pack", f"data/packs/{pack}"]
+    arguments += ["--judge", "data/packs/judge", "--frames", str(frames)]
+    arguments += ["--compression", compression] if compression else []
+    arguments += ["--gallery-frames", str(gallery_frames)] if gallery_frames else []
+    for name in method or []:
+        arguments += ["--method", name]
+    command = [sys.executable, "-m", "models.protocols.faceforensics", *arguments]
+    code = stream(command, _to_stderr if as_json else _nothing, echo=not as_json)
+    if code != 0:
+        raise typer.Exit(code=code if 0 < code < 128 else 1)
+    if as_json:
+        print_json(read_json(out / "benchmark.json"))
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _nothing(_line: str) -> None:
+    """What the process says is echoed already."""

@@ -1,0 +1,1 @@
+"""Published evaluation protocols, run with the analysers on a data set in its own layout."""

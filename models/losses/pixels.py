@@ -7,9 +7,25 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def l1(image: Tensor, wanted: Tensor) -> Tensor:
-    """Mean absolute difference of two (B,3,S,S) in [-1,1], in the founding code's [0,1] units."""
-    return (image.float() - wanted.float()).abs().mean() / 2
+def l1(image: Tensor, wanted: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Mean absolute difference of two (B,3,S,S) in [-1,1], in the founding code's [0,1] units.
+
+    Args:
+        weight: (B,1,S,S) of each pixel, of mean 1; None counts all alike.
+    """
+    apart = (image.float() - wanted.float()).abs()
+    return (apart if weight is None else apart * weight).mean() / 2
+
+
+def emphasis(mask: Tensor, share: float) -> Tensor:
+    """Weights (B,1,S,S) of mean 1 per picture: `share` of them inside the mask, the rest even.
+
+    Args:
+        mask: (B,1,S,S) in [0,1]; where it is almost empty the weights stay small.
+        share: 0 all pixels alike, 1 the mask alone.
+    """
+    inside = mask / mask.mean(dim=(1, 2, 3), keepdim=True).clamp(min=0.05)
+    return 1 - share + share * inside
 
 
 def gaussian_window(size_px: int, sigma_px: float) -> Tensor:
@@ -26,11 +42,22 @@ def _filter(side_px: int, window: Tensor) -> Tensor:
     return torch.stack(shifts)
 
 
-def dssim(image: Tensor, wanted: Tensor, window_px: int = 11, sigma_px: float = 1.5) -> Tensor:
+def dssim(
+    image: Tensor,
+    wanted: Tensor,
+    weight: Tensor | None = None,
+    *,
+    window_px: int = 11,
+    sigma_px: float = 1.5,
+) -> Tensor:
     """Structural dissimilarity, (1 - SSIM) / 2, of two (B,3,S,S) in [-1,1]: 0 equal, 1 opposite.
 
     Wang et al., "Image quality assessment: from error visibility to structural similarity"
     (2004), K1 = 0.01, K2 = 0.03, over the area where the whole Gaussian window fits.
+
+    Args:
+        weight: (B,1,S,S) of the windows by their middles, brought to mean 1 over these; None
+            counts all alike.
     """
     # Variances are small differences of large means: bf16 would make them negative.
     with torch.autocast(image.device.type, enabled=False):
@@ -44,4 +71,9 @@ def dssim(image: Tensor, wanted: Tensor, window_px: int = 11, sigma_px: float = 
         luminance = (2 * mean1 * mean2 + c1) / (mean1**2 + mean2**2 + c1)
         variances = square1 - mean1**2 + square2 - mean2**2
         structure = (2 * (product - mean1 * mean2) + c2) / (variances + c2)
-        return (1 - luminance * structure).mean() / 2
+        apart = 1 - luminance * structure
+        if weight is not None:
+            middle = slice(window_px // 2, window_px // 2 + apart.shape[-1])
+            inner = weight[..., middle, middle]
+            apart = apart * inner / inner.mean(dim=(1, 2, 3), keepdim=True).clamp(min=0.05)
+        return apart.mean() / 2

@@ -7,7 +7,8 @@ Both identities are encoded by the same network, so that the code comes to hold 
 
 Theirs has two Adams, one per side, each over the encoder and its own decoder, and runs both
 backward passes before both steps: the encoder takes two equal steps on the sum of both gradients.
-One Adam that moves the encoder twice as far does exactly the same in one pass over the weights.
+One Adam that moves the encoder twice as far (`encoder_rate: 2`) does exactly the same in one pass
+over the weights.
 The order of channels in the pixel shuffle is torch's; weights of theirs do not fit.
 """
 
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 
 from models.layers.borders import soft_border
 from models.layers.scaling import Upsampling, down, up
-from models.losses.pixels import dssim, l1
+from models.losses.pixels import dssim, emphasis, l1
 from models.swappers.base import Batch, Crops, Phase, Swapper, SwapperConfig
 
 
@@ -36,8 +37,14 @@ class AutoencoderConfig(SwapperConfig):
     )
     upsampling: Upsampling = Field(default="pixel_shuffle", description="how the picture grows")
     loss: Literal["l1", "ssim_l1"] = Field(default="l1", description="ssim_l1 adds (1 - SSIM) / 2")
+    mask_weight: float = Field(
+        default=0.0, ge=0, le=1, description="share of the loss that counts the face's mask alone"
+    )
     learning_rate: float = Field(
-        default=5e-5, gt=0, description="step size of Adam; the encoder's is twice this"
+        default=5e-5, gt=0, description="step size of Adam for the decoders"
+    )
+    encoder_rate: float = Field(
+        default=2.0, gt=0, description="step size of the encoder, in that of the decoders"
     )
     coverage: float = Field(
         default=160 / 256, gt=0, le=1, description="share of align's crop that is swapped, centred"
@@ -141,9 +148,10 @@ class Autoencoder(Swapper):
         self.target_mean.copy_(channel_means(target))
 
     def phases(self) -> list[Phase]:
-        """One phase: encoder and both decoders in one step, the encoder by twice the step size."""
+        """One phase: encoder and both decoders in one step, the encoder by its own step size."""
         named = list(self.named_parameters())
-        factors = [2.0 if name.startswith("encoder.") else 1.0 for name, _ in named]
+        of_encoder = self.config.encoder_rate
+        factors = [of_encoder if name.startswith("encoder.") else 1.0 for name, _ in named]
         parameters = [parameter for _, parameter in named]
         rate = self.config.learning_rate
         return [Phase("autoencoder", parameters, learning_rate=rate, factors=factors)]
@@ -167,13 +175,15 @@ class Autoencoder(Swapper):
         code = self.encoder(warped).split([len(source["warped"]), len(target["warped"])])
         found: dict[str, Tensor] = {}
         sides = (
-            ("source", self.source_decoder(code[0]), source["crop"] + shift),
-            ("target", self.target_decoder(code[1]), target["crop"]),
+            ("source", self.source_decoder(code[0]), source["crop"] + shift, source),
+            ("target", self.target_decoder(code[1]), target["crop"], target),
         )
-        for side, picture, wanted in sides:
-            found[f"{side}.l1"] = l1(picture, wanted)
+        share = self.config.mask_weight
+        for side, picture, wanted, batch in sides:
+            weight = emphasis(batch["mask"], share) if share else None
+            found[f"{side}.l1"] = l1(picture, wanted, weight)
             if self.config.loss == "ssim_l1":
-                found[f"{side}.dssim"] = dssim(picture, wanted)
+                found[f"{side}.dssim"] = dssim(picture, wanted, weight)
         return found
 
     def swap(self, target: Batch, source: Batch | None = None) -> tuple[Tensor, Tensor]:

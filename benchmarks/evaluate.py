@@ -23,7 +23,7 @@ from models.analysers.fetch import fetch
 
 ROOT = Path(__file__).resolve().parents[1]
 FRAMES = 500
-REPEATS = 3
+REPEATS = 4
 GIVER, TAKER, SWAP = "giver", "taker", "swap"
 PARAMS = """pack: {name: embedded}
 identities:

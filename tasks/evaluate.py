@@ -8,6 +8,7 @@ that needs no other file.
 
 from __future__ import annotations
 
+import importlib
 from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -37,8 +38,6 @@ from likeness.metrics.gallery import read_source
 from likeness.metrics.parts import Tree
 from likeness.metrics.report.album import Album
 from likeness.metrics.report.film import Film, Reel
-from likeness.metrics.report.page import Report, write_report
-from likeness.metrics.report.sheet import contact_sheet
 from likeness.metrics.stream import Scorer, ordered
 from likeness.metrics.tables import write_curves, write_per_frame
 from models.analysers.judge import Judge, load_judge
@@ -50,19 +49,20 @@ SHEET_QUALITY = 88
 FILM_WAITING = 8
 """Frames that may wait for the film."""
 TRANSFER_FAMILY = "mesh_transfer"
+PAGE = ("likeness.metrics.report.page", "likeness.metrics.report.sheet", "jinja2")
 
 
 class EvaluateParams(Document):
     """`evaluate:` of params.yaml."""
 
     max_frames: int = Field(
-        default=120, ge=3, description="frames that networks see, evenly spaced, half of them whole"
+        default=52, ge=3, description="frames whose face is embedded, evenly spaced; a third whole"
     )
     judge_frames: int = Field(
-        default=20, ge=1, le=1000, description="of them, frames that the second embedder sees"
+        default=6, ge=1, le=1000, description="frames that the second embedder sees"
     )
     baseline_frames: int = Field(
-        default=30, ge=3, le=300, description="in runs of three: baselines made and measured there"
+        default=12, ge=3, le=300, description="in runs of three: baselines made and measured there"
     )
     gallery_faces: int = Field(
         default=64, ge=1, le=512, description="of the source: to compare with, and to paste"
@@ -73,7 +73,7 @@ class EvaluateParams(Document):
     worst_frames: int = Field(default=10, ge=0, le=50, description="shown per metric")
     stills: int = Field(default=8, ge=1, le=24, description="full frames in the report")
     film_frames: int = Field(
-        default=120, ge=0, le=2000, description="from the first face on, as a film in the report"
+        default=90, ge=0, le=2000, description="from the first face on, as a film in the report"
     )
     gates: dict[str, str] | tuple[str, ...] = Field(
         default={}, description='bounds on metrics.json: {identity_cosine.source: ">= 0.35"}'
@@ -148,6 +148,8 @@ def score(
         context.progress("frames", len(clip.shots)) as advance,
         ThreadPoolExecutor(1) as projector,
     ):
+        for module in PAGE:  # read beside the networks, not after them
+            projector.submit(importlib.import_module, module)
         shown: deque[Future[None]] = deque()
         for before, after, faces in zip_longest(target.frames(), render.frames(), rows):
             if before is None or after is None or faces is None:
@@ -167,9 +169,9 @@ def score(
     return unread, film.finish()
 
 
-def summary_of(scorer: Scorer, judge: Judge, gallery: dict[str, Any], unread: int) -> Tree:
+def summary_of(scorer: Scorer, judge: Judge, unread: int) -> Tree:
     """metrics.json without verdicts and without what is said of baselines."""
-    clip, columns = scorer.clip, scorer.columns
+    clip, columns, gallery = scorer.clip, scorer.columns, dict(scorer.source.result().facts)
     itself = [float(gallery.pop(name)) for name in ("source_itself", "second_itself")]
     features = {prefix: ordered(vectors) for prefix, vectors in scorer.features.items()}
     metrics = summary.summarise(columns, clip.shots, itself[0], itself[1], features)
@@ -186,6 +188,12 @@ def summary_of(scorer: Scorer, judge: Judge, gallery: dict[str, Any], unread: in
         "embedder": judge.facts | gallery,
         "judge": judge.second_facts,
     }
+
+
+def videos_of(context: Context[EvaluateParams]) -> tuple[Footage, Footage]:
+    """Target and render."""
+    target = footage_path(context.inputs["clip"])
+    return open_footage(target), open_footage(context.inputs["render"])
 
 
 def load_networks(context: Context[EvaluateParams]) -> Judge:
@@ -205,30 +213,24 @@ def run(context: Context[EvaluateParams]) -> None:
     # A gate that names no metric is found before the work, not after it.
     summary.verdicts(summary.summarise(summary.blank(), np.zeros(0, int), np.nan), params.gates)
     judge, crops = load_networks(context), crops_of(inputs["aligned"])
-    source, gallery = read_source(
-        inputs["source"], judge, params.gallery_faces, params.judge_frames
-    )
-    clip = plan(
-        inputs["frames"],
-        inputs["converted"],
-        params.max_frames,
-        params.judge_frames,
-        params.baseline_frames,
-    )
-    album = album_for(clip, params)
-    canonical, _ = judge.pack.canonical_mesh()
-    videos = open_footage(footage_path(inputs["clip"])), open_footage(inputs["render"])
-    reference, made = reference_for(context, videos[0], crops, clip)
-    scorer = Scorer(clip, judge, canonical, source, reference, params.margin_px, album)
-    rows = face_rows(crops, inputs["converted"], clip)
     threads = cv2.getNumThreads()
     # The workers are the parallelism; OpenCV's own threads would compete with them.
     cv2.setNumThreads(1)
     try:
-        unread, film = score(context, videos, rows, scorer)
+        with ThreadPoolExecutor(1) as reader:  # the gallery is read while frames are
+            shown = (params.gallery_faces, params.judge_frames)
+            source = reader.submit(read_source, inputs["source"], judge, *shown)
+            frames = (params.max_frames, params.judge_frames, params.baseline_frames)
+            clip = plan(inputs["frames"], inputs["converted"], *frames)
+            album, videos = album_for(clip, params), videos_of(context)
+            canonical, _ = judge.pack.canonical_mesh()
+            reference, made = reference_for(context, videos[0], crops, clip)
+            scorer = Scorer(clip, judge, canonical, source, reference, params.margin_px, album)
+            rows = face_rows(crops, inputs["converted"], clip)
+            unread, film = score(context, videos, rows, scorer)
     finally:
         cv2.setNumThreads(threads)
-    metrics = summary_of(scorer, judge, gallery, unread) | {"baselines": made}
+    metrics = summary_of(scorer, judge, unread) | {"baselines": made}
     gates = summary.verdicts(metrics, params.gates)
     if gates:
         metrics |= {"gates": gates, "gates_passed": all(g["passed"] for g in gates.values())}
@@ -241,6 +243,9 @@ def write(
     context: Context[EvaluateParams], scorer: Scorer, metrics: Tree, album: Album, film: Reel
 ) -> None:
     """All outputs."""
+    from likeness.metrics.report.page import Report, write_report
+    from likeness.metrics.report.sheet import contact_sheet
+
     swap, outputs, clip = context.options["swap"], context.outputs, scorer.clip
     outputs["metrics"].write_text(to_json(metrics), encoding="utf-8")
     facts = {

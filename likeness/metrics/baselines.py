@@ -7,6 +7,7 @@ the target as it is, costs nothing and is measured wherever the render is.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +16,11 @@ import numpy.typing as npt
 from likeness.media.colour import Planes, rgb_to_yuv420_region, yuv420_region_to_rgb
 from likeness.media.footage import Footage, Frame
 from likeness.media.recode import PlanesFrame, recoded
-from likeness.metrics import scores, seams
-from likeness.metrics.face import COPIED, PASTED, Task, flow_scores, seen
+from likeness.metrics import sampling, scores, seams
+from likeness.metrics.face import COPIED, PASTED, Face, Task, flow_scores, seen
 from likeness.metrics.look import Look, Measures, look
 from likeness.metrics.scores import Scores
+from likeness.metrics.views import Place
 from likeness.vision import alignment
 from likeness.vision.blending import Box, warp_to_box
 
@@ -62,33 +64,33 @@ class Measured:
     seconds: dict[str, Values]
 
 
-def measure_run(run: Sequence[Task], reference: Reference, using: Measures) -> Measured:
+def measure_run(
+    run: Sequence[Task], faces: Sequence[Future[Face]], reference: Reference, using: Measures
+) -> Measured:
     """Make and measure all baselines of one run; depends on its arguments alone.
 
     Args:
-        run: frames in a row, the middle one measured whole; or a single one.
+        run: frames in a row, the middle one measured whole and with the paste; or a single one.
+        faces: what is measured of them; begun before, so that waiting ends.
         reference: how baselines are made.
         using: networks and canonical face.
     """
-    middle = run[len(run) // 2]
-    place = middle.row.place()
-    views = [seen(middle.target, place, using.frame_size)]
-    mesh, _ = using.networks.mesh(np.stack(views))
-    wanted = look(views, mesh, place, using, judged=False)[0]
-    targets = [wanted.placed if task is middle else _mesh(task.target, task, using) for task in run]
+    known, at = [face.result() for face in faces], len(run) // 2
+    middle, place, wanted = run[at], known[at].view.place, known[at].looks[COPIED]
     found = Measured(middle.target.frame_index, {}, {}, {})
     found.scores.update(scores.prefixed(COPIED, _outside(middle.target, middle)))
+    around = seams.rings(place.mask)
     for prefix, frames in _made(run, reference).items():
-        given = _look(frames[len(run) // 2], middle, using)
-        own = scores.colours(given)
-        if prefix != PASTED:  # pasted faces are scored on more frames than these
-            around = seams.rings(place.mask)
-            own |= scores.compared(given, wanted, around) | scores.units(given)
-            own |= _outside(frames[len(run) // 2], middle)
+        if prefix == PASTED:
+            given, own = known[at].looks[PASTED], {}
+        else:
+            given = _look(frames[at], middle, place, using)
+            own = scores.compared(given, wanted, around) | scores.units(given)
+            own |= _outside(frames[at], middle)
             found.embeddings[prefix] = given.embedding
             if given.second is not None:
                 found.seconds[prefix] = given.second
-        own |= _motion(frames, run, given, targets, using)
+        own |= scores.colours(given) | _motion(frames, run, given, known, using)
         found.scores.update(scores.prefixed(prefix, own))
     return found
 
@@ -127,16 +129,14 @@ def _pasted(planes: Planes, task: Task, footage: Footage) -> Planes:
     return y, u, v
 
 
-def _look(frame: Frame, task: Task, using: Measures) -> Look:
-    place = task.row.place()
+def _look(frame: Frame, task: Task, place: Place, using: Measures) -> Look:
     picture = seen(frame, place, using.frame_size)
     mesh, _ = using.networks.mesh(picture[None])
     return look([picture], mesh, place, using, judged=task.judged)[0]
 
 
-def _mesh(frame: Frame, task: Task, using: Measures) -> Values:
+def _mesh(frame: Frame, place: Place, using: Measures) -> Values:
     """Mesh (468,3) of a face in frame px."""
-    place = task.row.place()
     found, _ = using.networks.mesh(seen(frame, place, using.frame_size)[None])
     return alignment.apply_mesh(alignment.invert(place.to_view), np.asarray(found[0], np.float64))
 
@@ -150,14 +150,14 @@ def _motion(
     frames: Sequence[Frame],
     run: Sequence[Task],
     given: Look,
-    targets: list[Values],
+    known: Sequence[Face],
     using: Measures,
 ) -> Scores:
     """Flow to the frame before, and jitter over the three; nothing for a single frame."""
-    if len(run) < 3:
+    if len(run) < len(sampling.RUN):
         return {}
-    before, middle, after = run
+    before, middle, _ = run
     now = (frames[1].luma(), middle.target.luma())
     found = flow_scores(now, (frames[0].luma(), before.target.luma()), middle.touched)
-    meshes = [_mesh(frames[0], before, using), given.placed, _mesh(frames[2], after, using)]
-    return found | scores.jitters(meshes, targets)
+    first, last = (_mesh(frames[i], known[i].view.place, using) for i in (0, 2))
+    return found | scores.jitters([first, given.placed, last], [face.meshes[1] for face in known])

@@ -35,8 +35,9 @@ class Clip:
         pts_s, shots: (T,) of all frames.
         tracks: (T,) of the face to measure, -1 where there is none.
         faces: (T,) number of faces.
-        measure: (T,) sampling.NOTHING, MOTION or ALL.
+        measure: (T,) sampling.NOTHING, MOTION, FACE or ALL.
         judged: (T,) whether the second embedder looks too, at some of ALL.
+        pasted: (T,) whether the pasted source is measured too, at some of ALL.
         runs: (K,) middle frames of the runs of three on which baselines are measured.
     """
 
@@ -46,6 +47,7 @@ class Clip:
     faces: npt.NDArray[np.int64]
     measure: npt.NDArray[np.int64]
     judged: npt.NDArray[np.bool_]
+    pasted: npt.NDArray[np.bool_]
     runs: npt.NDArray[np.int64]
 
 
@@ -78,15 +80,10 @@ def plan(frames: Path, converted: Path, most: int, judged: int, baselines: int) 
     runs = with_face[sampling.triples(measure[with_face], *lines, baselines // len(sampling.RUN))]
     if not len(with_face):
         measure[sampling.evenly(len(shots), most)] = sampling.ALL
-    return Clip(
-        as_numpy(table["pts_s"]),
-        shots,
-        tracks,
-        faces,
-        measure,
-        _judged(measure, runs, judged),
-        runs,
-    )
+    pasted = (measure == sampling.ALL) & bool((measure[with_face] == sampling.ALL).all())
+    pasted[runs] = True
+    judge = _judged(measure, runs, judged)
+    return Clip(as_numpy(table["pts_s"]), shots, tracks, faces, measure, judge, pasted, runs)
 
 
 def _judged(

@@ -25,7 +25,7 @@ class Estimate:
     """A figure with its interval of confidence.
 
     Attributes:
-        value, low, high: nan where refused.
+        value, low, high: nan where refused; no interval without resamples.
         images: of the smaller of the two sets.
         reason: why there is no figure; empty where there is.
     """
@@ -37,7 +37,7 @@ class Estimate:
     reason: str = ""
 
 
-def fid(first: Features, second: Features) -> Estimate:
+def fid(first: Features, second: Features, resamples: int = RESAMPLES) -> Estimate:
     """Frechet distance of two sets of features (N,D), (M,D) as Gaussians (Heusel et al. 2017).
 
     |m1 - m2|^2 + tr(S1) + tr(S2) - 2 tr((S1 S2)^(1/2)). Biased upwards for few images.
@@ -45,11 +45,11 @@ def fid(first: Features, second: Features) -> Estimate:
     one, two = np.asarray(first, np.float64), np.asarray(second, np.float64)
     if min(len(one), len(two)) < LEAST_IMAGES:
         return _refused(one, two)
-    found = _estimate(one, two, _frechet)
-    return replace(found, low=max(found.low, 0.0))
+    found = _estimate(one, two, _frechet, resamples)
+    return replace(found, low=found.low if np.isnan(found.low) else max(found.low, 0.0))
 
 
-def kid(first: Features, second: Features) -> Estimate:
+def kid(first: Features, second: Features, resamples: int = RESAMPLES) -> Estimate:
     """Kernel distance of two sets of features (N,D), (M,D) (Binkowski et al. 2018, section 4).
 
     Squared maximum mean discrepancy with k(x, y) = (<x, y> / D + 1)^3, unbiased: about 0, and as
@@ -65,7 +65,7 @@ def kid(first: Features, second: Features) -> Estimate:
         inner = _off_diagonal(within, weight) + _off_diagonal(other, weight_other)
         return float(inner - 2 * (weight @ across @ weight_other) / (total * rest))
 
-    return _estimate(one, two, lambda a, b, w, v: discrepancy(w, v))
+    return _estimate(one, two, lambda a, b, w, v: discrepancy(w, v), resamples)
 
 
 def _kernel(first: Values, second: Values) -> Values:
@@ -89,7 +89,8 @@ def _frechet(first: Values, second: Values, weight: Values, weight_other: Values
     for features, weights in ((first, weight), (second, weight_other)):
         mean = weights @ features / weights.sum()
         root = (features - mean) * np.sqrt(weights / max(weights.sum() - 1, 1.0))[:, None]
-        parts.append((mean, root))
+        # Q of a QR changes no singular value; what is left is no larger than the features.
+        parts.append((mean, np.linalg.qr(root, "r") if len(root) > root.shape[1] else root))
     (mean, root), (mean_other, root_other) = parts
     crossed = np.linalg.svd(root @ root_other.T, compute_uv=False).sum()
     spread = (root**2).sum() + (root_other**2).sum()
@@ -97,7 +98,10 @@ def _frechet(first: Values, second: Values, weight: Values, weight_other: Values
 
 
 def _estimate(
-    first: Values, second: Values, measure: Callable[[Values, Values, Values, Values], float]
+    first: Values,
+    second: Values,
+    measure: Callable[[Values, Values, Values, Values], float],
+    resamples: int,
 ) -> Estimate:
     """Figure and bootstrap interval (Efron 1979), the same each time.
 
@@ -105,10 +109,12 @@ def _estimate(
     a draw move all draws alike, and that is no uncertainty of the figure.
     """
     value = measure(first, second, np.ones(len(first)), np.ones(len(second)))
+    if not resamples:
+        return Estimate(value, float("nan"), float("nan"), min(len(first), len(second)))
     random = np.random.default_rng(SEED)
     drawn = [
         measure(first, second, *(_drawn(random, len(part)) for part in (first, second)))
-        for _ in range(RESAMPLES)
+        for _ in range(resamples)
     ]
     tail = 100 * (1 - CONFIDENCE) / 2
     low, middle, high = np.percentile(drawn, [tail, 50, 100 - tail])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from likeness.media.footage import Frame
-from likeness.metrics import perceptual, scores, seams, views
+from likeness.metrics import perceptual, sampling, scores, seams, views
+from likeness.metrics.gallery import SourceFaces
 from likeness.metrics.look import Look, Measures, look
 from likeness.metrics.scores import Scores
 from likeness.metrics.views import Place, View
@@ -22,6 +25,7 @@ SMALLEST_FLOW_PX = 24
 """Side below which dense inverse search has no room for its patches."""
 FLOW_MARGIN_PX = 8
 RENDER, COPIED, PASTED = "", "copied_", "pasted_"
+PREFIXES = (RENDER, COPIED, PASTED)
 """Prefixes of columns: the render, the target as it is, the source pasted."""
 
 
@@ -61,22 +65,29 @@ class Task:
     Attributes:
         target, render: the frame.
         row: its face.
-        whole: everything, or the motion alone.
+        level: sampling.MOTION, FACE or ALL.
         judged: the second embedder looks too.
+        pasted: the pasted source is measured too.
         touched, reached: (H,W) uint8, what is replaced; the same with its margin.
         before: lumas of render and target in the frame before, of the same face; None: no flow.
-        crop: the source's crop to paste, in align's template.
+        source: what the source looks like, once that is known.
     """
 
     target: Frame
     render: Frame
     row: FaceRow
-    whole: bool
+    level: int
     judged: bool
+    pasted: bool
     touched: Pixels
     reached: Pixels
     before: Lumas | None
-    crop: Pixels
+    source: Future[SourceFaces]
+
+    @property
+    def crop(self) -> Pixels:
+        """The source's crop to paste, in align's template; waits until there is one."""
+        return self.source.result().nearest(self.row.pose_deg)
 
     @property
     def lumas(self) -> Lumas:
@@ -92,7 +103,9 @@ class Face:
         view: its pixels.
         row: which face it is.
         scores: by column of per_frame.parquet.
-        meshes: (468,3) of render and target in frame px.
+        meshes: (468,3) of render and target in frame px; with `pasted` of that as well; none
+            where only who it is was measured.
+        looks: by prefix, of a face that was measured whole.
         embeddings, seconds: by prefix: of the pack's embedder (D,), of the second (E,).
         features: by prefix, (C,) for FID and KID.
     """
@@ -100,7 +113,8 @@ class Face:
     view: View
     row: FaceRow
     scores: Scores
-    meshes: tuple[Values, Values]
+    meshes: Sequence[Values] = ()
+    looks: dict[str, Look] = field(default_factory=dict)
     embeddings: dict[str, Values] = field(default_factory=dict)
     seconds: dict[str, Values] = field(default_factory=dict)
     features: dict[str, Values] = field(default_factory=dict)
@@ -116,28 +130,45 @@ def measure(task: Task, using: Measures) -> Face:
     """Measure the face of one frame; depends on its arguments alone."""
     place, size = task.row.place(), using.frame_size
     target, render = (seen(frame, place, size) for frame in (task.target, task.render))
-    pasted = views.paste(target, task.crop, place) if task.whole else None
+    pasted = views.paste(target, task.crop, place) if task.pasted else None
     view = View(task.target.frame_index, place, target, render, pasted)
     pictures = [p for p in (render, target, pasted) if p is not None]
+    if task.level == sampling.FACE:
+        return _recognised(view, task.row, pictures, using)
     meshes, beliefs = using.networks.mesh(np.stack(pictures))
     found: Scores = {"mesh_score": float(beliefs[0])}
     if task.before is not None:
         found |= flow_scores(task.lumas, task.before, task.touched)
-    placed = alignment.apply_mesh(alignment.invert(place.to_view), np.asarray(meshes, np.float64))
-    both = (placed[0], placed[1])
-    if not task.whole:
-        return Face(view, task.row, found, both)
+    from_view = alignment.invert(place.to_view)
+    placed = list(alignment.apply_mesh(from_view, np.asarray(meshes, np.float64)))
+    if task.level == sampling.MOTION:
+        return Face(view, task.row, found, placed)
     looks = look(pictures, meshes, place, using, judged=task.judged)
-    named = dict(zip((RENDER, COPIED, PASTED), looks, strict=False))
+    named = dict(zip(PREFIXES, looks, strict=False))
     found |= scores.ssim_outside(*task.lumas, task.reached) | _scores(named, place)
     return Face(
         view,
         task.row,
         found,
-        both,
+        placed,
+        named,
         {prefix: one.embedding for prefix, one in named.items()},
         {prefix: one.second for prefix, one in named.items() if one.second is not None},
         {prefix: perceptual.pooled(one.layers) for prefix, one in named.items()},
+    )
+
+
+def _recognised(view: View, row: FaceRow, pictures: list[Pixels], using: Measures) -> Face:
+    """Who a face is, and its features, without a mesh."""
+    crops = np.stack([views.embedder_crop(picture, view.place) for picture in pictures])
+    embeddings, layers = using.networks.embed(crops)
+    named = dict(zip(PREFIXES, range(len(pictures)), strict=False))
+    return Face(
+        view,
+        row,
+        {},
+        embeddings={prefix: np.asarray(embeddings[i], np.float64) for prefix, i in named.items()},
+        features={p: perceptual.pooled([layer[i] for layer in layers]) for p, i in named.items()},
     )
 
 

@@ -39,7 +39,12 @@ def ssim_map(first: Picture, second: Picture) -> Floats:
 
 
 def ssim(first: Picture, second: Picture, counted: Mask | None = None) -> float:
-    """Mean of `ssim_map` over the pixels of `counted` (H,W; all if left out); nan if none."""
+    """Mean of `ssim_map` over the pixels of `counted` (H,W; all if left out); nan if none.
+
+    Exactly 1 for one and the same picture, whose map is 1 up to rounding.
+    """
+    if first is second and (counted is None or np.any(counted)):
+        return 1.0
     values = ssim_map(first, second)
     if counted is None:
         return float(values.mean(dtype=np.float64))

@@ -36,12 +36,14 @@ class SourceFaces:
         gallery: (D,) unit vector, the centroid of the source's clean faces.
         poses: (K,3) of `crops`, degrees.
         crops: K crops (S,S,3) uint8 in align's template, to paste.
+        facts: what to say about the gallery.
         second: (E,) the same centroid by the second embedder; None without one.
     """
 
     gallery: Values
     poses: Values
     crops: Sequence[Pixels]
+    facts: dict[str, Any]
     second: Values | None = None
 
     def nearest(self, pose_deg: Values) -> Pixels:
@@ -49,10 +51,8 @@ class SourceFaces:
         return self.crops[int(np.linalg.norm(self.poses - pose_deg, axis=1).argmin())]
 
 
-def read_source(
-    folder: Path, networks: Networks, wanted: int, judged: int
-) -> tuple[SourceFaces, dict[str, Any]]:
-    """Gallery and crops of the source identity, and what to say about them.
+def read_source(folder: Path, networks: Networks, wanted: int, judged: int) -> SourceFaces:
+    """Gallery and crops of the source identity.
 
     The gallery is of the held-out split where that has enough clean faces.
 
@@ -83,7 +83,7 @@ def read_source(
         second = identity.centroid(others)
         facts |= {"second_itself": identity.to_the_others(others), "second_faces": len(others)}
     shown = [found[int(row)][0] for row in pasted]
-    return SourceFaces(identity.centroid(embeddings), poses[pasted], shown, second), facts
+    return SourceFaces(identity.centroid(embeddings), poses[pasted], shown, facts, second)
 
 
 def _clean_rows(

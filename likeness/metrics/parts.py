@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from likeness.metrics import expression, identity, temporal
-from likeness.metrics.distributions import Estimate, fid, kid
+from likeness.metrics.distributions import RESAMPLES, Estimate, fid, kid
 
 Values = npt.NDArray[np.float64]
 Columns = dict[str, Values]
@@ -165,8 +165,8 @@ def crowd_part(features: dict[str, Sequence[Values]]) -> Tree:
     found: dict[str, tuple[Estimate, Estimate]] = {}
     target = np.array(list(features.get("copied_", [])))
     for prefix in ("", *BASELINES):
-        own = np.array(list(features.get(prefix, [])))
-        found[prefix] = (fid(own, target), kid(own, target))
+        own, drawn = np.array(list(features.get(prefix, []))), RESAMPLES if prefix == "" else 0
+        found[prefix] = (fid(own, target, drawn), kid(own, target, drawn))
     tree: Tree = {}
     for place, name in enumerate(("fid", "kid")):
         swap = found[""][place]

@@ -6,7 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 Indices = npt.NDArray[np.integer]
-NOTHING, MOTION, ALL = 0, 1, 2
+NOTHING, MOTION, FACE, ALL = 0, 1, 2, 3
+"""What of a face is measured: nothing, its mesh alone, who it is, or everything."""
+WHOLE, IN_RUNS = 3, 2
+"""One of so many embedded frames is measured whole; one of so many of those has its run."""
 RUN = (-1, 0, 1)
 """A middle frame and its neighbours."""
 
@@ -18,26 +21,27 @@ def evenly(count: int, wanted: int) -> npt.NDArray[np.int64]:
 
 
 def runs(frames: Indices, shots: Indices, tracks: Indices, most: int) -> npt.NDArray[np.int64]:
-    """What to measure of faces (N,): `NOTHING`, `MOTION` or `ALL`, of at most about `most` any.
+    """What to measure of faces (N,): `NOTHING`, `MOTION`, `FACE` or `ALL`.
 
-    All of everything if there are few enough. Else everything of half as many evenly spaced
-    frames, and of every second one's neighbours the motion: three frames in a row are what a
-    second difference needs.
+    All of everything up to twice `most`. Else who it is on `most` evenly spaced frames, everything
+    on every third of these, and of every second of those its neighbours' motion: three frames in a
+    row are what a second difference needs.
 
     Args:
         frames, shots, tracks: of each face, in order of frames.
-        most: upper bound; a run at a cut or gap is shorter.
+        most: see above; a run at a cut or gap is shorter.
     """
     count = len(frames)
-    if count <= most:
+    if count <= 2 * most:
         return np.full(count, ALL)
     chosen = np.full(count, NOTHING)
-    middles = evenly(count, max(most // 2, 1))
-    for middle in middles[evenly(len(middles), max(most // 4, 1))]:
+    seen = evenly(count, most)
+    whole = seen[evenly(most, max(most // WHOLE, 1))]
+    for middle in whole[evenly(len(whole), max(len(whole) // IN_RUNS, 1))]:
         for place in (middle - 1, middle + 1):
             if 0 <= place < count and follows(frames, shots, tracks, middle, place):
                 chosen[place] = MOTION
-    chosen[middles] = ALL
+    chosen[seen], chosen[whole] = FACE, ALL
     return chosen
 
 
@@ -53,7 +57,7 @@ def triples(
         frames, shots, tracks: of each face, in order of frames.
         wanted: runs at most.
     """
-    taken = measure != NOTHING
+    taken = (measure == MOTION) | (measure == ALL)
     whole = np.flatnonzero(measure == ALL)
     inner = [
         middle

@@ -42,8 +42,12 @@ def boundary_delta_e(rgb: Pixels, around: Rings, width_px: int = WIDTH_PX) -> fl
 
 def lab_step(lab: npt.NDArray[np.float32], around: Rings, width_px: int = WIDTH_PX) -> float:
     """`boundary_delta_e` of a picture that is Lab (H,W,3) already."""
-    inner, border, outer = around
+    # What lies beyond the rings has no say; with a margin as wide as the box reaches.
     side = 7 * width_px
+    x, y, width, height = cv2.boundingRect((around[0] | around[1] | around[2]).astype(np.uint8))
+    rows, columns = (slice(max(v - side, 0), v + n + side) for v, n in ((y, height), (x, width)))
+    lab = lab[rows, columns]
+    inner, border, outer = (ring[rows, columns] for ring in around)
     inside, near_inside = _local_mean(lab, inner, side)
     outside, near_outside = _local_mean(lab, outer, side)
     counted = border & near_inside & near_outside

@@ -30,6 +30,9 @@ WAITING_PER_THREAD = 2
 """Tasks that may wait for a worker: each holds the frames that it is about."""
 
 
+_Submitted = tuple[Task, Future[Face]]
+
+
 class Watcher(Protocol):
     """Keeps pictures of what is scored."""
 
@@ -51,7 +54,7 @@ class Scorer:
         clip: what is known of the frames, and which to measure.
         networks: embedders, mesh, iris.
         canonical: (468,3) vertices for the head pose.
-        source: gallery and crops of the source identity.
+        source: gallery and crops of the source identity, needed from the first measured face on.
         reference: how baselines are made.
         margin_px: how far around the mask a pixel still counts as touched.
         album: shown every frame and every measured face.
@@ -63,7 +66,7 @@ class Scorer:
     clip: Clip
     networks: Networks
     canonical: npt.NDArray[np.floating]
-    source: SourceFaces
+    source: Future[SourceFaces]
     reference: Reference
     margin_px: int
     album: Watcher
@@ -76,8 +79,8 @@ class Scorer:
         self._frames = len(self.clip.shots)
         self.columns = {name: np.full(self._frames, np.nan) for name in SCORES}
         self._middles = set(self.clip.runs.tolist())
-        self._run: list[Task] = []
-        self._before: Task | None = None
+        self._run: list[_Submitted] = []
+        self._before: _Submitted | None = None
         self._recent: deque[tuple[int, Face]] = deque(maxlen=3)
         self._workers = ThreadPoolExecutor(environment.threads())
         self._working: deque[Future[Any]] = deque()
@@ -113,38 +116,42 @@ class Scorer:
     ) -> None:
         """Hand a frame to the workers, and its run when that is complete."""
         index, whole = target.frame_index, level == sampling.ALL
-        before = self._before
+        before = self._before[0] if self._before is not None else None
         linked = before is not None and _follows(before, index, row)
         task = Task(
             target=target,
             render=render,
             row=row,
-            whole=whole,
+            level=level,
             judged=bool(self.clip.judged[index]),
+            pasted=bool(self.clip.pasted[index]),
             touched=masks[0],
             reached=masks[1],
             before=before.lumas if before is not None and linked and whole else None,
-            crop=self.source.nearest(row.pose_deg),
+            source=self.source,
         )
-        self._before = task
+        measured = (task, self._submit(measure, task, self._using))
         if self._run:
-            self._compare(task if linked else None)
+            self._compare(measured if linked and level != sampling.FACE else None)
         if index in self._middles:
-            self._run = [before, task] if before is not None and linked else [task]
-        self._submit(measure, task, self._using)
+            linked = linked and before is not None and before.level != sampling.FACE
+            self._run = [self._before, measured] if self._before and linked else [measured]
+        self._before = measured
 
-    def _compare(self, after: Task | None) -> None:
+    def _compare(self, after: _Submitted | None) -> None:
         """Measure the baselines of the waiting run, ended by `after` if that follows it."""
         run, self._run = self._run, []
-        whole = len(run) == 2 and after is not None
-        tasks = [*run, after] if whole else [run[-1]]
-        self._submit(measure_run, tasks, self.reference, self._using)
+        run = [*run, after] if len(run) == 2 and after is not None else [run[-1]]
+        tasks, faces = zip(*run, strict=True)
+        self._submit(measure_run, tasks, faces, self.reference, self._using)
 
-    def _submit(self, work: Any, *arguments: Any) -> None:
+    def _submit(self, work: Any, *arguments: Any) -> Future[Any]:
         """Give work to the workers; take in order what they have done once enough waits."""
-        self._working.append(self._workers.submit(work, *arguments))
+        future = self._workers.submit(work, *arguments)
+        self._working.append(future)
         while len(self._working) > WAITING_PER_THREAD * environment.threads():
             self._take(self._working.popleft().result())
+        return future
 
     def _take(self, found: Face | Measured) -> None:
         if isinstance(found, Measured):
@@ -154,16 +161,18 @@ class Scorer:
             return
         index = found.view.frame_index
         self._set(index, found.scores)
-        self._recent.append((index, found))
-        self._jitter()
+        if found.meshes:
+            self._recent.append((index, found))
+            self._jitter()
         if not found.embeddings:
             return
-        near = identity.cosine(found.embeddings[RENDER], self.source.gallery)
+        near = identity.cosine(found.embeddings[RENDER], self.source.result().gallery)
         self._set(index, {"identity_source": float(near)})
         self._keep(index, self.embeddings, found.embeddings)
         self._keep(index, self.seconds, found.seconds)
         self._keep(index, self.features, found.features)
-        self.album.face(found.view, {name: float(self.columns[name][index]) for name in SCORES})
+        if found.looks:
+            self.album.face(found.view, {name: float(self.columns[name][index]) for name in SCORES})
 
     def _jitter(self) -> None:
         if len(self._recent) < len(sampling.RUN):
@@ -171,8 +180,7 @@ class Scorer:
         (a, first), (b, second), (c, third) = self._recent
         lines = {(f.row.shot_index, f.row.track_index) for f in (first, second, third)}
         if c - b == b - a == 1 and len(lines) == 1:
-            meshes = zip(*(face.meshes for face in (first, second, third)), strict=True)
-            render, target = meshes
+            render, target = ([f.meshes[i] for f in (first, second, third)] for i in (0, 1))
             self._set(b, scores.jitters(render, target))
 
     def _set(self, index: int, found: Scores) -> None:
@@ -193,9 +201,10 @@ class Scorer:
         for work in self._working:
             self._take(work.result())
         self._workers.shutdown()
-        self._identities("identity", self.embeddings, self.source.gallery)
-        if self.source.second is not None:
-            self._identities("independent", self.seconds, self.source.second)
+        source = self.source.result()
+        self._identities("identity", self.embeddings, source.gallery)
+        if source.second is not None:
+            self._identities("independent", self.seconds, source.second)
 
     def _identities(self, name: str, vectors: Vectors, source: Values) -> None:
         """Columns of cosines to the source's centroid and to that of the target's own faces."""

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from likeness.contracts.tables.base import Writer
 from likeness.contracts.tables.per_frame import PER_FRAME, SCORES
 from likeness.metrics import sampling
 from likeness.metrics.clip import Clip
-from likeness.metrics.parts import Columns, rounded
+from likeness.metrics.parts import Columns
 
 DECIMALS = 6
 CURVES = (
@@ -43,7 +44,8 @@ def write_per_frame(path: Path, clip: Clip, columns: Columns, facts: dict[str, A
         "sampled": clip.measure == sampling.ALL,
     }
     for name in SCORES:
-        cells[name] = [rounded(value, DECIMALS) for value in columns[name]]
+        values = np.round(columns[name], DECIMALS) + 0.0
+        cells[name] = pa.array(values, mask=np.isnan(values))
     with Writer(PER_FRAME, path) as writer:
         writer.add(cells)
         writer.facts.update(facts)

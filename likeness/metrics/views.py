@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -21,6 +22,8 @@ VIEW_PX = 192
 ENLARGE = 1.5
 """Side of a view per longer side of the mesh, as the mesh network expects it."""
 EMBED_PX = 112
+BILINEAR_FROM = 0.7
+"""View px per frame px from which a bilinear map is enough."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,16 @@ def mask_affine(affine: Affine, size_px: int, mask_size_px: int) -> Affine:
 
 
 def warped(region: Pixels, corner: tuple[int, int], place: Place) -> Pixels:
-    """View of a face in `region`, the box of a frame whose first pixel is `corner` (x, y)."""
-    return alignment.warp_crop(region, alignment.moved(place.to_view, *corner), VIEW_PX)
+    """View of a face in `region`, the box of a frame whose first pixel is `corner` (x, y).
+
+    Bilinear where that folds nothing over, which a face of a usual size allows: a view is looked
+    at by networks and averages, and seen at twice the speed.
+    """
+    affine = alignment.moved(place.to_view, *corner)
+    if alignment.scale(affine) < BILINEAR_FROM:
+        return alignment.warp_crop(region, affine, VIEW_PX)
+    size, border = (VIEW_PX, VIEW_PX), cv2.BORDER_REFLECT
+    return np.asarray(cv2.warpAffine(np.ascontiguousarray(region), affine, size, borderMode=border))
 
 
 def paste(target: Pixels, source_crop: Pixels, place: Place) -> Pixels:
@@ -112,8 +123,27 @@ def frame_mask(
     mask: Pixels, to_mask: Affine, width_px: int, height_px: int
 ) -> tuple[Pixels, tuple[int, int, int, int]]:
     """Mask of a face in its frame: pixels (h,w) uint8 and their box x0, y0, x1, y1."""
-    box = alignment.region(to_mask, mask.shape[0], width_px, height_px)
+    box = _mask_box(mask, to_mask, width_px, height_px)
     moved = alignment.moved(to_mask, box[0], box[1])
     size = (box[2] - box[0], box[3] - box[1])
     laid = cv2.warpAffine(mask, moved, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
     return np.asarray(laid, np.uint8), box
+
+
+def _mask_box(
+    mask: Pixels, to_mask: Affine, width_px: int, height_px: int
+) -> tuple[int, int, int, int]:
+    """Box of the frame that holds what `mask` replaces, with a pixel around; at least one pixel."""
+    x, y, width, height = cv2.boundingRect(mask)
+    (a, b, c), (d, e, f) = to_mask.tolist()
+    area = a * e - b * d
+    corners = [
+        ((e * (u - c) - b * (v - f)) / area, (a * (v - f) - d * (u - c)) / area)
+        for u in (x - 1.0, x + width)
+        for v in (y - 1.0, y + height)
+    ]
+    (left, right), (top, bottom) = ((min(v), max(v)) for v in zip(*corners, strict=True))
+    x0 = min(max(math.floor(left) - 1, 0), width_px - 1)
+    y0 = min(max(math.floor(top) - 1, 0), height_px - 1)
+    x1, y1 = math.ceil(right) + 2, math.ceil(bottom) + 2
+    return x0, y0, min(max(x1, x0 + 1), width_px), min(max(y1, y0 + 1), height_px)

@@ -381,7 +381,7 @@ def test_gates_and_overrides_of_the_swap(case: Case, pasted: tuple[Path, Any]) -
     folder = case.root / "data/swaps/gated"
     shutil.copytree(pasted[0], folder)
     gates = "{identity_cosine.source: '>= 0.3', outside.max_difference: '<= 0'}"
-    own = f"model: ann-ben, evaluate: {{max_frames: 6, gates: {gates}}}"
+    own = f"model: ann-ben, evaluate: {{max_frames: 3, gates: {gates}}}"
     Path("params.yaml").write_text(PARAMS.replace("model: ann-ben", own))
     found = case.run(folder)
     assert found["frames"]["measured"] == 3

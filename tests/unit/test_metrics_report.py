@@ -46,8 +46,13 @@ def test_runs_stay_below_the_bound_and_measure_enough(count: int, most: int) -> 
     frames = np.arange(count) * 1
     shots, tracks = frames // 50, np.zeros(count, int)
     chosen = sampling.runs(frames, shots, tracks, most)
-    assert (chosen != sampling.NOTHING).sum() <= max(most, 3)
-    assert (chosen == sampling.ALL).sum() == (count if count <= most else max(most // 2, 1))
+    whole = max(most // sampling.WHOLE, 1)
+    if count <= 2 * most:
+        assert (chosen == sampling.ALL).all()
+        return
+    assert (chosen >= sampling.FACE).sum() == most
+    assert (chosen == sampling.ALL).sum() == whole
+    assert (chosen == sampling.MOTION).sum() <= 2 * max(whole // sampling.IN_RUNS, 1)
     for place in np.flatnonzero(chosen == sampling.MOTION):
         near = chosen[max(place - 1, 0) : place + 2] == sampling.ALL
         assert near.any()
@@ -57,7 +62,7 @@ def test_runs_do_not_cross_cuts_or_gaps() -> None:
     frames = np.array([0, 1, 2, 10, 11, 12, 13, 14, 15])
     shots = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1])
     chosen = sampling.runs(frames, shots, np.zeros(9, int), 3)
-    assert chosen.tolist() == [0, 0, 0, 1, 2, 1, 0, 0, 0]
+    assert chosen.tolist() == [0, 2, 0, 1, 3, 1, 0, 2, 0]
     assert not sampling.follows(frames, shots, np.zeros(9, int), 2, 3)
     assert not sampling.follows(frames, shots, np.zeros(9, int), 5, 6)
 

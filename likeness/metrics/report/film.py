@@ -47,6 +47,8 @@ class Film:
         scale = min(1.0, SIDE_PX / max(width, height))
         # Even, so that chroma halves without a rest.
         self.size = (max(round(width * scale / 2), 1) * 2, max(round(height * scale / 2), 1) * 2)
+        # A bilinear map folds nothing over down to half the size, and takes a fifth of the time.
+        self._how = cv2.INTER_LINEAR if scale >= 0.5 else cv2.INTER_AREA
         self._span = range(first, first + frames)
         self._taken: list[tuple[int, int, float]] = []
         self._folder = tempfile.TemporaryDirectory()
@@ -63,7 +65,7 @@ class Film:
         half = (width // 2, height // 2)
         y, u, v = (
             np.concatenate(
-                [cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in pair], axis=1
+                [cv2.resize(plane, size, interpolation=self._how) for plane in pair], axis=1
             )
             for pair, size in zip(
                 zip(target.planes(), render.planes(), strict=True),

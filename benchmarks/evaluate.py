@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.harness import Result, record, seconds
+from likeness.contracts.environment import state_folder
 from likeness.contracts.errors import LikenessError
 from likeness.media.encode import VideoWriter
 from likeness.media.footage import open_footage
@@ -61,7 +62,8 @@ def workspace(folder: Path) -> None:
     """Two clips, their consent records, parameters and the pack of this repository."""
     (folder / "params.yaml").write_text(PARAMS)
     (folder / "data/consents").mkdir(parents=True)
-    (folder / "data/packs").symlink_to(ROOT / "data/packs")
+    (folder / "data/packs").mkdir()
+    (folder / "data/packs/embedded").symlink_to(ROOT / "data/packs/embedded")
     found = fetch(["woman-pexels", "man-portrait"])
     for name, role in ((GIVER, "source"), (TAKER, "target")):
         home = folder / "data/clips" / name
@@ -104,7 +106,8 @@ def stage(folder: Path, name: str, given: dict[str, str]) -> float:
     """
     arguments = [part for k, v in given.items() for part in (f"--{k.replace('_', '-')}", v)]
     command = [sys.executable, "-m", f"tasks.{name}", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    state = {"LIKENESS_STATE": str(state_folder().absolute())}  # where downloads lie
+    environment = {**os.environ, **state, "PYTHONPATH": str(ROOT)}
     spent, done = seconds(
         lambda: subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, check=False
@@ -123,6 +126,7 @@ def pick(known: dict[str, str], *names: str) -> dict[str, str]:
 def prepare(folder: Path) -> None:
     """Everything that `evaluate` reads, made by the stages themselves."""
     workspace(folder)
+    stage(folder, "judge", {"pack": "data/packs/embedded", "out": "data/packs/judge"})
     for clip in (GIVER, TAKER):
         known = paths(clip)
         crops = {"crops": f"data/crops/{clip}/{clip}.parquet"}

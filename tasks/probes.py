@@ -1,0 +1,119 @@
+"""Stage `probes`: a few faces of a swap as embeddings, to be looked up by stage `retrieval`.
+
+In: the pack, the judge, the target clip with aligned.json and the crops that it names, converted
+and rendered. Out: probes.parquet with one row for each of 10 evenly spaced frames that show a face
+(the FaceForensics++ protocol; likeness.metrics.retrieval).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field
+
+from likeness.contracts.catalog import DATA, below
+from likeness.contracts.documents import Document, read_json, sha256_of
+from likeness.contracts.errors import TableError
+from likeness.contracts.params import SwapEntry, load_entry
+from likeness.contracts.stage import Context, Stage
+from likeness.contracts.tables.base import Writer, as_numpy
+from likeness.contracts.tables.converted import CONVERTED
+from likeness.contracts.tables.crops import CROPS
+from likeness.contracts.tables.probes import PROBES
+from likeness.media.footage import open_footage
+from likeness.metrics import identity, retrieval
+from likeness.vision import alignment
+from likeness.vision.templates import template
+from models.analysers.judge import load_judge
+
+EMBED_PX = 112
+
+
+class ProbesParams(Document):
+    """Section `probes` of params.yaml."""
+
+    frames: int = Field(default=retrieval.FRAMES, ge=1, le=1000, description="evenly spaced")
+
+
+def places(crops: Path, wanted: set[int]) -> dict[int, np.ndarray]:
+    """Affine (2,3), frame px -> px of the embedder's crop, of the largest face in each frame."""
+    found: dict[int, np.ndarray] = {}
+    fixed = template("arcface_112", EMBED_PX)
+    for rows in CROPS.batches(crops, ["frame_index", "affine_matrix", "landmarks_5"]):
+        columns = zip(
+            rows["frame_index"].to_pylist(),
+            as_numpy(rows["affine_matrix"], (2, 3)),
+            as_numpy(rows["landmarks_5"], (5, 2)),
+            strict=True,
+        )
+        for frame, affine, five in columns:
+            if frame in wanted:
+                points = alignment.apply(alignment.invert(affine), five)
+                to_embed = alignment.umeyama(points, fixed)
+                if frame not in found or alignment.scale(to_embed) < alignment.scale(found[frame]):
+                    found[frame] = to_embed
+    return found
+
+
+def crops_of(aligned: Path) -> Path:
+    """The crops that an aligned.json names.
+
+    Raises:
+        TableError: they are not the ones that it describes.
+    """
+    content = read_json(aligned)
+    path = below(DATA, str(Path(content["crops"]).relative_to(DATA)))
+    if not path.is_file() or sha256_of(path) != content["sha256"]:
+        raise TableError(path, f"is not the file that {aligned} describes", "run `dvc repro`")
+    return path
+
+
+def run(context: Context[ProbesParams]) -> None:
+    """Cut the faces out of the render and embed them."""
+    inputs, swap = context.inputs, context.options["swap"]
+    entry = load_entry("swaps", swap, SwapEntry, context.params_file)
+    judge = load_judge(inputs["pack"], inputs["judge"])
+    rows = CONVERTED.read(inputs["converted"], ["frame_index"])
+    shown = np.unique(as_numpy(rows["frame_index"]))
+    wanted = shown[retrieval.even_frames(len(shown), context.params.frames)].tolist()
+    located, size = places(crops_of(inputs["aligned"]), set(wanted)), EMBED_PX
+    with (
+        open_footage(inputs["render"]) as render,
+        Writer(PROBES, context.outputs["probes"]) as writer,
+    ):
+        for frame in render.frames(wanted):
+            if not frame.decoded or frame.frame_index not in located:
+                continue
+            crop = alignment.warp_crop(frame.rgb(), located[frame.frame_index], size)[None]
+            found = judge.second(crop) if judge.has_second else judge.embed(crop)[0]
+            unit = identity.unit(found).astype(np.float32)
+            writer.add({"frame_index": [frame.frame_index], "embedding": list(unit)})
+        facts = judge.second_facts if judge.has_second else judge.facts
+        writer.facts.update(
+            swap=swap,
+            source=entry.source,
+            embedder=facts["name"],
+            independent=facts["independent"],
+            frames=len(wanted),
+        )
+
+
+STAGE = Stage(
+    name="probes",
+    params=ProbesParams,
+    inputs={
+        "pack": None,
+        "judge": None,
+        "aligned": None,
+        "converted": CONVERTED,
+        "render": None,
+    },
+    outputs={"probes": PROBES},
+    options=("swap",),
+    run=run,
+    description="a few faces of a swap as embeddings",
+)
+
+if __name__ == "__main__":
+    STAGE.main()

@@ -1,0 +1,181 @@
+"""Stages `judge`, `probes` and `retrieval`: who judges, and whose face is nearest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from likeness.contracts.errors import ParamsError, TableError, WeightsError
+from likeness.contracts.tables.base import Writer
+from likeness.contracts.tables.probes import PROBES
+from likeness.contracts.tables.shards import SHARDS
+from likeness.media.images import encode_jpeg
+from likeness.media.pictures import read_image
+from likeness.metrics import identity, views
+from likeness.vision import alignment
+from likeness.vision.templates import template
+from models.analysers.circular import refuse_circular
+from models.analysers.judge import load_judge
+from models.analysers.pack import load_pack
+from tasks.judge import STAGE
+from tasks.retrieval import STAGE as RETRIEVAL
+
+PHOTOS = {"franck": ("franck_02159.jpg", "franck_02221.jpg"), "ann": ("astronaut.png",)}
+
+
+def judge(pack: Path, settings: str) -> dict[str, object]:
+    Path("params.yaml").write_text(f"judge: {{{settings}}}\n")
+    STAGE.execute(["--pack", str(pack.resolve()), "--out", "judge"])
+    found: dict[str, object] = json.loads(Path("judge/judge.json").read_text())
+    return found
+
+
+@pytest.fixture(autouse=True)
+def inside(tmp_path: Path, pack_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pack_folder.resolve()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LIKENESS_STATE", str(tmp_path / "state"))
+
+
+@pytest.fixture
+def pack(pack_folder: Path, repository: Path) -> Path:
+    return pack_folder if pack_folder.is_absolute() else repository / pack_folder
+
+
+def unreachable(*_: object) -> dict[str, Path]:
+    raise WeightsError("faceplugin", "cannot be downloaded: attempt 3 of 3", "connect")
+
+
+def test_none_is_an_answer(pack: Path) -> None:
+    found = judge(pack, "embedder: none")
+    assert found["name"] is None
+    loaded = load_judge(pack, Path("judge"))
+    assert not loaded.has_second
+    assert "asks for none" in loaded.second_facts["reason"]
+    with pytest.raises(WeightsError, match="no second embedder"):
+        loaded.second(np.zeros((1, 112, 112, 3), np.uint8))
+
+
+def test_without_network_it_goes_on_and_says_so(
+    pack: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tasks.judge.fetch", unreachable)
+    found = judge(pack, "embedder: faceplugin")
+    assert found["name"] is None
+    assert "likeness fetch --second" in str(found["reason"])
+    assert "attempt" not in str(found["reason"])  # what differs from run to run stays outside
+    assert "NO SECOND EMBEDDER" in capsys.readouterr().err
+
+
+def test_required_stops(pack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.judge.fetch", unreachable)
+    with pytest.raises(WeightsError, match="cannot be downloaded"):
+        judge(pack, "embedder: faceplugin, required: true")
+    assert not Path("judge").exists()
+
+
+def test_the_packs_own_embedder_is_refused_as_circular(pack: Path) -> None:
+    with pytest.raises(WeightsError, match=r"pack `embedded`.*circular"):
+        judge(pack, "embedder: mobilefacenet")
+    facts = load_pack(pack).facts
+    with pytest.raises(WeightsError, match="circular"):
+        refuse_circular("copy", facts["sha256"][facts["files"]["embedder"]], facts)
+    with pytest.raises(WeightsError, match="a training loss"):
+        refuse_circular("other", "abc", facts, ("abc",))
+    refuse_circular("other", "abc", facts)
+
+
+def test_an_unknown_embedder_lists_the_known(pack: Path) -> None:
+    with pytest.raises(ParamsError, match=r"choose from: faceplugin, none, .*arcface-r50"):
+        judge(pack, "embedder: vgg")
+
+
+def test_a_judge_that_changed_is_refused(pack: Path) -> None:
+    judge(pack, "embedder: none")
+    content = {"name": "x", "file": "x.onnx", "sha256": "0", "licence": "-", "colour_order": "RGB"}
+    Path("judge/judge.json").write_text(json.dumps(content))
+    with pytest.raises(WeightsError, match="dvc repro judge"):
+        load_judge(pack, Path("judge"))
+
+
+# --- retrieval ---
+
+
+@pytest.fixture
+def enrolled(pack: Path, shared: Path) -> dict[str, np.ndarray]:
+    """Shards of two people under data/shards; the embedding of one photo each."""
+    judge(pack, "embedder: none")
+    loaded, found = load_judge(pack, Path("judge")), {}
+    Path("probes").mkdir()
+    for name, photos in PHOTOS.items():
+        folder = Path("shards") / name
+        folder.mkdir(parents=True)
+        columns: dict[str, list[object]] = {"crop": [], "landmarks_5": []}
+        for photo in photos:
+            rgb = read_image(shared / "photos" / photo)
+            _, _, five = loaded.pack.detector.detect(rgb)
+            affine = alignment.umeyama(five[0], template("ffhq_512", 192))
+            crop, points = alignment.warp_crop(rgb, affine, 192), alignment.apply(affine, five[0])
+            columns["crop"].append(encode_jpeg(crop, 95))
+            columns["landmarks_5"].append(points.reshape(-1))
+            found[name] = loaded.embed(views.gallery_crop(crop, points)[None])[0][0]
+        count = len(photos)
+        rest = {n: [0] * count for n in ("frame_index", "shot_index", "track_index")}
+        zeros = {n: [0.0] * count for n in ("pts_s", "similarity", "sharpness", "mesh_error")}
+        shapes = {"affine_matrix": 6, "landmarks_468": 1404, "pose_deg": 3}
+        flat = {n: np.zeros((count, length)) for n, length in shapes.items()}
+        more = {"mask": [b""] * count, "clip": [name] * count, "sample_weight": [1.0] * count}
+        with Writer(SHARDS, folder / "train-00000.parquet") as writer:
+            writer.add({**rest, **zeros, **flat, **more, **columns})
+            writer.facts.update(dict.fromkeys(SHARDS.facts))
+    return found
+
+
+def probe(swap: str, source: str, embeddings: list[np.ndarray], embedder: str) -> None:
+    with Writer(PROBES, Path("probes") / f"{swap}.parquet") as writer:
+        if embeddings:
+            unit = identity.unit(np.stack(embeddings)).astype(np.float32)
+            frames = np.arange(len(unit), dtype=np.int32)
+            writer.add({"frame_index": frames, "embedding": list(unit)})
+        facts = {"swap": swap, "source": source, "embedder": embedder, "independent": False}
+        writer.facts.update(facts, frames=len(embeddings))
+
+
+def retrieve(pack: Path, swaps: str) -> dict[str, object]:
+    people = "identities: {franck: {}, ann: {}, nobody: {}}\n"
+    Path("params.yaml").write_text(f"{people}swaps: {{{swaps}}}\n")
+    folders = {"pack": str(pack), "judge": "judge", "probes": "probes", "shards": "shards"}
+    RETRIEVAL.execute(
+        [part for k, v in {**folders, "metrics": "out.json"}.items() for part in (f"--{k}", v)]
+    )
+    found: dict[str, object] = json.loads(Path("out.json").read_text())
+    return found
+
+
+def test_faces_are_found_as_who_they_are(pack: Path, enrolled: dict[str, np.ndarray]) -> None:
+    own = "embedded (pack)"
+    probe("right", "franck", [enrolled["franck"]] * 3, own)
+    probe("copied", "franck", [enrolled["ann"]] * 2, own)
+    probe("empty", "ann", [], own)
+    found = retrieve(pack, "right: {}, copied: {}, empty: {}")
+    assert found["swaps"] == {
+        "right": {"top_1": 1.0, "faces": 3, "found": {"franck": 3}},
+        "copied": {"top_1": 0.0, "faces": 2, "found": {"ann": 2}},
+        "empty": {"top_1": None, "faces": 0, "found": {}},
+    }
+    assert found["gallery"] == {"ann": 1, "franck": 2}
+    assert (found["top_1"], found["chance"]) == (0.6, 0.5)
+    assert found["embedder"] == {"name": own, "independent": False, "circular": True}
+
+
+def test_probes_of_another_embedder_are_refused(
+    pack: Path, enrolled: dict[str, np.ndarray]
+) -> None:
+    probe("right", "franck", [enrolled["franck"]], "another")
+    with pytest.raises(TableError, match="another embedder"):
+        retrieve(pack, "right: {}")
+    with pytest.raises(TableError, match="dvc repro probes@gone"):
+        retrieve(pack, "gone: {}")

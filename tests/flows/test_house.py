@@ -92,6 +92,7 @@ def test_one_more_clip_of_the_source_runs_exactly_what_it_reaches(
         f"{new}:frames", f"{new}:detect", f"{new}:filter", f"{new}:align",
         "shard@woman", "train@mesh",
         f"convert@{SWAP}", f"blend@{SWAP}", f"evaluate@{SWAP}", f"publish@{SWAP}",
+        f"traces@{SWAP}", "detectability",
     } | ROSTERS  # fmt: skip
     assert ran(house) == ROSTERS
 
@@ -102,7 +103,7 @@ def test_another_pack_reruns_what_reads_it(house: Path) -> None:
     below = {graph.nodes[a].name for a in graph.below("pack")}
     assert below == {
         "pack", "detect", "filter", "align", "shard", "train", "convert", "blend", "evaluate",
-        "publish",
+        "publish", "judge", "traces", "detectability",
     }  # fmt: skip
 
 
@@ -228,7 +229,7 @@ def test_every_stage_survives_being_killed(house: Path, number: int, everyone: b
     ]
     assert {node.name for node in chosen} == {
         "pack", "frames", "detect", "filter", "align", "roster", "shard", "train", "convert",
-        "blend", "evaluate", "publish",
+        "blend", "evaluate", "publish", "judge", "traces", "detectability",
     }  # fmt: skip
     files = [house / o for node in graph.stages for o in node.outputs if (house / o).is_file()]
     whole = {str(path.relative_to(house)): path.read_bytes() for path in files}
@@ -260,6 +261,6 @@ def test_a_second_swap_runs_the_rosters_alone(house: Path) -> None:
     }
     assert {address for address, state in table.items() if state == "ran"} == ROSTERS
     assert table[f"publish@{SWAP}"] == "cached"
-    assert len(table) == 18
+    assert len(table) == 19
     for name in ("render.mp4", "published.mp4", "report/report.html"):
         assert f"  data/swaps/{SWAP}/{name}" in lines

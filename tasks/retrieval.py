@@ -117,7 +117,8 @@ def run(context: Context[RetrievalParams]) -> None:
         expected = [facts["source"]] * len(found)
         swaps[swap] = {
             "top_1": rounded(top_1(expected, found)),
-            "faces": len(found),
+            "frames": len(found),
+            "expected": facts["source"],
             "found": confusion(expected, found).get(facts["source"], {}),
         }
     every = [(probes[s][0]["source"], name) for s in sorted(owners) for name in owners[s]]

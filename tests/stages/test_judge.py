@@ -162,9 +162,9 @@ def test_faces_are_found_as_who_they_are(pack: Path, enrolled: dict[str, np.ndar
     probe("empty", "ann", [], own)
     found = retrieve(pack, "right: {}, copied: {}, empty: {}")
     assert found["swaps"] == {
-        "right": {"top_1": 1.0, "faces": 3, "found": {"franck": 3}},
-        "copied": {"top_1": 0.0, "faces": 2, "found": {"ann": 2}},
-        "empty": {"top_1": None, "faces": 0, "found": {}},
+        "right": {"top_1": 1.0, "frames": 3, "expected": "franck", "found": {"franck": 3}},
+        "copied": {"top_1": 0.0, "frames": 2, "expected": "franck", "found": {"ann": 2}},
+        "empty": {"top_1": None, "frames": 0, "expected": "ann", "found": {}},
     }
     assert found["gallery"] == {"ann": 1, "franck": 2}
     assert (found["top_1"], found["chance"]) == (0.6, 0.5)

@@ -92,7 +92,7 @@ def test_one_more_clip_of_the_source_runs_exactly_what_it_reaches(
         f"{new}:frames", f"{new}:detect", f"{new}:filter", f"{new}:align",
         "shard@woman", "train@mesh",
         f"convert@{SWAP}", f"blend@{SWAP}", f"evaluate@{SWAP}", f"publish@{SWAP}",
-        f"traces@{SWAP}", "detectability",
+        f"traces@{SWAP}", "detectability", f"probes@{SWAP}", "retrieval",
     } | ROSTERS  # fmt: skip
     assert ran(house) == ROSTERS
 
@@ -103,7 +103,7 @@ def test_another_pack_reruns_what_reads_it(house: Path) -> None:
     below = {graph.nodes[a].name for a in graph.below("pack")}
     assert below == {
         "pack", "detect", "filter", "align", "shard", "train", "convert", "blend", "evaluate",
-        "publish", "judge", "traces", "detectability",
+        "publish", "judge", "traces", "detectability", "probes", "retrieval",
     }  # fmt: skip
 
 
@@ -229,7 +229,7 @@ def test_every_stage_survives_being_killed(house: Path, number: int, everyone: b
     ]
     assert {node.name for node in chosen} == {
         "pack", "frames", "detect", "filter", "align", "roster", "shard", "train", "convert",
-        "blend", "evaluate", "publish", "judge", "traces", "detectability",
+        "blend", "evaluate", "publish", "judge", "traces", "detectability", "probes", "retrieval",
     }  # fmt: skip
     files = [house / o for node in graph.stages for o in node.outputs if (house / o).is_file()]
     whole = {str(path.relative_to(house)): path.read_bytes() for path in files}

@@ -22,10 +22,12 @@ from models.analysers.observer import Observer
 from models.analysers.view import View
 
 Floats = npt.NDArray[np.float32]
-STEADY = 0.8
+STEADY = 0.75
 """Overlap of both ends of a stretch from which straight lines between them do."""
-CONFIRMED = 0.8
+CONFIRMED = 0.75
 """Overlap of followed and expected box from which straight lines do on both sides of it."""
+ALIKE = 0.98
+"""Cosine of the embeddings at both ends of a steady stretch from which none is measured between."""
 RESTLESS = 0.5
 """Overlap of a face's boxes on two scanned frames below which the frame between is scanned, too."""
 SURE = 0.7
@@ -155,7 +157,7 @@ class Stretch:
         if min(span.first.det_score, span.last.det_score) < SURE:
             for at in range(span.low + 1, span.high):
                 self._watch(at, span.low, self._expected(span, at))
-        elif span.high - span.low <= self._sample_every:
+        elif span.high - span.low <= self._sample_every or _alike(span):
             self._follow(span)
         else:
             self._split(span)
@@ -233,6 +235,12 @@ class Stretch:
         carried = moved(expected, bbox, five_points(mesh) + offsets * size)
         self._meshes[span.middle, id(carried)] = carried, mesh, score
         return carried
+
+
+def _alike(span: Span) -> bool:
+    """Whether a face hardly moves and looks the same at both ends."""
+    steady = overlap(span.first.bbox, span.last.bbox) >= STEADY
+    return steady and float(span.first.embedding @ span.last.embedding) >= ALIKE
 
 
 def _restless(pair: tuple[Face, Face]) -> bool:

@@ -18,11 +18,14 @@ from pathlib import Path
 import av
 
 from benchmarks.harness import Result, cost, record
-from likeness.contracts.environment import shared_folder
+from likeness.contracts.environment import shared_folder, state_folder
 from likeness.contracts.errors import LikenessError
+from models.analysers.export import write_pack
+from models.analysers.fetch import fetch_pack
 
 ROOT = Path(__file__).resolve().parents[1]
 LONG, SHORT, SHORT_FRAMES = "long", "short", 600
+PACK, JUDGE = "data/packs/embedded", "data/packs/judge"
 PARAMS = """pack: {name: embedded}
 identities:
   subject: {consent: subject}
@@ -53,11 +56,13 @@ def cut(footage: Path, path: Path, frames: int) -> None:
 
 
 def workspace(folder: Path, footage: Path) -> None:
-    """Two clips of one subject, a consent record and the pack of this repository."""
+    """Two clips of one subject, a consent record, the analyser pack and the judge."""
     (folder / "params.yaml").write_text(PARAMS)
     (folder / "data/consents").mkdir(parents=True)
     (folder / "data/consents/subject.yaml").write_text(CONSENT)
-    (folder / "data/packs").symlink_to(ROOT / "data/packs")
+    (folder / "data/packs").mkdir()
+    write_pack("embedded", fetch_pack("embedded"), folder / PACK)
+    peak_mib(folder, "judge", pack=PACK, out=JUDGE)
     for clip in (LONG, SHORT):
         home = folder / "data/clips" / clip
         home.mkdir(parents=True)
@@ -82,7 +87,9 @@ def peak_mib(folder: Path, stage: str, **paths: str) -> float:
         "sys.exit(done.returncode)\n"
     )
     command = [sys.executable, "-c", code, sys.executable, "-m", f"tasks.{stage}", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    # Weights that this repository has fetched are not fetched again.
+    state = str(state_folder().absolute())
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "LIKENESS_STATE": state}
     done = subprocess.run(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=False
     )
@@ -93,7 +100,7 @@ def peak_mib(folder: Path, stage: str, **paths: str) -> float:
 
 def clip_stages(folder: Path, clip: str) -> dict[str, float]:
     """Peaks of the four clip-level stages."""
-    home, pack = f"data/clips/{clip}", "data/packs/embedded"
+    home, pack = f"data/clips/{clip}", PACK
     frames, footage = f"{home}/frames.parquet", f"{home}/footage.mp4"
     detections, faces = f"{home}/detections.parquet", f"{home}/faces.parquet"
     card, consent = f"{home}/clip.yaml", "data/consents/subject.yaml"
@@ -172,7 +179,7 @@ def swap_stages(folder: Path, clip: str) -> dict[str, float]:
         "contact_sheet": f"{report}/contact_sheet.jpg",
         "html": f"{report}/report.html",
     }
-    pack = {"pack": "data/packs/embedded"}
+    pack = {"pack": PACK, "judge": JUDGE}
     return {
         "convert": peak_mib(folder, "convert", **common, **model_of, **aligned, **made),
         "blend": peak_mib(folder, "blend", **common, **target, **made, **render),

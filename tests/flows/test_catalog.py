@@ -252,6 +252,8 @@ def test_what_is_in_use_is_not_removed(house: Path, likeness: Likeness) -> None:
 def test_pools_and_continued_models_are_known(house: Path, likeness: Likeness) -> None:
     for clip in ("ann-1", "ben-1", "cid-1"):
         place_clip(house, clip, clip[:3])
+        with (house / "data/clips" / clip / "clip.yaml").open("a") as file:
+            file.write("footage: footage.mp4\n")
     write_consent(house, "cid")
     everybody = {name: {"consent": f"{name}-2026"} for name in ("ann", "ben", "cid")}
     first = {"family": "autoencoder", "source": "ann", "target": "ann"}
@@ -264,7 +266,9 @@ def test_pools_and_continued_models_are_known(house: Path, likeness: Likeness) -
         finetuned={"onwards": onwards},
         swaps={"ann-on-ben": {"source": "ann", "target": "ben-1", "model": "onwards"}},
     )
-    content = json.loads(likeness("list", "--json")[1])
+    code, out, err = likeness("list", "--json")
+    assert code == 0, err
+    content = json.loads(out)
     assert content["pools"] == [
         {"pool": "some", "identities": 1, "held out": "ben", "crops": None},
         {"pool": "everybody", "identities": 3, "held out": "", "crops": None},

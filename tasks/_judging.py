@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,8 @@ EVEN_FACES = 9
 """Evenly spaced faces on the contact sheet."""
 FILM_WAITING = 8
 """Frames that may wait for the film."""
-FRAMES_AHEAD = 8
-"""Decoded frames of each file that may lie ready."""
+FRAMES_TOGETHER = 8
+"""Frames of each file that are decoded at a time."""
 TRANSFER_FAMILY = "mesh_transfer"
 
 
@@ -99,7 +99,9 @@ def score(
     """
     (target, render), unread = videos, 0
     film = Film(target, runs_of(scorer.clip.faces, film_frames))
-    before, after = (ahead(video.frames(), FRAMES_AHEAD) for video in videos)
+    before, after = (
+        chain.from_iterable(ahead(video.frames(), FRAMES_TOGETHER)) for video in videos
+    )
     with ThreadPoolExecutor(1) as projector:
         waiting = _Waiting(projector)
         for one, other, faces in zip_longest(before, after, rows):

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
-def ahead(items: Iterable[T], most: int) -> Iterator[T]:
-    """The same items in the same order, each begun up to `most` items before its turn.
+def ahead(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The same items in lists of at most `size`; the next is made while the last is worked on.
 
-    What `items` raises comes where its item would have come. Whoever stops early waits for the
-    items that have been begun, at most `most`.
+    What `items` raises comes instead of the list that it was to be in.
 
     Args:
         items: used by one thread alone, which is not the caller's.
-        most: items that may lie ready, at least 1; what bounds memory.
+        size: of a list, at least 1: each costs a change of threads.
     """
-    source, end = iter(items), object()
+    source = iter(items)
 
-    def begin() -> Future[T | object]:
-        return worker.submit(next, source, end)  # type: ignore[arg-type]  # next with a default
+    def read() -> list[T]:
+        return list(islice(source, size))
 
-    with ThreadPoolExecutor(1) as worker:
-        ready = deque(begin() for _ in range(most))
-        while (item := ready.popleft().result()) is not end:
-            ready.append(begin())
-            yield item  # type: ignore[misc]  # it is not `end`
+    with ThreadPoolExecutor(1) as reader:
+        waiting = reader.submit(read)
+        while batch := waiting.result():
+            waiting = reader.submit(read)
+            yield batch

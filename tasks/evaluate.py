@@ -35,6 +35,7 @@ from likeness.metrics.report.film import Reel
 from likeness.metrics.stream import Scorer, ordered
 from likeness.metrics.tables import write_curves, write_per_frame
 from models.analysers.judge import Judge, load_judge
+from models.training.memory import keep_freed_memory
 from tasks._crops import crops_of
 from tasks._judging import album_for, reference_for, score, videos_of
 from tasks.blend import BlendParams
@@ -175,6 +176,7 @@ def run(context: Context[EvaluateParams]) -> None:
     threads = cv2.getNumThreads()
     # The workers are the parallelism; OpenCV's own threads would compete with them.
     cv2.setNumThreads(1)
+    keep_freed_memory()
     try:
         with ThreadPoolExecutor(1) as helper:
             metrics, pages = measure(context, helper)

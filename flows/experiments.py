@@ -33,16 +33,27 @@ def experiments(root: Path, commits: int) -> list[dict[str, Any]]:
     return found
 
 
-def lines(found: Sequence[Mapping[str, Any]], swaps: Sequence[str]) -> list[dict[str, Any]]:
+def lines(
+    found: Sequence[Mapping[str, Any]], swaps: Sequence[str], lone: str | None = None
+) -> list[dict[str, Any]]:
     """A line per experiment and swap: experiment, created, swap, and a number per key metric.
 
     Experiments that have no number of a swap make no line for it.
+
+    Args:
+        found: rows, as `experiments` gives them.
+        swaps: to make lines for.
+        lone: the only swap that has been evaluated, if there is one: DVC names a metric by its
+            file only where two files have it.
     """
     rows = []
     for row in found:
         for swap in swaps:
             prefix = f"data/swaps/{swap}/report/metrics.json:"
             numbers = {path: _number(row.get(prefix + path)) for path in KEY_PATHS}
+            if swap == lone:
+                bare = {path: _number(row.get(path)) for path in KEY_PATHS}
+                numbers |= {path: value for path, value in bare.items() if value is not None}
             if any(value is not None for value in numbers.values()):
                 name = row.get("Experiment") or row.get("rev")
                 line = {"experiment": name, "created": row.get("Created") or "", "swap": swap}

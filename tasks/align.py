@@ -12,7 +12,6 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from likeness.contracts.tables.base import Facts, Writer, as_numpy
 from likeness.contracts.tables.crops import CROPS
 from likeness.contracts.tables.faces import FACES
 from likeness.contracts.tables.frames import FRAMES
+from likeness.media.ahead import ahead
 from likeness.media.footage import open_footage
 from likeness.media.images import encode_jpeg
 from likeness.vision import alignment, masks
@@ -212,15 +212,6 @@ def faces_of(
         raise FootageError(footage_path, problem, "restore the footage or run `dvc repro`")
 
 
-def ahead(faces: Iterator[Face], size: int) -> Iterator[list[Face]]:
-    """Faces in lists of at most `size`; the next is decoded while the last one is worked on."""
-    with ThreadPoolExecutor(1) as reader:
-        waiting = reader.submit(lambda: list(islice(faces, size)))
-        while batch := waiting.result():
-            waiting = reader.submit(lambda: list(islice(faces, size)))
-            yield batch
-
-
 def run(context: Context[AlignParams]) -> None:
     """Read faces and footage, write crops and aligned.json."""
     params, inputs, outputs = context.params, context.inputs, context.outputs
@@ -235,6 +226,7 @@ def run(context: Context[AlignParams]) -> None:
         context.progress("align", FACES.count(inputs["faces"])) as advance,
     ):
         writer.facts.update(of_clip, **form, colour_order="RGB", jpeg_quality=params.jpeg_quality)
+        writer.facts.update(footage_sha256=context.facts["frames"]["footage_sha256"])
         for batch in ahead(faces, BATCH):
             columns = aligner(batch)
             writer.add(columns)

@@ -16,15 +16,15 @@ import pyarrow as pa
 from pydantic import Field
 
 from likeness.contracts import environment
-from likeness.contracts.catalog import DATA, below
-from likeness.contracts.documents import Document, read_json, sha256_of
-from likeness.contracts.errors import CatalogError, ModelError, TableError
+from likeness.contracts.documents import Document, read_json
+from likeness.contracts.errors import ModelError
 from likeness.contracts.params import SwapEntry, load_entry, swap_overrides
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.base import Facts, Writer, as_numpy
 from likeness.contracts.tables.converted import CONVERTED
 from likeness.contracts.tables.crops import CROPS
 from likeness.media.images import encode_jpeg
+from tasks._crops import crops_of
 
 if TYPE_CHECKING:  # torch takes seconds to import; arguments are checked before
     import torch
@@ -164,24 +164,6 @@ def check_identities(entry: SwapEntry, config: Facts, aligned: Facts, folder: Pa
             problem = f"has {role} identity `{config.get(role)}`, the swap needs `{identity}`"
             step = f"name a model of {entry.source} and {aligned['identity']} in params.yaml"
             raise ModelError(folder, problem, step)
-
-
-def crops_of(aligned: Facts, subject: Path) -> Path:
-    """The crops that an aligned.json names, checked against its hash.
-
-    Raises:
-        CatalogError: the path leaves data/.
-        TableError: the file is missing or is another one.
-    """
-    named = Path(aligned["crops"])
-    if named.parts[:1] != DATA.parts:
-        raise CatalogError(subject, f"names crops outside {DATA}/ ({named})", "run `dvc repro`")
-    path = below(DATA, str(named.relative_to(DATA)))
-    if not path.is_file():
-        raise TableError(path, "does not exist", "run `dvc repro`")
-    if sha256_of(path) != aligned["sha256"]:
-        raise TableError(path, f"is not the file that {subject} describes", "run `dvc repro`")
-    return path
 
 
 def load_swapper(folder: Path, precision: str) -> Swapper:

@@ -8,48 +8,52 @@ that needs no other file.
 
 from __future__ import annotations
 
-import importlib
-from collections import deque
-from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import zip_longest
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from pydantic import Field, model_validator
 
-from likeness.contracts.catalog import DATA, below, footage_path
-from likeness.contracts.documents import Document, read_json, sha256_of, to_json
-from likeness.contracts.errors import FootageError, ParamsError, TableError
+from likeness.contracts.documents import Document, read_json, to_json
+from likeness.contracts.errors import ParamsError
 from likeness.contracts.params import load_section, swap_overrides
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.converted import CONVERTED
 from likeness.contracts.tables.frames import FRAMES
 from likeness.contracts.tables.per_frame import PER_FRAME
-from likeness.media.footage import Footage, open_footage
 from likeness.media.images import encode_jpeg
 from likeness.metrics import sampling, summary
-from likeness.metrics.baselines import Reference, Transfer
-from likeness.metrics.clip import Clip, face_rows, plan
-from likeness.metrics.face import FaceRow
+from likeness.metrics.clip import face_rows, plan
 from likeness.metrics.gallery import read_source
 from likeness.metrics.parts import Tree
 from likeness.metrics.report.album import Album
-from likeness.metrics.report.film import Film, Reel
+from likeness.metrics.report.film import Reel
 from likeness.metrics.stream import Scorer, ordered
 from likeness.metrics.tables import write_curves, write_per_frame
 from models.analysers.judge import Judge, load_judge
+from models.training.memory import keep_freed_memory
+from tasks._crops import crops_of
+from tasks._judging import album_for, reference_for, score, videos_of
 from tasks.blend import BlendParams
 
-EVEN_FACES = 9
-"""Evenly spaced faces on the contact sheet."""
+if TYPE_CHECKING:  # imports the page's template engine
+    from likeness.metrics.report.ground import Ground
+
 SHEET_QUALITY = 88
-FILM_WAITING = 8
-"""Frames that may wait for the film."""
-TRANSFER_FAMILY = "mesh_transfer"
-PAGE = ("likeness.metrics.report.page", "likeness.metrics.report.sheet", "jinja2")
+
+
+@dataclass(frozen=True)
+class Pages:
+    """What the written outputs are made from, beside metrics.json."""
+
+    scorer: Scorer
+    album: Album
+    film: Reel
+    ground: Ground
 
 
 class EvaluateParams(Document):
@@ -73,7 +77,10 @@ class EvaluateParams(Document):
     worst_frames: int = Field(default=10, ge=0, le=50, description="shown per metric")
     stills: int = Field(default=8, ge=1, le=24, description="full frames in the report")
     film_frames: int = Field(
-        default=90, ge=0, le=2000, description="from the first face on, as a film in the report"
+        default=90,
+        ge=0,
+        le=2000,
+        description="as a film in the report; of more: beginning, middle, end",
     )
     gates: dict[str, str] | tuple[str, ...] = Field(
         default={}, description='bounds on metrics.json: {identity_cosine.source: ">= 0.35"}'
@@ -86,87 +93,6 @@ class EvaluateParams(Document):
             problem = "is no longer a parameter: a stage of its own gives the second embedder"
             raise ParamsError("evaluate.embedder", problem, "set `judge: {embedder: faceplugin}`")
         return content
-
-
-def reference_for(
-    context: Context[EvaluateParams], footage: Footage, crops: Path, clip: Clip
-) -> tuple[Reference, dict[str, Any]]:
-    """How baselines are made, and what to say about them."""
-    overrides = swap_overrides("blend")(context.options, context.params_file)
-    blend = load_section("blend", BlendParams, context.params_file, overrides)
-    facts: dict[str, Any] = {"runs": len(clip.runs), "crf": blend.crf, "preset": blend.preset}
-    transfer: Transfer | None = None
-    if context.facts["converted"]["family"] == TRANSFER_FAMILY:
-        facts["mesh_transfer"] = "this swap is mesh_transfer itself"
-    elif len(clip.runs):
-        from tasks._transfer import MeshTransfer  # torch takes seconds to import
-
-        wanted = {int(m) + step for m in clip.runs for step in sampling.RUN}
-        transfer = MeshTransfer(context.inputs["source"], crops, footage, blend, wanted)
-        facts["mesh_transfer"] = "default settings, fitted to the same source"
-    return Reference(footage, blend.crf, blend.preset, transfer), facts
-
-
-def crops_of(aligned: Path) -> Path:
-    """The target's crops, as aligned.json names them.
-
-    Raises:
-        TableError: they are not the ones that it describes.
-    """
-    content = read_json(aligned)
-    path = below(DATA, str(Path(content["crops"]).relative_to(DATA)))
-    if not path.is_file() or sha256_of(path) != content["sha256"]:
-        raise TableError(path, f"is not the file that {aligned} describes", "run `dvc repro`")
-    return path
-
-
-def album_for(clip: Clip, params: EvaluateParams) -> Album:
-    """An empty album that knows which frames to show for their even spacing."""
-    whole = clip.measure == sampling.ALL
-    measured = np.flatnonzero(whole & (clip.faces > 0))
-    shown = measured if len(measured) else np.flatnonzero(whole)
-    even = measured[sampling.evenly(len(measured), EVEN_FACES)]
-    stills = shown[sampling.evenly(len(shown), params.stills)]
-    return Album(params.worst_frames, set(even.tolist()), set(stills.tolist()))
-
-
-def score(
-    context: Context[EvaluateParams],
-    videos: tuple[Footage, Footage],
-    rows: Iterable[list[FaceRow]],
-    scorer: Scorer,
-) -> tuple[int, Reel]:
-    """Go through both videos together; returns how many frames cannot be decoded, and the film.
-
-    Raises:
-        FootageError: the render has another number of frames than the target.
-    """
-    target, render = videos
-    unread, clip = 0, scorer.clip
-    film = Film(target, int((clip.faces > 0).argmax()), context.params.film_frames)
-    with (
-        context.progress("frames", len(clip.shots)) as advance,
-        ThreadPoolExecutor(1) as projector,
-    ):
-        for module in PAGE:  # read beside the networks, not after them
-            projector.submit(importlib.import_module, module)
-        shown: deque[Future[None]] = deque()
-        for before, after, faces in zip_longest(target.frames(), render.frames(), rows):
-            if before is None or after is None or faces is None:
-                problem = f"has another number of frames than {target.path}"
-                raise FootageError(render.path, problem, "run `dvc repro`")
-            if before.decoded and after.decoded:
-                scorer.frame(before, after, faces)
-                shown.append(projector.submit(film.frame, before, after))
-                if len(shown) > FILM_WAITING:
-                    shown.popleft().result()
-            else:
-                unread += 1
-            advance(1)
-        for frame in shown:
-            frame.result()
-    scorer.finish()
-    return unread, film.finish()
 
 
 def summary_of(scorer: Scorer, judge: Judge, unread: int) -> Tree:
@@ -190,12 +116,6 @@ def summary_of(scorer: Scorer, judge: Judge, unread: int) -> Tree:
     }
 
 
-def videos_of(context: Context[EvaluateParams]) -> tuple[Footage, Footage]:
-    """Target and render."""
-    target = footage_path(context.inputs["clip"])
-    return open_footage(target), open_footage(context.inputs["render"])
-
-
 def load_networks(context: Context[EvaluateParams]) -> Judge:
     """The pack and the judge, which must be no network that trained the model.
 
@@ -207,46 +127,78 @@ def load_networks(context: Context[EvaluateParams]) -> Judge:
     return load_judge(context.inputs["pack"], context.inputs["judge"], tuple(used))
 
 
+def blend_of(context: Context[EvaluateParams]) -> BlendParams:
+    """How the swap was blended."""
+    overrides = swap_overrides("blend")(context.options, context.params_file)
+    return load_section("blend", BlendParams, context.params_file, overrides)
+
+
+def page_ground(inputs: Mapping[str, Path]) -> Ground:
+    """What the page says that hangs on no measurement; its modules take a while to import."""
+    from likeness.metrics.report.ground import prepare
+
+    return prepare(inputs)
+
+
+def measure(context: Context[EvaluateParams], helper: ThreadPoolExecutor) -> tuple[Tree, Pages]:
+    """metrics.json without verdicts, and what else there is to write.
+
+    Args:
+        context: of the stage.
+        helper: one thread, for what is needed later than the first frame.
+    """
+    params, inputs = context.params, context.inputs
+    loaded = helper.submit(load_networks, context)
+    crops = crops_of(read_json(inputs["aligned"]), inputs["aligned"])
+    frames = (params.max_frames, params.judge_frames, params.baseline_frames)
+    clip = plan(inputs["frames"], inputs["converted"], *frames)
+    album = album_for(clip, params.worst_frames, params.stills)
+    videos, judge = videos_of(inputs["clip"], inputs["render"]), loaded.result()
+    shown = (params.gallery_faces, params.judge_frames)
+    source = helper.submit(read_source, inputs["source"], judge, *shown)
+    ground = helper.submit(page_ground, inputs)
+    blended = blend_of(context), context.facts["converted"]["family"]
+    reference, made = reference_for(videos[0], inputs["source"], crops, clip, blended)
+    canonical, _ = judge.pack.canonical_mesh()
+    scorer = Scorer(clip, judge, canonical, source, reference, params.margin_px, album)
+    rows = face_rows(crops, inputs["converted"], clip)
+    with context.progress("frames", len(clip.shots)) as advance:
+        unread, film = score(videos, rows, scorer, params.film_frames, advance)
+    metrics = summary_of(scorer, judge, unread) | {"baselines": made}
+    return metrics, Pages(scorer, album, film, ground.result())
+
+
 def run(context: Context[EvaluateParams]) -> None:
     """Measure, then write numbers and pictures."""
-    params, inputs, swap = context.params, context.inputs, context.options["swap"]
+    gates = context.params.gates
     # A gate that names no metric is found before the work, not after it.
-    summary.verdicts(summary.summarise(summary.blank(), np.zeros(0, int), np.nan), params.gates)
-    judge, crops = load_networks(context), crops_of(inputs["aligned"])
+    summary.verdicts(summary.summarise(summary.blank(), np.zeros(0, int), np.nan), gates)
     threads = cv2.getNumThreads()
     # The workers are the parallelism; OpenCV's own threads would compete with them.
     cv2.setNumThreads(1)
+    keep_freed_memory()
     try:
-        with ThreadPoolExecutor(1) as reader:  # the gallery is read while frames are
-            shown = (params.gallery_faces, params.judge_frames)
-            source = reader.submit(read_source, inputs["source"], judge, *shown)
-            frames = (params.max_frames, params.judge_frames, params.baseline_frames)
-            clip = plan(inputs["frames"], inputs["converted"], *frames)
-            album, videos = album_for(clip, params), videos_of(context)
-            canonical, _ = judge.pack.canonical_mesh()
-            reference, made = reference_for(context, videos[0], crops, clip)
-            scorer = Scorer(clip, judge, canonical, source, reference, params.margin_px, album)
-            rows = face_rows(crops, inputs["converted"], clip)
-            unread, film = score(context, videos, rows, scorer)
+        with ThreadPoolExecutor(1) as helper:
+            metrics, pages = measure(context, helper)
     finally:
         cv2.setNumThreads(threads)
-    metrics = summary_of(scorer, judge, unread) | {"baselines": made}
-    gates = summary.verdicts(metrics, params.gates)
-    if gates:
-        metrics |= {"gates": gates, "gates_passed": all(g["passed"] for g in gates.values())}
-    write(context, scorer, metrics, album, film)
+    verdicts = summary.verdicts(metrics, gates)
+    if verdicts:
+        passed = all(verdict["passed"] for verdict in verdicts.values())
+        metrics |= {"gates": verdicts, "gates_passed": passed}
+    write(context, metrics, pages)
     if not metrics["frames"]["with_face"]:
+        swap = context.options["swap"]
         context.say(f"{swap}: no face was replaced; the metrics of faces are null")
 
 
-def write(
-    context: Context[EvaluateParams], scorer: Scorer, metrics: Tree, album: Album, film: Reel
-) -> None:
+def write(context: Context[EvaluateParams], metrics: Tree, pages: Pages) -> None:
     """All outputs."""
     from likeness.metrics.report.page import Report, write_report
     from likeness.metrics.report.sheet import contact_sheet
 
-    swap, outputs, clip = context.options["swap"], context.outputs, scorer.clip
+    swap, outputs, scorer = context.options["swap"], context.outputs, pages.scorer
+    clip, columns = scorer.clip, scorer.columns
     outputs["metrics"].write_text(to_json(metrics), encoding="utf-8")
     facts = {
         "swap": swap,
@@ -256,13 +208,13 @@ def write(
         "frames_with_face": metrics["frames"]["with_face"],
         "frames_sampled": int((clip.measure == sampling.ALL).sum()),
     }
-    write_per_frame(outputs["per_frame"], clip, scorer.columns, facts)
-    write_curves(outputs["curves"], scorer.columns)
-    sheet = contact_sheet(album, swap)
+    write_per_frame(outputs["per_frame"], clip, columns, facts)
+    write_curves(outputs["curves"], columns)
+    sheet = contact_sheet(pages.album, swap)
     outputs["contact_sheet"].write_bytes(encode_jpeg(sheet, SHEET_QUALITY, "420"))
     about = context.facts["converted"] | {"params": context.params.model_dump()}
-    report = Report(swap, about, metrics, scorer.columns, clip.shots, album, film)
-    write_report(outputs["html"], report, context.inputs)
+    report = Report(swap, about, metrics, columns, clip.shots, pages.album, pages.film)
+    write_report(outputs["html"], report, context.inputs, pages.ground)
 
 
 STAGE = Stage(

@@ -1,11 +1,12 @@
 """Stage `judge`: a second embedder, so that no swap is judged by the network that chose its faces.
 
 In: the analyser pack (its embedder is refused here), models/analysers/weights.toml. Out: a folder
-with judge.json and the ONNX file, or judge.json with the reason why there is none.
+with judge.json and the network's file, or judge.json with the reason why there is none.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
@@ -15,14 +16,17 @@ from likeness.contracts.documents import Document, read_json, write_json
 from likeness.contracts.errors import ParamsError, WeightsError
 from likeness.contracts.stage import Context, Stage
 from models.analysers.circular import JUDGE_FILE, refuse_circular
+from models.analysers.dlibface import require_dlib
 from models.analysers.fetch import fetch
 from models.analysers.weights import load_catalogue
 
-SHORT = {"faceplugin": "faceplugin-feature"}
+SHORT = {"faceplugin": "faceplugin-feature", "dlib": "dlib-resnet"}
 """Names that params.yaml may use for weights."""
 ROLES = ("embedder", "second_embedder")
 BGR_SOURCES = ("faceplugin",)
 """Packages whose embedder was trained on BGR pictures."""
+RUNTIMES = {".onnx": "onnx", ".dat": "dlib"}
+"""What runs a file, by its ending."""
 
 
 class JudgeParams(Document):
@@ -30,7 +34,8 @@ class JudgeParams(Document):
 
     embedder: str = Field(
         default="faceplugin",
-        description="faceplugin, none, or another embedder of weights.toml that is an ONNX file",
+        description="faceplugin, dlib (needs the extra of that name), none, or another embedder of "
+        "weights.toml that is an ONNX file",
     )
     required: bool = Field(
         default=False, description="stop when it cannot be fetched, instead of going without"
@@ -56,18 +61,23 @@ def describe(weight: str, pack: dict[str, Any]) -> dict[str, Any]:
     """judge.json of a weight that may judge beside `pack` (content of pack.json).
 
     Raises:
-        WeightsError: the pack uses it, or it is no ONNX file.
+        WeightsError: the pack uses it, it is of a kind that nothing here runs, or dlib is missing.
     """
     catalogue = load_catalogue()
     entry = catalogue.weights[weight]
     refuse_circular(weight, entry.sha256, pack)
-    if not entry.member.endswith(".onnx"):
+    suffix = Path(entry.member).suffix
+    runtime = RUNTIMES.get(suffix)
+    if runtime is None:
         raise WeightsError(weight, "is no ONNX file", "choose another `judge.embedder`")
+    if runtime == "dlib":  # asked for by name: going without it would be a surprise
+        require_dlib()
     source = catalogue.sources[entry.source]
     order: Literal["BGR", "RGB"] = "BGR" if entry.source in BGR_SOURCES else "RGB"
     return {
         "name": weight,
-        "file": f"{weight}.onnx",
+        "file": f"{weight}{suffix}",
+        "runtime": runtime,
         "sha256": entry.sha256,
         "source": f"{source.package}=={source.version}",
         "licence": entry.licence,

@@ -12,9 +12,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from likeness.contracts.catalog import DATA, below
-from likeness.contracts.documents import Document, read_json, sha256_of
-from likeness.contracts.errors import TableError
+from likeness.contracts.documents import Document, read_json
 from likeness.contracts.params import SwapEntry, load_entry
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.base import Writer, as_numpy
@@ -26,6 +24,7 @@ from likeness.metrics import identity, retrieval
 from likeness.vision import alignment
 from likeness.vision.templates import template
 from models.analysers.judge import load_judge
+from tasks._crops import crops_of
 
 EMBED_PX = 112
 
@@ -56,19 +55,6 @@ def places(crops: Path, wanted: set[int]) -> dict[int, np.ndarray]:
     return found
 
 
-def crops_of(aligned: Path) -> Path:
-    """The crops that an aligned.json names.
-
-    Raises:
-        TableError: they are not the ones that it describes.
-    """
-    content = read_json(aligned)
-    path = below(DATA, str(Path(content["crops"]).relative_to(DATA)))
-    if not path.is_file() or sha256_of(path) != content["sha256"]:
-        raise TableError(path, f"is not the file that {aligned} describes", "run `dvc repro`")
-    return path
-
-
 def run(context: Context[ProbesParams]) -> None:
     """Cut the faces out of the render and embed them."""
     inputs, swap = context.inputs, context.options["swap"]
@@ -77,7 +63,8 @@ def run(context: Context[ProbesParams]) -> None:
     rows = CONVERTED.read(inputs["converted"], ["frame_index"])
     shown = np.unique(as_numpy(rows["frame_index"]))
     wanted = shown[retrieval.even_frames(len(shown), context.params.frames)].tolist()
-    located, size = places(crops_of(inputs["aligned"]), set(wanted)), EMBED_PX
+    crops = crops_of(read_json(inputs["aligned"]), inputs["aligned"])
+    located, size = places(crops, set(wanted)), EMBED_PX
     with (
         open_footage(inputs["render"]) as render,
         Writer(PROBES, context.outputs["probes"]) as writer,

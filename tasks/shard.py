@@ -218,12 +218,15 @@ def manifest(
     roster: dict[str, Any], facts: Facts, chosen: list[Chosen], halves: dict[str, Any]
 ) -> dict[str, Any]:
     """Content of manifest.json."""
-    counts = {}
+    counts: dict[str, Any] = {}
     for part in chosen:
         names, totals = np.unique(part.split, return_counts=True)
         counts[part.clip] = {"crops": len(part.split)} | {
             str(n): int(t) for n, t in zip(names, totals, strict=True)
         }
+        footage = CROPS.check(part.path).get("footage_sha256")
+        if footage:
+            counts[part.clip]["footage_sha256"] = footage
     consent = {
         "consent_sha256": roster["consent_sha256"],
         "training": bool(roster.get("training", False)),

@@ -132,7 +132,7 @@ class ReportCase:
         """What `evaluate` would hand over: film and stills of the real files."""
         album = Album(10, set(), {0, frames // 2})
         target, render = (open_footage(p) for p in (self.case.footage, self.inputs(swap)["render"]))
-        film = Film(target, 0, frames)
+        film = Film(target, [range(frames)])
         for before, after in zip(target.frames(), render.frames(), strict=True):
             album.frame(before, after)
             film.frame(before, after)

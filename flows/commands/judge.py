@@ -92,7 +92,9 @@ def experiments(
     from flows import experiments as known
 
     names = [swap.name for swap in find_swaps(ROOT, swaps or [])]
-    found = known.lines(known.experiments(ROOT, commits), names)
+    judged = [swap.name for swap in find_swaps(ROOT) if swap.metrics is not None]
+    lone = judged[0] if len(judged) == 1 else None
+    found = known.lines(known.experiments(ROOT, commits), names, lone)
     if as_json:
         print_json(found)
         return

@@ -7,15 +7,17 @@ import contextlib
 import ctypes
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from importlib.abc import MetaPathFinder
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Generic, NoReturn, TypeVar
 
 from pydantic import BaseModel
 
-from likeness.contracts import atomic
+from likeness.contracts import atomic, environment
 from likeness.contracts.errors import LikenessError
 from likeness.contracts.params import PARAMS_FILE, load_section
 from likeness.contracts.progress import Advance, progress
@@ -130,6 +132,8 @@ class Stage(Generic[P]):
         """Run and exit: 0, 2 with one line for a LikenessError, 130 for Ctrl-C."""
         signal.signal(signal.SIGTERM, _interrupt)
         _end_with_parent()
+        if arguments is None and not environment.workers():  # Ray's own modules import pandas
+            sys.meta_path.insert(0, WithoutPandas())
         try:
             self.execute(arguments)
         except LikenessError as error:
@@ -147,6 +151,25 @@ class Stage(Generic[P]):
             print(f"{self.name}: interrupted; nothing half written is left", file=sys.stderr)
             sys.exit(130)
         sys.exit(0)
+
+
+class WithoutPandas(MetaPathFinder):
+    """Lets Arrow find no pandas: no stage uses it, and it takes longer to import than the rest.
+
+    Arrow imports it, where it is installed, with the first array that it is given or gives, and
+    does without where it is not.
+    """
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> None:
+        """None for every module but pandas.
+
+        Raises:
+            ModuleNotFoundError: for pandas.
+        """
+        if fullname == "pandas":
+            raise ModuleNotFoundError("stages do without pandas", name=fullname)
 
 
 def _end_with_parent() -> None:

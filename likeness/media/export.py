@@ -6,13 +6,11 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 
-from likeness.contracts.errors import LikenessError
+from likeness.contracts.commands import ended, positive
 from likeness.contracts.progress import progress
 from likeness.media.footage import Footage, Frame, open_footage
 from likeness.media.pictures import write_png
@@ -20,13 +18,6 @@ from likeness.media.pictures import write_png
 _EXAMPLE = """example:
   python -m likeness.media.export data/clips/man-portrait/footage.mp4 out --every 24 --end 10
 writes every 24th frame of the first ten seconds to out/000000.png, out/000024.png, ..."""
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return value
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,9 +30,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("footage", type=Path, help="video file, or folder of stills")
     made.add_argument("folder", type=Path, help="folder to write to; made if it is missing")
-    made.add_argument(
-        "--every", type=_positive, default=1, metavar="N", help="only each N-th frame"
-    )
+    made.add_argument("--every", type=positive, default=1, metavar="N", help="only each N-th frame")
     made.add_argument(
         "--start", type=float, default=None, metavar="S", help="first second, as in the footage"
     )
@@ -91,30 +80,16 @@ def export(
     return written, undecodable
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run; returns 0, 2 with one line on a fault of the footage or disk, 130 on Ctrl-C."""
     given = parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
+
+    def work() -> None:
         written, lost = export(given.footage, given.folder, given.every, given.start, given.end)
-    except LikenessError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        step = "free space or correct permissions"
-        fault = LikenessError(error.filename or given.folder, error.strerror or str(error), step)
-        print(f"error: {fault}", file=sys.stderr)
-        return fault.exit_code
-    except KeyboardInterrupt:
-        print("interrupted; the files written so far are whole", file=sys.stderr)
-        return 130
-    note = f"; {lost} cannot be decoded" if lost else ""
-    print(f"{written} frames written to {given.folder}{note}")
-    return 0
+        note = f"; {lost} cannot be decoded" if lost else ""
+        print(f"{written} frames written to {given.folder}{note}")
+
+    return ended(work, given.folder, "the files written so far are whole")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from likeness.media.colour import Planes, rgb_to_yuv420_region, yuv420_region_to_rgb
 from likeness.media.footage import Footage, Frame
 from likeness.media.recode import PlanesFrame, recoded
-from likeness.metrics import sampling, scores, seams
+from likeness.metrics import perceptual, sampling, scores, seams
 from likeness.metrics.face import COPIED, PASTED, Face, Task, flow_scores, seen
 from likeness.metrics.look import Look, Measures, look
 from likeness.metrics.scores import Scores
@@ -55,13 +55,14 @@ class Measured:
     Attributes:
         frame_index: which frame.
         scores: by column, prefixes included.
-        embeddings, seconds: by prefix, as in metrics.face.
+        embeddings, seconds, features: by prefix, as in metrics.face.
     """
 
     frame_index: int
     scores: Scores
     embeddings: dict[str, Values]
     seconds: dict[str, Values]
+    features: dict[str, Values]
 
 
 def measure_run(
@@ -77,7 +78,7 @@ def measure_run(
     """
     known, at = [face.result() for face in faces], len(run) // 2
     middle, place, wanted = run[at], known[at].view.place, known[at].looks[COPIED]
-    found = Measured(middle.target.frame_index, {}, {}, {})
+    found = Measured(middle.target.frame_index, {}, {}, {}, {})
     found.scores.update(scores.prefixed(COPIED, _outside(middle.target, middle)))
     around = seams.rings(place.mask)
     for prefix, frames in _made(run, reference).items():
@@ -88,6 +89,7 @@ def measure_run(
             own = scores.compared(given, wanted, around) | scores.units(given)
             own |= _outside(frames[at], middle)
             found.embeddings[prefix] = given.embedding
+            found.features[prefix] = perceptual.pooled(given.layers)
             if given.second is not None:
                 found.seconds[prefix] = given.second
         own |= scores.colours(given) | _motion(frames, run, given, known, using)

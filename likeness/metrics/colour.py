@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 Lab = npt.NDArray[np.floating]
 Values = npt.NDArray[np.float64]
+_LEVEL = np.arange(256) / 255.0
+_LINEAR = np.where(_LEVEL <= 0.04045, _LEVEL / 12.92, ((_LEVEL + 0.055) / 1.055) ** 2.4)
+_LINEAR_OF_LEVEL = _LINEAR.astype(np.float32)
+_XYZ_OF_RGB = np.array(
+    [
+        [0.412453, 0.357580, 0.180423],
+        [0.212671, 0.715160, 0.072169],
+        [0.019334, 0.119193, 0.950227],
+    ]
+)
+_RELATIVE = _XYZ_OF_RGB / _XYZ_OF_RGB.sum(axis=1, keepdims=True)
+_LAB_OF_ROOTS = np.array([[0, 116, 0, -16], [500, -500, 0, 0], [0, 200, -200, 0]], np.float64)
+_LINEAR_BELOW = 0.008856
+
+
+def rgb_to_lab(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """uint8 RGB (H,W,3), sRGB -> float32 Lab (H,W,3), D65; CIE 15:2004, IEC 61966-2-1.
+
+    OpenCV's own reads a coarse table, is up to 0.4 off, and takes a tenth of a second to begin.
+    """
+    relative = cv2.transform(cv2.LUT(rgb, _LINEAR_OF_LEVEL), _RELATIVE)
+    above = relative > _LINEAR_BELOW
+    roots = np.where(above, cv2.pow(relative, 1 / 3), relative * 7.787 + 16 / 116)
+    return np.asarray(cv2.transform(roots, _LAB_OF_ROOTS), np.float32)
 
 
 def mean_lab(lab: npt.NDArray[np.float32], weight: npt.NDArray[np.floating]) -> Values:

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from likeness.metrics import expression, gaze, light
+from likeness.metrics.colour import rgb_to_lab
 from likeness.metrics.views import Place, embedder_crop
 from likeness.vision import alignment
-from likeness.vision.colour import rgb_to_lab
 from likeness.vision.pose import pose_from_mesh
 
 Pixels = npt.NDArray[np.uint8]

@@ -160,7 +160,8 @@ def light_part(columns: Columns) -> Tree:
 def crowd_part(features: dict[str, Sequence[Values]]) -> Tree:
     """FID and KID to the target's crops of the swap and of baselines, by prefix of the columns.
 
-    Each with its 95 % interval for the swap, or the reason why there is no figure.
+    Each with its 95 % interval for the swap, or the reason why there is no figure; of baselines
+    the reasons stand apart, under "reasons".
     """
     found: dict[str, tuple[Estimate, Estimate]] = {}
     target = np.array(list(features.get("copied_", [])))
@@ -176,4 +177,6 @@ def crowd_part(features: dict[str, Sequence[Values]]) -> Tree:
             tree[name][word] = rounded(found[prefix][place].value)
         if swap.reason:
             tree[name]["reason"] = swap.reason
+        few = {word: found[prefix][place].reason for prefix, word in BASELINES.items()}
+        tree[name]["reasons"] = {word: reason for word, reason in few.items() if reason}
     return tree

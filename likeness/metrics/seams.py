@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from likeness.metrics.colour import delta_e_2000
-from likeness.vision.colour import rgb_to_lab
+from likeness.metrics.colour import delta_e_2000, rgb_to_lab
 
 Pixels = npt.NDArray[np.uint8]
 Rings = tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]

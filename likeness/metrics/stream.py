@@ -158,6 +158,7 @@ class Scorer:
             self._set(found.frame_index, found.scores)
             self._keep(found.frame_index, self.embeddings, found.embeddings)
             self._keep(found.frame_index, self.seconds, found.seconds)
+            self._keep(found.frame_index, self.features, found.features)
             return
         index = found.view.frame_index
         self._set(index, found.scores)

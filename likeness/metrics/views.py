@@ -24,6 +24,8 @@ ENLARGE = 1.5
 EMBED_PX = 112
 BILINEAR_FROM = 0.7
 """View px per frame px from which a bilinear map is enough."""
+_FROM_HALF = np.array([[2.0, 0.0, 0.5], [0.0, 2.0, 0.5]])
+"""Px of a picture halved -> px of the picture; pixel centres at integers."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +91,15 @@ def mask_affine(affine: Affine, size_px: int, mask_size_px: int) -> Affine:
 def warped(region: Pixels, corner: tuple[int, int], place: Place) -> Pixels:
     """View of a face in `region`, the box of a frame whose first pixel is `corner` (x, y).
 
-    Bilinear where that folds nothing over, which a face of a usual size allows: a view is looked
-    at by networks and averages, and seen at twice the speed.
+    A larger face is halved, by averages of 2x2 px, until a bilinear map folds nothing over: a view
+    is looked at by networks and averages, and seen three times as fast as through an area filter.
     """
     affine = alignment.moved(place.to_view, *corner)
-    if alignment.scale(affine) < BILINEAR_FROM:
-        return alignment.warp_crop(region, affine, VIEW_PX)
+    while alignment.scale(affine) < BILINEAR_FROM and min(region.shape[:2]) > 1:
+        height, width = region.shape[0] // 2, region.shape[1] // 2
+        even = region[: 2 * height, : 2 * width]  # what is cut off is mirrored
+        region = np.asarray(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA))
+        affine = alignment.compose(affine, _FROM_HALF)
     size, border = (VIEW_PX, VIEW_PX), cv2.BORDER_REFLECT
     return np.asarray(cv2.warpAffine(np.ascontiguousarray(region), affine, size, borderMode=border))
 

@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from types import FrameType
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from likeness.contracts.atomic import atomic_path
+from likeness.contracts.commands import ended
 from likeness.contracts.documents import write_json
-from likeness.contracts.errors import FootageError, LikenessError
+from likeness.contracts.errors import FootageError
 from likeness.contracts.progress import progress
 from likeness.media.encode import Model, VideoWriter
 from likeness.media.footage import Footage, Frame, open_footage
@@ -197,31 +196,17 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run; returns 0, 2 with one line on a fault of footage or disk, 130 on Ctrl-C."""
     given = parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
     swaps = [(name, Path(render)) for name, render in given.swap]
-    try:
+
+    def work() -> None:
         shown = write_grid(given.film, given.target, swaps, given.text)
         if given.times is not None:
             write_json(given.times, shown)
-    except LikenessError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        step = "free space or correct permissions"
-        fault = LikenessError(error.filename or given.film, error.strerror or str(error), step)
-        print(f"error: {fault}", file=sys.stderr)
-        return fault.exit_code
-    except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
-        return 130
-    return 0
+
+    return ended(work, given.film, "nothing was written")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ from likeness.contracts.errors import LikenessError, WeightsError
 from models.analysers.archives import download, read_member
 from models.analysers.weights import Catalogue, check, load_catalogue, place
 
+SECOND_EMBEDDER = "faceplugin-feature"
+
 
 def say(message: str) -> None:
     """One line of progress, to stderr."""
@@ -111,7 +113,7 @@ def second_embedder() -> Path:
     Raises:
         WeightsError: no npm on this machine, or as `fetch`.
     """
-    name = load_catalogue().named("second_embedder")[0]
+    name = SECOND_EMBEDDER
     if not place(name).is_file() and shutil.which("npm") is None:
         raise WeightsError(name, "npm is not installed", "install npm, or evaluate without it")
     return fetch([name])[name]

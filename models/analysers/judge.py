@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,15 @@ Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating]
 
 
+class Second(Protocol):
+    """What the second embedder has to be."""
+
+    dimension: int
+
+    def embed_crops(self, crops: Pixels) -> Floats:
+        """Embeddings (N,E) of aligned crops (N,112,112,3) uint8 RGB; by several threads."""
+
+
 class Judge:
     """The networks a swap is judged by; every method may be called by several threads.
 
@@ -30,7 +39,7 @@ class Judge:
         has_second: whether there is one.
     """
 
-    def __init__(self, pack: Pack, second: Embedder | None, second_facts: dict[str, Any]) -> None:
+    def __init__(self, pack: Pack, second: Second | None, second_facts: dict[str, Any]) -> None:
         self.pack = pack
         self._tapped = TappedEmbedder(pack.path("embedder"))
         self._second = second
@@ -75,6 +84,15 @@ class Judge:
         return found
 
 
+def _second(path: Path, facts: dict[str, Any]) -> Second:
+    """The second embedder that judge.json describes."""
+    if facts.get("runtime", "onnx") == "dlib":
+        from models.analysers.dlibface import DlibEmbedder
+
+        return DlibEmbedder(path)
+    return Embedder(path, threads=1, bgr=facts["colour_order"] == "BGR")
+
+
 def load_judge(pack_folder: Path, judge_folder: Path, trained_with: tuple[str, ...] = ()) -> Judge:
     """The pack's networks, and the second embedder if stage `judge` could get one.
 
@@ -94,7 +112,7 @@ def load_judge(pack_folder: Path, judge_folder: Path, trained_with: tuple[str, .
     path = judge_folder / facts["file"]
     if not path.is_file() or sha256_of(path) != facts["sha256"]:
         raise WeightsError(path, "is not what judge.json describes", "run `dvc repro judge`")
-    second = Embedder(path, threads=1, bgr=facts["colour_order"] == "BGR")
+    second = _second(path, facts)
     shown = {key: facts[key] for key in ("name", "sha256", "licence")}
     more = {"dimension": second.dimension, "independent": True, "circular": False}
     return Judge(pack, second, shown | more)

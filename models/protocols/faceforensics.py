@@ -9,14 +9,13 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from likeness.contracts.atomic import write_text
+from likeness.contracts.commands import ended, positive
 from likeness.contracts.documents import sha256_of, to_json
 from likeness.contracts.environment import state_folder
 from likeness.contracts.errors import LikenessError
@@ -35,13 +34,6 @@ POSE = "perspective-n-point on the face mesh, in the place of Hopenet"
 EXPRESSION = "mesh after pose, in eye distances, in the place of a 3D reconstruction's coefficients"
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return value
-
-
 def parser() -> argparse.ArgumentParser:
     """Parser of this command's arguments."""
     made = argparse.ArgumentParser(
@@ -55,9 +47,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--judge", type=Path, help="output of stage `judge`, a second embedder")
     made.add_argument("--method", action="append", default=[], help="only this one; repeatable")
     made.add_argument("--compression", default="", help="raw, c23, c40; if there are several")
-    made.add_argument("--frames", type=_positive, default=10, help="of each manipulated video")
+    made.add_argument("--frames", type=positive, default=10, help="of each manipulated video")
     made.add_argument(
-        "--gallery-frames", type=_positive, default=0, help="of each original; all if left out"
+        "--gallery-frames", type=positive, default=0, help="of each original; all if left out"
     )
     return made
 
@@ -170,29 +162,15 @@ def benchmark(given: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run; returns 0, 2 with one line on a fault, 130 on Ctrl-C."""
     given = parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        found = benchmark(given)
-    except LikenessError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        fault = LikenessError(error.filename or given.out, error.strerror or str(error), "mend it")
-        print(f"error: {fault}", file=sys.stderr)
-        return fault.exit_code
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
-    print(page(found), end="")
-    print(f"\nwrote methods.md, methods.csv, videos.csv and benchmark.json to {given.out}")
-    return 0
+
+    def work() -> None:
+        print(page(benchmark(given)), end="")
+        print(f"\nwrote methods.md, methods.csv, videos.csv and benchmark.json to {given.out}")
+
+    return ended(work, given.out, "the same command goes on from here")
 
 
 if __name__ == "__main__":

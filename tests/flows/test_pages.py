@@ -118,6 +118,17 @@ def test_points_and_strips_seek_too_and_the_player_goes_along(
     browser.wait(f"document.getElementById('clock').textContent.startsWith('frame {said},')")
 
 
+def test_a_frame_between_two_parts_of_the_film_is_shown_as_a_still(
+    browser: Browser, pages: dict[str, Path]
+) -> None:
+    browser.open(pages["report"])
+    browser.wait(READY)
+    browser.ask("data.film.frames.splice(5, 1) && seek(5)")
+    said = browser.ask("document.getElementById('which').textContent")
+    assert "nearest to frame 5, which is not in the film" in said
+    assert browser.ask(f"{TIME} === 0")
+
+
 def test_the_player_shows_what_it_says(browser: Browser, pages: dict[str, Path]) -> None:
     """Wipe: left the target, right the render (its negative); side by side: both whole."""
     browser.open(pages["report"])

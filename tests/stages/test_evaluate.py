@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
+from flows.cli import main
 from likeness.contracts.documents import sha256_of
 from likeness.contracts.errors import FootageError, ParamsError, TableError, WeightsError
 from likeness.contracts.tables.base import Writer, as_numpy
@@ -390,6 +391,27 @@ def test_gates_and_overrides_of_the_swap(case: Case, pasted: tuple[Path, Any]) -
     assert not found["gates"]["outside.max_difference"]["passed"]
     assert found["gates_passed"] is False
     assert "fails" in (folder / "report/report.html").read_text()
+
+
+def test_a_gate_that_the_measured_swap_fails_is_1_with_its_line(
+    case: Case, pasted: tuple[Path, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = case.root / "data/swaps/ann-on-ben"
+    shutil.copytree(pasted[0], folder)
+    gates = "{pose_error_deg.mean: '>= 0', identity_cosine.source: '>= 0.999'}"
+    Path("params.yaml").write_text(f"evaluate: {{max_frames: 3, gates: {gates}}}\n" + PARAMS)
+    Path("dvc.yaml").write_text("stages: {}\n")
+    found = case.run(folder)
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main(["gate"])
+    said = capsys.readouterr()
+    cosine = found["identity_cosine"]["source"]
+    assert ended.value.code == 1
+    assert 0 < cosine < 0.999
+    line = f"failed: ann-on-ben: identity_cosine.source is {cosine:g}, not >= 0.999\n"
+    assert said.err == line
+    assert "pose_error_deg.mean" in said.out
 
 
 def test_no_face_is_legal_and_said(case: Case) -> None:

@@ -18,6 +18,7 @@ from likeness.metrics import identity, views
 from likeness.vision import alignment
 from likeness.vision.templates import template
 from models.analysers.circular import refuse_circular
+from models.analysers.dlibface import DlibEmbedder, to_chip
 from models.analysers.judge import load_judge
 from models.analysers.pack import load_pack
 from tasks.judge import STAGE
@@ -77,6 +78,62 @@ def test_required_stops(pack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not Path("judge").exists()
 
 
+def test_dlib_that_is_not_installed_is_said_before_anything_is_fetched(
+    pack: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("tasks.judge.fetch", lambda names: pytest.fail("fetched"))
+    with pytest.raises(WeightsError, match="needs dlib, which is not installed") as caught:
+        judge(pack, "embedder: dlib")
+    assert "[dlib]" in str(caught.value)
+    assert not Path("judge").exists()
+
+
+def test_dlibs_chip_holds_the_eyes_where_its_mean_face_has_them() -> None:
+    eyes = alignment.apply(to_chip(), template("arcface_112", 112)[:2])
+    assert eyes == pytest.approx(np.array([[47.73, 47.14], [100.28, 47.12]]), abs=0.05)
+    assert alignment.scale(to_chip()) == pytest.approx(52.55 / 35.24, abs=0.01)
+
+
+def test_a_file_that_is_not_dlibs_is_told(tmp_path: Path) -> None:
+    pytest.importorskip("dlib", reason="dlib is an optional extra: pip install -e '.[dlib]'")
+    (tmp_path / "other.dat").write_bytes(b"nothing")
+    with pytest.raises(WeightsError, match="cannot be loaded"):
+        DlibEmbedder(tmp_path / "other.dat")
+
+
+@pytest.mark.slow
+def test_dlib_knows_people_again(
+    pack: Path, shared: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("dlib", reason="dlib is an optional extra: pip install -e '.[dlib]'")
+    monkeypatch.setenv("LIKENESS_STATE", str(state_folder(repository)))
+    found = judge(pack, "embedder: dlib")
+    if found["name"] is None:
+        pytest.skip(f"no network: {found['reason']}")
+    assert (found["runtime"], found["file"]) == ("dlib", "dlib-resnet.dat")
+    networks = load_judge(pack, Path("judge"))
+    vectors = {}
+    for person, files in PHOTOS.items():
+        for file in files:
+            rgb = read_image(shared / "photos" / file)
+            five = load_pack(pack).detector.detect(rgb)[2][0]
+            crop = alignment.warp_crop(
+                rgb, alignment.umeyama(five, template("arcface_112", 112)), 112
+            )
+            vectors[person, file] = networks.second(crop[None])[0]
+    franck = [v for (person, _), v in vectors.items() if person == "franck"]
+    ann = next(v for (person, _), v in vectors.items() if person == "ann")
+    assert len(ann) == networks.second_facts["dimension"] == 128
+    assert np.linalg.norm(franck[0] - franck[1]) < 0.6 < np.linalg.norm(franck[0] - ann)
+    assert identity.cosine(franck[0], franck[1]) > identity.cosine(franck[0], ann) + 0.03
+
+
+def state_folder(repository: Path) -> Path:
+    """Where downloads of this checkout lie, so that 100 MB are fetched once."""
+    return repository / ".likeness"
+
+
 def test_the_packs_own_embedder_is_refused_as_circular(pack: Path) -> None:
     with pytest.raises(WeightsError, match=r"pack `embedded`.*circular"):
         judge(pack, "embedder: mobilefacenet")
@@ -89,7 +146,7 @@ def test_the_packs_own_embedder_is_refused_as_circular(pack: Path) -> None:
 
 
 def test_an_unknown_embedder_lists_the_known(pack: Path) -> None:
-    with pytest.raises(ParamsError, match=r"choose from: faceplugin, none, .*arcface-r50"):
+    with pytest.raises(ParamsError, match=r"choose from: faceplugin, dlib, none, .*arcface-r50"):
         judge(pack, "embedder: vgg")
 
 

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from likeness.media.pictures import read_image
 from likeness.metrics import colour, fidelity, identity, landmarks, pose, seams, temporal
-from likeness.vision.colour import rgb_to_lab
 
 Pixels = npt.NDArray[np.uint8]
 # Published pairs (Sharma, Wu, Dalal 2005, table 1): Lab, Lab, difference.
@@ -212,8 +211,28 @@ def test_delta_e_as_published(
     assert colour.delta_e_2000(two, one) == pytest.approx(expected, abs=1e-4)
 
 
+# sRGB primaries, white, greys: CIE Lab for D65 by the formulas, to four digits.
+LAB = {
+    (255, 255, 255): (100.0, 0.0, 0.0),
+    (0, 0, 0): (0.0, 0.0, 0.0),
+    (255, 0, 0): (53.2408, 80.0925, 67.2032),
+    (0, 255, 0): (87.7347, -86.1827, 83.1793),
+    (0, 0, 255): (32.2970, 79.1875, -107.8602),
+    (119, 119, 119): (50.0344, 0.0, 0.0),
+    (3, 3, 3): (0.8226, 0.0, 0.0),
+}
+
+
+@pytest.mark.parametrize(("rgb", "lab"), LAB.items())
+def test_lab_as_published(rgb: tuple[int, ...], lab: tuple[float, ...]) -> None:
+    found = colour.rgb_to_lab(np.full((2, 3, 3), rgb, np.uint8))
+    assert found.shape == (2, 3, 3)
+    assert found.dtype == np.float32
+    assert found[1, 2] == pytest.approx(lab, abs=0.02)
+
+
 def test_mean_lab_weighs(photo: Pixels) -> None:
-    lab = rgb_to_lab(photo)
+    lab = colour.rgb_to_lab(photo)
     left = np.zeros(lab.shape[:2], np.float32)
     left[:, :10] = 0.5
     assert colour.mean_lab(lab, left) == pytest.approx(lab[:, :10].mean(axis=(0, 1)), rel=1e-4)

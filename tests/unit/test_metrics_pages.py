@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import chdir
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -66,7 +67,11 @@ def test_baselines_are_found_in_both_shapes() -> None:
 def test_a_metric_that_no_line_names_still_shows() -> None:
     found = {row["label"]: row for row in rows.table(METRICS)}
     assert found["Sparkle"]["value"] == "0.25"
-    assert found["Sparkle"]["baselines"][0] == {"name": "Target copied", "value": "0.125"}
+    assert found["Sparkle"]["baselines"][0] == {
+        "name": "Target copied",
+        "value": "0.125",
+        "reason": "",
+    }
     assert found["KID"]["value"] == figures.NOTHING
     assert found["KID"]["reason"] == "fewer than 50 images"
     assert found["Jitter"]["hint"] == "of the mesh, above the target's (0.0070)"
@@ -134,6 +139,35 @@ def test_changes_know_which_way_is_better() -> None:
     back = marks(after, METRICS)
     assert (back["identity_cosine.source"], back["pose_error_deg.mean"]) == ("bad", "good")
     assert set(marks(METRICS, METRICS).values()) == {changes.SAME}
+
+
+def test_a_difference_that_does_not_show_is_none() -> None:
+    before = metrics(identity_cosine__source=0.35049, pose_error_deg__mean=2.0)
+    after = metrics(identity_cosine__source=0.35051, pose_error_deg__mean=2.006)
+    found = marks(before, after)
+    assert found["identity_cosine.source"] == changes.SAME  # .350 and .351, but +.000
+    assert found["pose_error_deg.mean"] == changes.BAD
+    near = marks(METRICS, metrics(seams__gradient_ratio__mean=2.3001))
+    assert near["seams.gradient_ratio.mean"] == changes.NEITHER  # as far off, to two digits
+
+
+@pytest.mark.parametrize(("value", "mark"), [(2.4, changes.SAME), (3.5, changes.BAD)])
+def test_what_the_intervals_hold_is_no_change(value: float, mark: str) -> None:
+    runs = [{"fid": {"value": v, "low": v - 0.5, "high": v + 0.5}} for v in (2.0, value)]
+    assert marks(runs[0], runs[1])["fid.value"] == mark
+
+
+def test_a_baseline_without_a_figure_says_why() -> None:
+    tree = {"kid": {"value": 0.1, "target_copied": 0.0, "target_reencoded": None,
+                    "reasons": {"target_reencoded": "4 images, at least 50 are needed"}},
+            "gaze_error": {"mean": 0.1, "target_reencoded": 0.02}}  # fmt: skip
+    kid = next(row for row in rows.table(tree) if row["path"] == "kid.value")
+    cells = {cell["name"]: (cell["value"], cell["reason"]) for cell in kid["baselines"]}
+    assert cells["Target copied"] == ("0.0000", "")
+    assert cells["Target re-encoded"] == (
+        figures.NOTHING,
+        "4 images, at least 50 are needed",
+    )
 
 
 def test_a_metric_that_is_new_or_gone_is_told() -> None:
@@ -279,7 +313,7 @@ def test_a_film_ends_before_it_outgrows_the_page(
     for limit in (10**9, 20_000, 20_000):  # the muxer writes a quarter of a megabyte at a time
         monkeypatch.setattr(film, "MOST_BYTES", limit)
         with open_footage(clip) as footage:
-            taken = film.Film(footage, 5, 100)
+            taken = film.Film(footage, [range(5, 105)])
             for frame in footage.frames():
                 taken.frame(frame, frame)
         found.append(taken.finish())
@@ -290,6 +324,57 @@ def test_a_film_ends_before_it_outgrows_the_page(
     assert 0 < len(short.frames) < len(whole.frames)
     assert short.times_s == whole.times_s[: len(short.frames)]
     assert short == again
+
+
+def faces_at(count: int, *places: int) -> np.ndarray:
+    faces = np.zeros(count, np.int64)
+    faces[list(places)] = 1
+    return faces
+
+
+def test_a_short_clip_is_shown_from_its_first_face_on() -> None:
+    assert film.runs_of(faces_at(80, *range(10, 60)), 90) == (range(10, 80),)
+    assert film.runs_of(faces_at(200, *range(10, 60)), 90) == (range(10, 100),)
+    assert film.runs_of(faces_at(40), 90) == (range(40),)
+    assert film.runs_of(faces_at(500, *range(500)), 20) == (range(20),)  # too short to be cut up
+    assert film.runs_of(faces_at(500, *range(500)), 0) == ()
+
+
+def test_of_a_long_clip_the_beginning_middle_and_end_are_shown() -> None:
+    faces = faces_at(500, *range(20, 480))
+    assert film.runs_of(faces, 90) == (range(20, 50), range(235, 265), range(450, 480))
+    rare = film.runs_of(faces_at(500, 5, 6, 400), 90)  # most faces at the beginning
+    assert rare == (range(5, 35), range(35, 65), range(371, 401))
+    frames = [index for run in film.runs_of(faces, 90) for index in run]
+    assert film.spans(frames) == [(20, 49), (235, 264), (450, 479)]
+    assert film.spans([]) == []
+
+
+def test_a_film_in_parts_never_waits(tmp_path: Path) -> None:
+    pts = [0, 40, 80, 100, 140, 900, 940, 2000, 2030, 2060]
+    clip = make_clip(
+        tmp_path / "clip.mp4", frames=len(pts), pts=pts, time_base=Fraction(1, 1000), size=(64, 48)
+    )
+    with open_footage(clip) as footage:
+        taken = film.Film(footage, [range(1, 4), range(7, 10)])
+        for frame in footage.frames():
+            taken.frame(frame, frame)
+        step = 1 / Fraction(*footage.facts["average_rate"])
+    found = taken.finish()
+    assert found.frames == (1, 2, 3, 7, 8, 9)
+    apart = np.diff(found.times_s)
+    assert apart[[0, 1, 3, 4]] == pytest.approx([0.04, 0.02, 0.03, 0.03])
+    assert apart[2] == pytest.approx(float(step), abs=0.001)  # as if one followed the other
+
+
+def test_the_page_says_which_part_the_film_shows(made: ReportCase) -> None:
+    with chdir(made.root):
+        whole = made.report("first", metrics())
+        part = replace(whole, film=replace(whole.film, frames=(0, 1, 2, 7, 8)))
+        texts = [page.render(given, made.inputs("first")) for given in (whole, part)]
+    assert f"frames 0 to {FRAMES - 1} of" in texts[0]
+    assert "A part of the clip" not in texts[0]
+    assert "<b>A part of the clip</b>: frames 0 to 2, 7 to 8 of" in " ".join(texts[1].split())
 
 
 def test_the_page_escapes_what_it_is_given(made: ReportCase) -> None:

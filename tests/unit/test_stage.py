@@ -29,6 +29,21 @@ def repeat(context: Context[Params]) -> None:
     context.outputs["copy"].write_text(text * context.params.times + context.options["mark"])
 
 
+WITHOUT_PANDAS = """
+import sys
+import numpy as np
+import pyarrow as pa
+from likeness.contracts.documents import Document
+from likeness.contracts.stage import Stage
+
+def run(context):
+    given = pa.array([1.0, None]).to_numpy(zero_copy_only=False)
+    back = pa.array(np.arange(3)).to_numpy()
+    found = np.isnan(given).sum(), back.sum(), "pandas" in sys.modules
+    context.outputs["copy"].write_text(" ".join(map(str, found)))
+
+Stage("repeat", Document, {"text": None}, {"copy": None}, run, options=("mark",)).main()
+"""
 STAGE = Stage("repeat", Params, {"text": None}, {"copy": None}, repeat, options=("mark",))
 
 
@@ -155,3 +170,10 @@ def test_a_stage_ends_with_the_process_that_started_it(tmp_path: Path, repositor
     )
     assert not (tmp_path / "copy").exists()
     assert not list(tmp_path.glob(".tmp-*"))
+
+
+def test_a_stage_started_from_a_shell_does_not_import_pandas(tmp_path: Path) -> None:
+    script = tmp_path / "stage.py"
+    script.write_text(WITHOUT_PANDAS)
+    subprocess.run([sys.executable, str(script), *arguments(tmp_path, "ab", "{}\n")], check=True)
+    assert (tmp_path / "copy").read_text() == "1 3 False"

@@ -40,6 +40,7 @@ CROPS = Table(
         "colour_order",  # "RGB"
         "jpeg_quality",
         "pack",
+        # And footage_sha256, of the clip, where `align` knew it.
     ),
     group_rows=PICTURES_PER_GROUP,
 )

@@ -19,7 +19,7 @@ class Change:
     Attributes:
         line: the metric.
         before, after: its values; None where it was not measured.
-        mark: "good", "bad", "same" (as far as the table shows), or "neither".
+        mark: "good", "bad", "same" (as far as the table and the intervals show), or "neither".
     """
 
     line: Line
@@ -56,12 +56,29 @@ def _mark(line: Line, before: Tree, after: Tree) -> str:
         return SAME
     if old is None or new is None:
         return NEITHER
-    if figures.shown(old, line.format) == figures.shown(new, line.format):
+    if not _shows(line, new - old) or _within(line, before, after):
         return SAME
     worse = [_badness(line, value, tree) for value, tree in ((old, before), (new, after))]
-    if worse[0] is None or worse[1] is None or worse[0] == worse[1]:
+    if worse[0] is None or worse[1] is None or not _shows(line, worse[1] - worse[0]):
         return NEITHER
     return GOOD if worse[1] < worse[0] else BAD
+
+
+def _shows(line: Line, difference: float) -> bool:
+    """Whether a difference is more than nothing in the digits of the table."""
+    return float(format(difference, line.format)) != 0
+
+
+def _within(line: Line, before: Tree, after: Tree) -> bool:
+    """Whether both runs have an interval of confidence, and each holds the other's value."""
+    ends = [line.interval(tree) for tree in (before, after)]
+    if ends[0] is None or ends[1] is None:
+        return False
+    values = line.value(after), line.value(before)
+    return all(
+        value is not None and low <= value <= high
+        for value, (low, high) in zip(values, (ends[0], ends[1]), strict=True)
+    )
 
 
 def changes(before: Tree, after: Tree) -> list[Change]:

@@ -52,11 +52,13 @@ def short(digest: str) -> str:
 
 
 def _source_nodes(shards: Path, identity: str) -> list[Node]:
-    """Clips, roster and shards of the source, as the manifest names them."""
+    """Clips with their footage's hashes, roster and shards of the source, as the manifest says."""
     path = shards / "manifest.json"
     manifest: dict[str, Any] = read_json(path) if path.is_file() else {}
     clips = sorted(manifest.get("clips", {}).items())
-    facts = [f"{name}: {found['crops']} crops" for name, found in clips[:MOST_CLIPS]]
+    facts = []
+    for name, found in clips[:MOST_CLIPS]:
+        facts += [f"{name}: {found['crops']} crops", short(str(found.get("footage_sha256") or ""))]
     if len(clips) > MOST_CLIPS:
         facts.append(f"and {len(clips) - MOST_CLIPS} more clips")
     rows = [manifest.get(split, {}).get("rows", 0) for split in ("train", "val")]

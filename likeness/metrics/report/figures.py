@@ -65,16 +65,21 @@ class Line:
         below = value_at(metrics, f"{beside}.{leaf}")
         return value_at(metrics, beside) if below is None and leaf in CENTRES else below
 
+    def interval(self, metrics: Tree) -> tuple[float, float] | None:
+        """Its 95 % interval of confidence; None where there is none."""
+        parent = self.path.rpartition(".")[0]
+        low, high = (value_at(metrics, f"{parent}.{end}") for end in ("low", "high"))
+        return None if low is None or high is None else (low, high)
+
     def aside(self, metrics: Tree) -> str:
         """What belongs to the hint: the target's own value, or the interval of confidence."""
-        parent = self.path.rpartition(".")[0]
         own = value_at(metrics, f"{self.path}_target")
-        low, high = (value_at(metrics, f"{parent}.{end}") for end in ("low", "high"))
         if own is not None:
             return f"{self.hint} ({shown(own, self.format)})"
-        if low is None or high is None:
+        ends = self.interval(metrics)
+        if ends is None:
             return self.hint
-        return f"{self.hint}; 95 %: {shown(low, self.format)} to {shown(high, self.format)}"
+        return f"{self.hint}; 95 %: {' to '.join(shown(end, self.format) for end in ends)}"
 
 
 LINES = (
@@ -127,7 +132,7 @@ LINES = (
         "lower",
         "perceptual_distance.mean",
     ),
-    Line("FID", "crops against the source's, by those features", "lower", "fid.value", ".2f"),
+    Line("FID", "crops against the target's, by those features", "lower", "fid.value", ".2f"),
     Line("KID", "the same, unbiased", "lower", "kid.value", ".4f"),
     Line("Outside: SSIM", "where nothing should change", "higher", "outside.ssim", ".4f"),
     Line("Outside: PSNR", "dB", "higher", "outside.psnr_db", ".1f"),

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import jinja2
 
 HERE = Path(__file__).parent
 STYLE, SCRIPT, PARTS = "style.css", "page.js", "parts.html.j2"
@@ -25,13 +29,9 @@ def script_json(content: object) -> str:
     return json.dumps(content, separators=(",", ":"), sort_keys=True).replace("<", "\\u003c")
 
 
-def page(template: str, /, **content: Any) -> str:
-    """Text of a page; depends on its arguments alone.
-
-    Args:
-        template: file name beside this module.
-        content: what the template names; texts are escaped.
-    """
+@functools.cache
+def template(name: str) -> jinja2.Template:
+    """A template beside this module, compiled once."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -41,5 +41,15 @@ def page(template: str, /, **content: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style, script = ((HERE / name).read_text(encoding="utf-8") for name in (STYLE, SCRIPT))
-    return environment.get_template(template).render(style=style, script=script, **content)
+    return environment.get_template(name)
+
+
+def page(name: str, /, **content: Any) -> str:
+    """Text of a page; depends on its arguments alone.
+
+    Args:
+        name: of a template beside this module.
+        content: what the template names; texts are escaped.
+    """
+    style, script = ((HERE / file).read_text(encoding="utf-8") for file in (STYLE, SCRIPT))
+    return template(name).render(style=style, script=script, **content)

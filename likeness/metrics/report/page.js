@@ -49,8 +49,7 @@ function go(place) {
   film.currentTime = middle(Math.min(Math.max(place, 0), times.length - 1));
 }
 function inFilm(frame) {
-  const frames = data.film.frames;
-  return Boolean(film) && frames.length && frame >= frames[0] && frame <= frames[frames.length - 1];
+  return Boolean(film) && data.film.frames.includes(frame);  // it may show parts of the clip
 }
 // Show a frame: in the film where that has it, else the nearest still.
 function seek(frame) {

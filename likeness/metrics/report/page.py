@@ -7,7 +7,7 @@ lays the comparison with the last commit into a copy, at the two marks `SINCE` a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,12 @@ from likeness.contracts.tables.per_frame import SCORES
 from likeness.media.images import encode_jpeg
 from likeness.metrics.report import charts, curves, descent, figures, rows, verdict
 from likeness.metrics.report.album import REASONS, Album, Shown
-from likeness.metrics.report.coverage import coverage
-from likeness.metrics.report.film import Reel
+from likeness.metrics.report.film import Reel, spans
+from likeness.metrics.report.ground import TEMPLATE, Ground, prepare
 from likeness.metrics.report.html import ANNEX, SINCE, data_uri, page, script_json
-from likeness.metrics.report.training import training
 
 Pixels = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float64]
-TEMPLATE = "template.html.j2"
 FACE_QUALITY = 80
 MOST_BYTES = 14_000_000
 """Strips are shortened rather than let a page grow beyond this."""
@@ -126,18 +124,24 @@ def _notes(metrics: Mapping[str, Any]) -> list[str]:
     return [f"{rows.named(path)}: {text}" for path, text in found if isinstance(text, str)]
 
 
-def render(report: Report, inputs: Mapping[str, Path]) -> str:
+def _filmed(frames: Sequence[int]) -> str:
+    """Which frames the film shows, in words."""
+    return ", ".join(f"{first} to {last}" for first, last in spans(frames))
+
+
+def render(report: Report, inputs: Mapping[str, Path], ground: Ground | None = None) -> str:
     """The page as HTML text; depends on its arguments alone.
 
     Args:
         report: what to show.
         inputs: of stage `evaluate`, by name.
+        ground: what was prepared from `inputs`; None: that is done now.
     """
-    learned = training(inputs["model"])
+    ground = ground or prepare(inputs)
+    learned, points = ground.learned, ground.points
     # Baselines that were measured on a few frames only make no curve.
     lines = {name: values for name, values in report.columns.items() if name in SCORES}
     drawn = curves.draw(lines, report.shots)
-    points = coverage(inputs["source"], inputs["aligned"])
     film = data_uri(report.film.content, "video/mp4") if report.film.content else ""
     stills = _stills(report.album)
     taken = len(film) + sum(len(s["target"]) + len(s["render"]) for s in stills)
@@ -155,6 +159,7 @@ def render(report: Report, inputs: Mapping[str, Path]) -> str:
         "notes": _notes(report.metrics),
         "everything": list(rows.leaves(report.metrics)),
         "film": film,
+        "filmed": _filmed(report.film.frames),
         "stills": stills,
         "strips": worst,
         "left_out": left_out,
@@ -180,12 +185,15 @@ def render(report: Report, inputs: Mapping[str, Path]) -> str:
     return page(TEMPLATE, report=report, **content)
 
 
-def write_report(path: Path, report: Report, inputs: Mapping[str, Path]) -> None:
+def write_report(
+    path: Path, report: Report, inputs: Mapping[str, Path], ground: Ground | None = None
+) -> None:
     """Write the page to `path`.
 
     Args:
         path: the .html.
         report: what to show.
         inputs: of stage `evaluate`, by name: what the swap was made from.
+        ground: see `render`.
     """
-    path.write_text(render(report, inputs), encoding="utf-8")
+    path.write_text(render(report, inputs, ground), encoding="utf-8")

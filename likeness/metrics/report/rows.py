@@ -90,6 +90,14 @@ def reason_for(metrics: Tree, path: str) -> str:
     return found
 
 
+def _cell(line: Line, metrics: Tree, baseline: str) -> dict[str, str]:
+    """A baseline's column of a line: its name, its value, why there is none."""
+    value, parent = line.baseline(metrics, baseline), line.path.rpartition(".")[0]
+    node: Any = metrics.get(parent) or {}
+    reason = "" if value is not None else str(node.get("reasons", {}).get(baseline, ""))
+    return {"name": BASELINES[baseline], "value": shown(value, line.format), "reason": reason}
+
+
 def baselines(metrics: Tree) -> list[str]:
     """Baselines that any line knows, in the order of their columns."""
     found = lines(metrics)
@@ -97,7 +105,7 @@ def baselines(metrics: Tree) -> list[str]:
 
 
 def table(metrics: Tree) -> list[dict[str, Any]]:
-    """Rows for the template: label, hint, better, arrow, value, reason, baselines."""
+    """Rows for the template: label, hint, path, better, arrow, value, reason, baselines."""
     names = baselines(metrics)
     rows = []
     for line in lines(metrics):
@@ -111,10 +119,7 @@ def table(metrics: Tree) -> list[dict[str, Any]]:
                 "arrow": ARROWS[line.better],
                 "value": shown(value, line.format),
                 "reason": reason_for(metrics, line.path) if value is None else "",
-                "baselines": [
-                    {"name": BASELINES[b], "value": shown(line.baseline(metrics, b), line.format)}
-                    for b in names
-                ],
+                "baselines": [_cell(line, metrics, name) for name in names],
             }
         )
     return rows

@@ -1,0 +1,58 @@
+"""What small command lines share: numbers they take, and how they end."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from likeness.contracts.errors import LikenessError
+
+INTERRUPTED = 130
+
+
+def positive(text: str) -> int:
+    """An argument that counts something: 1 or more.
+
+    Raises:
+        ArgumentTypeError: less; argparse says so and ends with 2.
+    """
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def ended(work: Callable[[], None], subject: Path, interrupted: str) -> int:
+    """Do the work and give the exit code; SIGTERM counts as Ctrl-C.
+
+    Args:
+        work: prints its own result.
+        subject: what a fault of the disk is said of where it names no file.
+        interrupted: to print on Ctrl-C: what is left behind.
+
+    Returns:
+        0; 2 with one line on a fault of the material or disk; 130 on Ctrl-C.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        work()
+    except LikenessError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        step = "free space or correct permissions"
+        fault = LikenessError(error.filename or subject, error.strerror or str(error), step)
+        print(f"error: {fault}", file=sys.stderr)
+        return fault.exit_code
+    except KeyboardInterrupt:
+        print(f"interrupted; {interrupted}", file=sys.stderr)
+        return INTERRUPTED
+    return 0

@@ -8,6 +8,7 @@ number of threads each (models/training/steps.py says why).
 
 from __future__ import annotations
 
+import sys
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -20,16 +21,19 @@ from likeness.contracts.atomic import write_bytes
 from likeness.contracts.errors import ModelError
 from likeness.contracts.progress import progress as show
 from likeness.media.images import encode_jpeg
+from models.layers.norm import layers_of
 from models.swappers import registry
 from models.swappers.base import Phase, Swapper
 from models.training import checkpoint, optimisers
-from models.training.batches import load_pool
 from models.training.checkpoint import Moment, Progress
-from models.training.crops import CropSet, open_crops
 from models.training.exchange import Alone, Exchange
+from models.training.footprint import measure
+from models.training.people import People, open_people
 from models.training.plan import Job
 from models.training.previews import Faces, choose_faces, draw_preview
 from models.training.seeds import seed_of
+from models.training.setting import furnish, gather, lay_out, pick_device
+from models.training.settle import settle
 from models.training.steps import Bench, take_step
 
 SAVING_SHARE = 10
@@ -42,7 +46,7 @@ class Run:
 
     job: Job
     swapper: Swapper
-    crops: tuple[CropSet, CropSet]
+    crops: tuple[People, People]
     faces: Faces
     phases: list[Phase]
     optimisers: dict[str, Optimizer]
@@ -80,27 +84,9 @@ class Run:
         return self.images // every_images > before // every_images
 
 
-def pick_device() -> torch.device:
-    """Device of this process: LIKENESS_DEVICE, else a GPU where there is one."""
-    name = environment.device()
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
-
-
 def active(phases: list[Phase], images: int) -> list[Phase]:
     """Phases that train once `images` have been seen."""
     return [p for p in phases if p.first_image <= images < (p.last_image or images + 1)]
-
-
-def lay_out(swapper: Swapper, order: torch.memory_format = torch.channels_last) -> None:
-    """Put the channels of each pixel side by side, which convolutions train faster with.
-
-    It changes neither names nor shapes; files hold torch's order.
-    """
-    for module in swapper.modules():
-        if isinstance(module, torch.nn.Conv2d):
-            module.weight.data = module.weight.data.contiguous(memory_format=order)
 
 
 def build(job: Job, device: torch.device) -> Run:
@@ -113,12 +99,17 @@ def build(job: Job, device: torch.device) -> Run:
     torch.manual_seed(seed_of(job.plan.seed, "weights"))
     swapper = registry.build(job.family, job.settings)
     view = (swapper.needs, swapper.size_px, swapper.coverage)
-    crops = (open_crops(job.source, *view), open_crops(job.target, *view))
+    crops = (open_people(job.source, *view), open_people(job.target, *view))
+    if swapper.sampling_of() is None and any(people.is_pool for people in crops):
+        problem = f"is for two identities, {' and '.join(sorted({p.identity for p in crops}))}"
+        step = "name identities in params.yaml, or a family for any face"
+        raise ModelError(job.family, f"{problem} given", step)
+    furnish(swapper, job)
     swapper.prepare(*crops)
     lay_out(swapper.to(device).train())
     phases = swapper.phases()
     movers = {phase.name: optimisers.make(phase) for phase in phases}
-    faces = choose_faces(*crops)
+    faces = choose_faces(*crops, swapper.source_images)
     return Run(job, swapper, crops, faces, phases, movers, Progress(), device)
 
 
@@ -145,8 +136,8 @@ def train_step(run: Run, bench: Bench) -> float:
     for phase in active(run.phases, run.images):
         # Each phase sees crops of its own, as each step does.
         place = step * len(run.phases) + run.phases.index(phase)
-        source, target = (p.choose(plan, place) for p in bench.pools)
-        values = take_step(bench, phase, run.optimisers[phase.name], (source, target), step)
+        choices = bench.sides.choose(plan, place)
+        values = take_step(bench, phase, run.optimisers[phase.name], choices, step)
         values["loss"] = sum(values.values())
         run.progress.add(phase.name, values)
         total += values["loss"]
@@ -156,6 +147,11 @@ def train_step(run: Run, bench: Bench) -> float:
 
 def quiet(count: int, note: str = "") -> None:
     """Progress of a worker beside the first one, which speaks for all."""
+
+
+def say(message: str) -> None:
+    """One line for the person who watches."""
+    print(message, file=sys.stderr, flush=True)
 
 
 def train(job: Job, exchange: Exchange | None = None, device: torch.device | None = None) -> Run:
@@ -178,13 +174,14 @@ def train(job: Job, exchange: Exchange | None = None, device: torch.device | Non
 
     # ---- resume ----------------------------------------------------------------------------
     resume(run, exchange)
-    if run.progress.step >= plan.steps:
+    if run.progress.step >= plan.steps and not layers_of(run.swapper):
         return run
-    pools = (load_pool("source", run.crops[0]), load_pool("target", run.crops[1]))
-    bench = Bench(run.swapper, pools, plan, exchange)
+    bench = Bench(run.swapper, gather(run.swapper, *run.crops), plan, exchange)
+    first = exchange.rank == 0
+    if first and run.progress.step < plan.steps:
+        say(f"{job.model}: {measure(bench, run.phases)}; {bench.sides.bytes / 2**20:.0f} MiB crops")
 
     # ---- train -----------------------------------------------------------------------------
-    first = exchange.rank == 0
     every_s, cost_s, saved = environment.checkpoint_s(), 0.0, time.monotonic()
     left = plan.steps * plan.step_images - run.images
     with show(f"{job.model} images", left) if first else nullcontext(quiet) as advance:
@@ -196,6 +193,7 @@ def train(job: Job, exchange: Exchange | None = None, device: torch.device | Non
                 run.progress.log(run.images)
             advance(plan.step_images, f"loss {loss:.4f}")
             if first and run.passed(plan.preview_every_images):
+                settle(bench, run.phases)
                 run.preview()
 
             # ---- snapshot ------------------------------------------------------------------
@@ -204,4 +202,7 @@ def train(job: Job, exchange: Exchange | None = None, device: torch.device | Non
                 run.save()
                 saved = time.monotonic()
                 cost_s = saved - began
+
+    # ---- settle ----------------------------------------------------------------------------
+    settle(bench, run.phases)
     return run

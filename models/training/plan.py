@@ -40,6 +40,9 @@ class Plan(_Section):
         default=2, ge=1, description="parts of a batch, summed in order; bounds the workers"
     )
     precision: Literal["bf16", "float32"] = Field(default="bf16", description="of the layers")
+    clip_gradient: float | None = Field(
+        default=None, gt=0, description="largest norm of a phase's gradient; None leaves it"
+    )
     log_every_images: int = Field(default=6_400, ge=1, description="one history row per loss")
     preview_every_images: int = Field(default=64_000, ge=1, description="one picture per this many")
     augment: Augmentation = Augmentation()
@@ -73,12 +76,15 @@ class Job:
         family: name of the swap family.
         settings: of the family.
         plan: of the training.
-        source: folder with the shards of the source identity.
-        target: the same of the target identity.
+        source: folder with the shards of the source identity, or with the pool.json of a pool
+            whose members' shards lie beside it.
+        target: the same of the target.
         out: folder for the results; exists.
         state: folder for checkpoints and previews, outside all stage outputs. All workers must
             see the same folder.
         facts: further entries of config.json.
+        init: folder of a model of this family to start from; None starts from random weights.
+        recogniser: folder that stage `pack` wrote, for families that look at its network.
     """
 
     model: str
@@ -90,3 +96,5 @@ class Job:
     out: Path
     state: Path
     facts: dict[str, Any] = field(default_factory=dict)
+    init: Path | None = None
+    recogniser: Path | None = None

@@ -12,12 +12,11 @@ from torch.optim import Optimizer
 
 from likeness.contracts.errors import ModelError
 from models.swappers.base import Phase, Swapper
-from models.training.batches import Choice, Pool
+from models.training.batches import Choices, Sides
 from models.training.exchange import Exchange
 from models.training.plan import Plan
 from models.training.seeds import seed_of
 
-Choices = tuple[Choice, Choice]
 Parameters = list[torch.nn.Parameter]
 
 
@@ -27,24 +26,28 @@ class Bench:
 
     Attributes:
         swapper: the family's networks.
-        pools: crops of the source and of the target.
+        sides: crops of the source and of the target.
         plan: batch sizes, precision, seed.
         exchange: the group of workers.
     """
 
     swapper: Swapper
-    pools: tuple[Pool, Pool]
+    sides: Sides
     plan: Plan
     exchange: Exchange
 
     def losses(self, phase: Phase, choices: Choices) -> dict[str, Tensor]:
         """Named losses of a phase on some crops of both pools."""
         device = phase.parameters[0].device
-        source, target = (
-            pool.batch(choice, device) for pool, choice in zip(self.pools, choices, strict=True)
-        )
+        source, target = self.sides.batches(choices, device)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.plan.precision == "bf16"):
             return self.swapper.losses(phase.name, source, target)
+
+    def select(self, phase: Phase) -> None:
+        """Let gradients reach the phase's parameters and no others."""
+        chosen = {id(p) for p in phase.parameters}
+        for parameter in self.swapper.parameters():
+            parameter.requires_grad_(id(parameter) in chosen)
 
     def parts(self, choices: Choices) -> Iterator[tuple[int, Choices]]:
         """The parts of a batch that are this worker's, by number."""
@@ -122,9 +125,7 @@ def take_step(
     Raises:
         ModelError: a loss that is no finite number; the weights are as before the step.
     """
-    chosen = {id(p) for p in phase.parameters}
-    for parameter in bench.swapper.parameters():
-        parameter.requires_grad_(id(parameter) in chosen)
+    bench.select(phase)
     optimiser.zero_grad(set_to_none=True)
     values = gradients(bench, phase, choices, step)
     bad = [name for name, value in values.items() if not math.isfinite(value)]
@@ -134,5 +135,7 @@ def take_step(
             f"loss {', '.join(bad)} is not finite",
             "lower learning_rate or set `train.precision: float32`, then run `dvc repro`",
         )
+    if bench.plan.clip_gradient is not None:
+        torch.nn.utils.clip_grad_norm_(phase.parameters, bench.plan.clip_gradient)
     optimiser.step()
     return values

@@ -15,6 +15,7 @@ PARTS = {
     "blend": "one face at 1080p, beside full-frame arithmetic and insightface's paste_back",
     "crops": "bytes of a crop, beside dumping frames as PNG",
     "train": "the founding autoencoder, beside a plain float32 loop",
+    "fsgan_parts": "labels, Poisson and soft erosion of FSGAN, beside OpenCV",
     "chain": "the whole chain at 720p, beside frames dumped as PNG and read back per step",
     "evaluate": "a 500-frame swap judged, beside stage detect on the same clip",
     "memory": "resident size on a long clip, beside its first frames",
@@ -23,7 +24,7 @@ PARTS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the parts asked for; returns the exit status."""
-    lines = "\n".join(f"  {name:8s}{text}" for name, text in PARTS.items())
+    lines = "\n".join(f"  {name:12s}{text}" for name, text in PARTS.items())
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=f"parts:\n{lines}",

@@ -71,6 +71,7 @@ def check_removal(clip: str, root: Path) -> Removal:
     paths = [folder, *(root / "data/crops").glob(f"*/{clip}.parquet")]
     if last:
         own = [f"crops/{record.identity}", f"shards/{record.identity}"]
+        own.append(f"appearance/{record.identity}")
         own += [f"{kind}/{record.identity}.json" for kind in ("rosters", "manifests")]
         paths += [root / "data" / name for name in own]
     found = tuple(path for path in paths if path.exists())

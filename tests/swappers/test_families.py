@@ -16,7 +16,7 @@ from models.training import optimisers
 from models.training.loop import train
 from models.training.results import write_results
 from models.training.steps import take_step
-from tests.swapper_cases import FALLS, STILL, TINY, Case
+from tests.swapper_cases import BUDGET, FALLS, STILL, TINY, Case
 
 Make = Callable[..., Case]
 FAMILIES = registry.names()
@@ -122,7 +122,7 @@ def test_each_phase_moves_its_own_parameters_alone(make_case: Make, family: str)
 @pytest.mark.parametrize("family", LEARNING)
 def test_overfits_four_crops(make_case: Make, family: str) -> None:
     falling, share = FALLS.get(family, ("", 0.35))
-    case = make_case(family, images=1600, augment=STILL.model_dump())
+    case = make_case(family, images=BUDGET.get(family, 1600), augment=STILL.model_dump())
     plan = case.job.plan
     work = case.bench()
     four = work.sides.choose(plan, 0)
@@ -142,8 +142,10 @@ def test_overfits_four_crops(make_case: Make, family: str) -> None:
 def test_trains_on_a_cpu_in_seconds_and_writes_its_files(make_case: Make, family: str) -> None:
     case = make_case(family, precision="bf16", log_every_images=16)
     write_results(train(case.job, device=torch.device("cpu")))
-    files = sorted(path.name for path in Path(case.job.out).iterdir())
-    assert files == ["config.json", "history.parquet", "model.safetensors", "preview.jpg"]
+    files = {path.name for path in Path(case.job.out).iterdir()}
+    expected = {"config.json", "history.parquet", "model.safetensors", "preview.jpg"}
+    assert expected <= files
+    assert all(name.endswith(".jpg") for name in files - expected)  # a family's own pictures
     history = HISTORY.read(case.job.out / "history.parquet")
     names = set(history["name"].to_pylist())
     assert ("loss" in names) == (family in LEARNING)

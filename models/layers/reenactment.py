@@ -33,7 +33,7 @@ def rotation(angles_deg: Tensor) -> Tensor:
 
 
 def euler_deg(turned: Tensor) -> Tensor:
-    """Yaw, pitch, roll (B,3) in degrees of rotations (B,3,3); yaw and pitch as `Pose.angles_deg`."""
+    """Yaw, pitch, roll (B,3) in degrees of (B,3,3); yaw and pitch as `Pose.angles_deg`."""
     forward = -turned[:, :, 2]
     yaw = torch.atan2(forward[:, 0], -forward[:, 2])
     pitch = torch.atan2(-forward[:, 1], forward[:, ::2].norm(dim=1))

@@ -155,9 +155,9 @@ class ResUnet(nn.Module):
         channels: int,
         heads: Sequence[int] = (3,),
         width: int = 128,
-        *,
         blocks: Sequence[int] = BLOCKS,
         most: int = MOST,
+        *,
         landmarks: int = 0,
         sigma: float = SIGMA,
     ) -> None:

@@ -44,7 +44,9 @@ def test_the_coarse_critic_sees_the_small_picture_and_no_neighbour() -> None:
 
 
 def maps(*values: float) -> list[Tensor]:
-    return [torch.full((2, 1, side, side), value) for side, value in zip((4, 2), values, strict=True)]
+    return [
+        torch.full((2, 1, side, side), value) for side, value in zip((4, 2), values, strict=True)
+    ]
 
 
 def test_hinge_values() -> None:

@@ -1,0 +1,96 @@
+"""The four networks of FSGAN and what they draw together, in training and in a swap."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from models.layers.face_parts import SKIN
+from models.layers.heatmaps import COUNT, landmarks
+from models.layers.inpainting import Blending, Inpainting
+from models.layers.resunet import ResUnet
+from models.layers.segmentation_unet import SegmentationUNet
+from models.layers.soft_erosion import SoftErosion, kernel_at
+from models.swappers._fsgan_config import FsganConfig
+from models.swappers.base import Batch
+
+BLACK = -1.0
+"""Value of a picture where nothing of the face is seen."""
+TOGETHER = 16
+"""Views drawn at a time in a swap: three of each target would need three times the memory."""
+
+
+class Networks(nn.Module):
+    """Gr, Gs, Gc and Gb.
+
+    Args:
+        config: their sizes.
+    """
+
+    def __init__(self, config: FsganConfig) -> None:
+        super().__init__()
+        shape = (config.width, (config.blocks,) * config.depth)
+        sigma = config.heatmap_sigma
+        self.reenactment = ResUnet(3, (3, 3), *shape, landmarks=COUNT, sigma=sigma)
+        self.segmentation = SegmentationUNet(config.segmentation_width)
+        self.inpainting = Inpainting(*shape)
+        self.blending = Blending(*shape)
+        self.soften = SoftErosion(kernel_at(config.size_px))
+        self.aligned = config.target_mask == "aligned"
+
+    def generator(self, stage: str) -> ResUnet:
+        """The U-Net that draws in a stage of the training."""
+        painters = {"inpainting": self.inpainting, "blending": self.blending}
+        return painters[stage].network if stage in painters else self.reenactment
+
+    def redraw(
+        self, image: Tensor, meshes: Tensor, *, small: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Gr: faces (B,3,S,S) in the pose and expression of meshes (B,468,2 or 3), in px of S.
+
+        Returns:
+            Picture (B,3,S,S) in [-1,1] and scores of its segmentation (B,3,S,S).
+        """
+        picture, scores = self.reenactment(image, landmarks(meshes), small=small)
+        return torch.tanh(picture.float()), scores.float()
+
+    def face(self, image: Tensor) -> Tensor:
+        """Gs: where a picture (B,3,S,S) shows skin of the face, bool (B,1,S,S)."""
+        scores: Tensor = self.segmentation(image)
+        return scores.argmax(1, keepdim=True) == SKIN
+
+    def face_of(self, target: Batch) -> Tensor:
+        """The target's face, by Gs or by the mask of `align`, bool (B,1,S,S)."""
+        return target["mask"] > 0.5 if self.aligned else self.face(target["crop"])
+
+    def mixed(self, target: Batch, source: Batch, shares: Tensor) -> Tensor:
+        """Views of the source redrawn to the target's landmarks and mixed: (B,3,S,S).
+
+        Args:
+            target: B crops.
+            source: V crops.
+            shares: of each view in each target's picture, (B,V); where it is 0 none is drawn.
+        """
+        crops, meshes = target["crop"], target["landmarks_468"]
+        total = torch.zeros_like(crops, dtype=torch.float32)
+        for rows, views in zip(
+            *(i.split(TOGETHER) for i in shares.nonzero().unbind(1)), strict=True
+        ):
+            drawn, _ = self.redraw(source["crop"][views], meshes[rows])
+            total.index_add_(0, rows, drawn * shares[rows, views, None, None, None])
+        return total
+
+    def swap(self, target: Batch, source: Batch, shares: Tensor) -> tuple[Tensor, Tensor]:
+        """The chain of a swap: redraw, mix, cut out, paint, blend; arguments as of `mixed`.
+
+        Returns:
+            Picture (B,3,S,S) in [-1,1] and soft mask (B,1,S,S) in [0,1].
+        """
+        crops = target["crop"]
+        drawn = self.mixed(target, source, shares)
+        mask, inside = self.soften(self.face_of(target).float())
+        seen = self.face(drawn) & inside
+        hole = (inside & ~seen).float()
+        whole = self.inpainting(torch.where(seen, drawn, BLACK), hole)
+        blended = self.blending(whole, crops, inside.float())
+        return blended.float(), mask

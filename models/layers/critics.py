@@ -17,7 +17,8 @@ WIDEST = 8
 
 def _block(channels_in: int, channels_out: int, stride: int, *, normed: bool) -> nn.Sequential:
     """Convolution 4x4 padded by 2, instance norm but in the first, LeakyReLU."""
-    parts: list[nn.Module] = [nn.Conv2d(channels_in, channels_out, 4, stride, 2)]
+    # A bias that the norm takes out again would only drift.
+    parts: list[nn.Module] = [nn.Conv2d(channels_in, channels_out, 4, stride, 2, bias=not normed)]
     if normed:
         parts.append(nn.InstanceNorm2d(channels_out))
     return nn.Sequential(*parts, nn.LeakyReLU(SLOPE))

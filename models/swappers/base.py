@@ -104,6 +104,8 @@ class Swapper(nn.Module, ABC):
         needs: columns of the shards that `losses` and `swap` read, beside "crop".
         sampling: pairs for `losses`; None draws both sides independently of each other.
         source_images: crops of the source identity that `swap` wants, at most; 0 for none.
+        plan_images: budget of the training, set before `phases`; 0 where there is none.
+        images_seen: images of the training so far, set before `losses`.
     """
 
     family: ClassVar[str]
@@ -112,6 +114,8 @@ class Swapper(nn.Module, ABC):
     needs: ClassVar[tuple[str, ...]] = ()
     sampling: ClassVar[Sampling | None] = None
     source_images: ClassVar[int] = 0
+    plan_images: int = 0
+    images_seen: int = 0
 
     def __init__(self, config: SwapperConfig) -> None:
         super().__init__()
@@ -157,6 +161,23 @@ class Swapper(nn.Module, ABC):
         sees, both (B,3,S,S) in [-1,1].
         """
         raise TypeError(f"{self.family} has no phase {phase}")
+
+    def rehearse(self, phase: str, source: Batch, target: Batch) -> None:
+        """Pass through the networks of a phase what they see in use: normalisation settles on it.
+
+        By default what a step's losses pass, which may be more than that: the batches are those
+        of `losses`.
+        """
+        self.losses(phase, source, target)
+
+    def pictures(self, target: Batch, source: Batch) -> dict[str, Tensor]:
+        """Further pictures (3,H,W) in [-1,1] by name, written beside the preview; by default none.
+
+        Args:
+            target: some crops, as `swap` gets them.
+            source: crops of one source identity, as `swap` gets them.
+        """
+        return {}
 
     @abstractmethod
     def swap(self, target: Batch, source: Batch | None = None) -> tuple[Tensor, Tensor]:

@@ -147,6 +147,7 @@ def build(job: Job, device: torch.device) -> Run:
     furnish(swapper, job)
     swapper.prepare(*crops)
     lay_out(swapper.to(device).train())
+    swapper.plan_images = job.plan.steps * job.plan.step_images
     phases = swapper.phases()
     movers = {phase.name: optimisers.make(phase) for phase in phases}
     faces = choose_faces(*crops, swapper.source_images)
@@ -172,7 +173,7 @@ def resume(run: Run, exchange: Exchange) -> None:
 def train_step(run: Run, bench: Bench) -> float:
     """One step of every phase that is active; gives the sum of their losses."""
     plan, step = run.job.plan, run.progress.step
-    total = 0.0
+    total, run.swapper.images_seen = 0.0, run.images
     for phase in active(run.phases, run.images):
         # Each phase sees crops of its own, as each step does.
         place = step * len(run.phases) + run.phases.index(phase)

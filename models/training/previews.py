@@ -100,6 +100,18 @@ def draw_preview(swapper: Swapper, faces: Faces, device: torch.device) -> npt.ND
     return _lay_out(torch.cat(pixels, dim=2))
 
 
+@torch.no_grad()
+def draw_pictures(
+    swapper: Swapper, faces: Faces, device: torch.device
+) -> dict[str, npt.NDArray[np.uint8]]:
+    """RGB pictures that the family itself draws, by name, of the first source and all targets."""
+    training = swapper.training
+    swapper.eval()
+    found = swapper.pictures(_to(faces.target, device), _to(faces.sources[0], device))
+    swapper.train(training)
+    return {name: as_pixels(picture[None].cpu())[0].numpy() for name, picture in found.items()}
+
+
 def _lay_out(strips: Tensor) -> npt.NDArray[np.uint8]:
     """uint8 (N,H,W,3) -> one picture with `COLUMNS` strips side by side."""
     count, height, width = strips.shape[:3]

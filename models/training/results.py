@@ -1,4 +1,4 @@
-"""The files of a trained model: weights, settings, history, preview."""
+"""The files of a trained model: weights, settings, history, preview, a family's own pictures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from models.swappers.registry import CONFIG, WEIGHTS
 from models.training.checkpoint import Progress
 from models.training.loop import Run
 from models.training.plan import Job
-from models.training.previews import draw_preview
+from models.training.previews import draw_pictures, draw_preview
 
 PREVIEW, HISTORY_FILE = "preview.jpg", "history.parquet"
 
@@ -71,3 +71,5 @@ def write_results(run: Run) -> None:
     write_history(out / HISTORY_FILE, run.progress, run.job)
     picture = draw_preview(run.swapper, run.faces, run.device)
     (out / PREVIEW).write_bytes(encode_jpeg(picture, 92))
+    for name, drawn in draw_pictures(run.swapper, run.faces, run.device).items():
+        (out / f"{name}.jpg").write_bytes(encode_jpeg(drawn, 92))

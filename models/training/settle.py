@@ -30,5 +30,5 @@ def settle(bench: Bench, phases: list[Phase]) -> None:
             for number in range(BATCHES):
                 source, target = bench.sides.choose(plan, -1 - number)
                 torch.manual_seed(seed_of(plan.seed, "settle", phase.name, number))
-                bench.losses(phase, (source.part(0, size), target.part(0, size)))
+                bench.rehearse(phase, (source.part(0, size), target.part(0, size)))
     swapper.train(training)

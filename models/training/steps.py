@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from likeness.contracts.errors import ModelError
-from models.swappers.base import Phase, Swapper
+from models.swappers.base import Batch, Phase, Swapper
 from models.training.batches import Choices, Sides
 from models.training.exchange import Exchange
 from models.training.plan import Plan
@@ -38,10 +38,21 @@ class Bench:
 
     def losses(self, phase: Phase, choices: Choices) -> dict[str, Tensor]:
         """Named losses of a phase on some crops of both pools."""
-        device = phase.parameters[0].device
-        source, target = self.sides.batches(choices, device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.plan.precision == "bf16"):
+        source, target, precision = self._given(phase, choices)
+        with precision:
             return self.swapper.losses(phase.name, source, target)
+
+    def rehearse(self, phase: Phase, choices: Choices) -> None:
+        """Pass some crops of both pools through the networks of a phase."""
+        source, target, precision = self._given(phase, choices)
+        with precision:
+            self.swapper.rehearse(phase.name, source, target)
+
+    def _given(self, phase: Phase, choices: Choices) -> tuple[Batch, Batch, torch.autocast]:
+        device = phase.parameters[0].device
+        half = self.plan.precision == "bf16"
+        autocast = torch.autocast(device.type, torch.bfloat16, enabled=half)
+        return *self.sides.batches(choices, device), autocast
 
     def parts(self, choices: Choices) -> Iterator[tuple[int, Choices]]:
         """The parts of a batch that are this worker's, by number."""

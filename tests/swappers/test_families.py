@@ -142,8 +142,10 @@ def test_overfits_four_crops(make_case: Make, family: str) -> None:
 def test_trains_on_a_cpu_in_seconds_and_writes_its_files(make_case: Make, family: str) -> None:
     case = make_case(family, precision="bf16", log_every_images=16)
     write_results(train(case.job, device=torch.device("cpu")))
-    files = sorted(path.name for path in Path(case.job.out).iterdir())
-    assert files == ["config.json", "history.parquet", "model.safetensors", "preview.jpg"]
+    files = {path.name for path in Path(case.job.out).iterdir()}
+    expected = {"config.json", "history.parquet", "model.safetensors", "preview.jpg"}
+    assert expected <= files
+    assert all(name.endswith(".jpg") for name in files - expected)  # a family's own pictures
     history = HISTORY.read(case.job.out / "history.parquet")
     names = set(history["name"].to_pylist())
     assert ("loss" in names) == (family in LEARNING)

@@ -1,0 +1,167 @@
+"""The family FaceShifter: phases, losses and swap, with networks of a few channels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.swappers.base import Batch
+from models.swappers.faceshifter import FaceShifter, FaceShifterConfig, attribute_masks
+
+FIVE = ((0.38, 0.45), (0.62, 0.45), (0.5, 0.6), (0.4, 0.72), (0.6, 0.72))
+
+
+def make(**settings: Any) -> FaceShifter:
+    torch.manual_seed(0)
+    return FaceShifter(FaceShifterConfig(**{"size_px": 32, "width": 0.05, **settings}))
+
+
+def batch(count: int, side: int = 32, seed: int = 0) -> Batch:
+    random = torch.Generator().manual_seed(seed)
+    mesh = torch.rand((count, 468, 3), generator=random) * side
+    return {
+        "crop": torch.rand((count, 3, side, side), generator=random) * 2 - 1,
+        "landmarks_5": torch.tensor(FIVE).mul(side).expand(count, -1, -1),
+        "landmarks_468": mesh,
+        "same": (torch.arange(count) % 2).float(),
+        "identity_index": torch.arange(count),
+    }
+
+
+def total(losses: dict[str, Tensor]) -> Tensor:
+    return torch.stack(list(losses.values())).sum()
+
+
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"feature_matching": 1.0, "eyes": 1.0},
+    {"identity_injection": "adain", "injection_blocks": 2},
+]
+
+
+@pytest.mark.parametrize("settings", OPTIONS)
+def test_gradients_reach_every_parameter_of_a_phase_and_no_other(settings: dict[str, Any]) -> None:
+    swapper = make(**settings).train()
+    for phase in swapper.phases():
+        own = {id(p) for p in phase.parameters}
+        for parameter in swapper.parameters():
+            parameter.grad = None
+            parameter.requires_grad_(id(parameter) in own)
+        losses = swapper.losses(phase.name, batch(4, seed=1), batch(4, seed=2))
+        torch.autograd.backward(total(losses))
+        missing = [
+            name
+            for name, p in swapper.named_parameters()
+            if id(p) in own and (p.grad is None or not p.grad.abs().sum() > 0)
+        ]
+        assert missing == []
+        assert all(p.grad is None for p in swapper.parameters() if id(p) not in own)
+
+
+def test_the_phases_share_the_budget() -> None:
+    swapper = make(hear_share=0.25)
+    swapper.plan_images = 1000
+    lives = {phase.name: (phase.first_image, phase.last_image) for phase in swapper.phases()}
+    assert lives == {"generator": (0, 750), "critic": (0, 750), "hear": (750, None)}
+    alone = make(hear=False)
+    alone.plan_images = 1000
+    assert [(p.name, p.last_image) for p in alone.phases()] == [
+        ("generator", None),
+        ("critic", None),
+    ]
+    assert all(phase.betas == (0.0, 0.999) for phase in swapper.phases())
+
+
+def test_weights_scale_their_losses_and_same_pairs_alone_are_reconstructed() -> None:
+    source, target = batch(4, seed=1), batch(4, seed=2)
+    plain = make().losses("generator", source, target)
+    double = make(attribute=20.0, reconstruction=20.0).losses("generator", source, target)
+    assert set(plain) == {"adversarial", "identity", "reconstruction", "attribute"}
+    for name, factor in {"attribute": 2, "reconstruction": 2, "adversarial": 1}.items():
+        assert float(double[name]) == pytest.approx(factor * float(plain[name]), rel=1e-4)
+    others = make().losses("generator", source, {**target, "same": torch.zeros(4)})
+    assert others["reconstruction"] == 0
+    with pytest.raises(TypeError):
+        make().losses("autoencoder", source, target)
+
+
+class Mirror(nn.Module):
+    """A first stage that reconstructs perfectly, whoever it should show."""
+
+    def forward(self, target: Tensor, identity: Tensor) -> tuple[Tensor, list[Tensor]]:
+        return target, []
+
+
+@torch.no_grad()
+def test_nothing_is_missing_where_the_reconstruction_is_perfect() -> None:
+    swapper, target = make(), batch(3)
+    assert swapper.error(target).abs().max() > 0
+    swapper.aei = Mirror()  # type: ignore[assignment]
+    assert swapper.error(target).abs().max() == 0
+
+
+@torch.no_grad()
+def test_refinement_sees_its_share_of_own_faces_and_covered_targets() -> None:
+    swapper = make(same=0.2, hear_same=0.5)
+    target = {**batch(400), "same": (torch.arange(400) < 80).float()}
+    torch.manual_seed(0)
+    covered, identity, same = swapper._rehearsal(batch(400, seed=5), target)
+    assert 0.44 < same.mean() < 0.56
+    assert same[:80].eq(1).all()
+    changed = (covered["crop"] != target["crop"]).flatten(1).any(dim=1)
+    assert 0.8 < changed.float().mean() < 0.95
+    assert torch.allclose(identity.norm(dim=1), torch.ones(400), atol=1e-4)
+
+
+@pytest.mark.parametrize("side", [64, 128, 256])
+@torch.no_grad()
+def test_swap_at_every_size(side: int) -> None:
+    swapper = make(size_px=side, width=0.02).eval()
+    image, mask = swapper.swap(batch(2, side), batch(3, side, seed=1))
+    assert image.shape == (2, 3, side, side)
+    assert mask.shape == (2, 1, side, side)
+    assert image.abs().max() <= 1
+    assert mask[:, :, side // 2, side // 2].eq(1).all()
+    assert mask[..., 0, :].max() < 0.1
+
+
+@torch.no_grad()
+def test_the_source_counts_by_its_mean_identity() -> None:
+    swapper = make().eval()
+    several = batch(3, seed=1)
+    turned = {name: column.flip(0) for name, column in several.items()}
+    wanted = swapper.wanted(several)
+    assert wanted.shape == (1, 128)
+    assert wanted.norm() == pytest.approx(1, abs=1e-5)
+    assert torch.allclose(swapper.wanted(turned), wanted, atol=1e-5)
+    target = batch(2)
+    assert torch.allclose(
+        swapper.swap(target, several)[0], swapper.swap(target, turned)[0], atol=1e-4
+    )
+    with pytest.raises(TypeError):
+        swapper.swap(target)
+
+
+@torch.no_grad()
+def test_refinement_can_be_left_out() -> None:
+    plain = make(hear=False).eval()
+    target, source = batch(2), batch(1, seed=1)
+    drawn, _ = plain.aei(target["crop"], plain.wanted(source).expand(2, -1))
+    assert torch.equal(plain.swap(target, source)[0], drawn)
+    with pytest.raises(TypeError):
+        plain.losses("hear", source, target)
+
+
+@torch.no_grad()
+def test_masks_are_shown_per_level() -> None:
+    swapper = make().eval()
+    target, source = batch(6), batch(2, seed=1)
+    masks = attribute_masks(swapper, target, source)
+    assert [m.shape for m in masks] == [(6, 1, s, s) for s in (2, 4, 8, 16, 32)]
+    picture = swapper.pictures(target, source)["masks"]
+    assert picture.shape == (3, 4 * 100 - 4, (3 + 5) * 100 - 4)
+    assert picture.abs().max() <= 1
+    assert make(identity_injection="adain").eval().pictures(target, source) == {}

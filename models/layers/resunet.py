@@ -130,11 +130,16 @@ class Stem(nn.Module):
         return torch.relu(self.norm(drawn))
 
     def _of_landmarks(self, points: Tensor, weight: Tensor, size_px: int) -> Tensor:
-        """The convolution of the heat maps with `weight` (C,N,7,7): (B,C,S,S)."""
-        lines = profiles(points, size_px, self.sigma, ENDS_KERNEL // 2)
-        columns, rows = lines.unfold(3, ENDS_KERNEL, 1).unbind(2)  # (B,N,S,7) each
-        along_rows = torch.einsum("cnvu,bnyv->bcynu", weight, rows)
-        return torch.einsum("bcynu,bnxu->bcyx", along_rows, columns)
+        """The convolution of the heat maps with `weight` (C,N,7,7): (B,C,S,S), channels last."""
+        count, wide, kernel = len(points), len(weight), ENDS_KERNEL
+        lines = profiles(points, size_px, self.sigma, kernel // 2).to(weight.dtype)
+        columns, rows = lines.unfold(3, kernel, 1).unbind(2)  # (B,N,S,7) each
+        across = columns.transpose(0, 1).flatten(1, 2).repeat_interleave(kernel, 0)
+        kernels = weight.permute(1, 2, 3, 0).flatten(0, 1)
+        # Laid out so that neither product has to rearrange what the other one gave.
+        known = torch.bmm(across, kernels).unflatten(1, (count, size_px)).permute(1, 0, 2, 3)
+        drawn = torch.bmm(rows.transpose(1, 2).flatten(2), known.flatten(2))
+        return drawn.unflatten(2, (size_px, wide)).permute(0, 3, 1, 2)
 
 
 class ResUnet(nn.Module):

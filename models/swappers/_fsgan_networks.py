@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from models.layers.borders import soft_border
 from models.layers.face_parts import SKIN
 from models.layers.heatmaps import COUNT, landmarks
 from models.layers.inpainting import Blending, Inpainting
@@ -16,6 +17,8 @@ from models.swappers.base import Batch
 
 BLACK = -1.0
 """Value of a picture where nothing of the face is seen."""
+BORDER = 0.05
+"""The mask fades towards the crop's edge over this share of the side."""
 TOGETHER = 16
 """Views drawn at a time in a swap: three of each target would need three times the memory."""
 
@@ -93,4 +96,4 @@ class Networks(nn.Module):
         hole = (inside & ~seen).float()
         whole = self.inpainting(torch.where(seen, drawn, BLACK), hole)
         blended = self.blending(whole, crops, inside.float())
-        return blended.float(), mask
+        return blended.float(), mask * soft_border(crops.shape[-1], BORDER).to(mask.device)

@@ -142,6 +142,15 @@ class Fsgan(Swapper):
             found["adversarial"] = self._adversarial(stage) * verdict
         return found
 
+    def rehearse(self, phase: str, source: Batch, target: Batch) -> None:
+        """A swap between the rows of two batches, once for all networks.
+
+        Row i's target gets the source of row i - 1: in use the two are different people.
+        """
+        if phase == self.phases()[-1].name:
+            others = {name: column.roll(1, 0) for name, column in source.items()}
+            self.networks.swap(target, others, torch.eye(len(target["crop"])).to(target["crop"]))
+
     def swap(self, target: Batch, source: Batch | None = None) -> tuple[Tensor, Tensor]:
         """Redraw the source's views in the target's pose and set them in; see `Swapper.swap`.
 

@@ -130,16 +130,18 @@ class Stem(nn.Module):
         return torch.relu(self.norm(drawn))
 
     def _of_landmarks(self, points: Tensor, weight: Tensor, size_px: int) -> Tensor:
-        """The convolution of the heat maps with `weight` (C,N,7,7): (B,C,S,S), channels last."""
-        count, wide, kernel = len(points), len(weight), ENDS_KERNEL
-        lines = profiles(points, size_px, self.sigma, kernel // 2).to(weight.dtype)
-        columns, rows = lines.unfold(3, kernel, 1).unbind(2)  # (B,N,S,7) each
-        across = columns.transpose(0, 1).flatten(1, 2).repeat_interleave(kernel, 0)
-        kernels = weight.permute(1, 2, 3, 0).flatten(0, 1)
-        # Laid out so that neither product has to rearrange what the other one gave.
-        known = torch.bmm(across, kernels).unflatten(1, (count, size_px)).permute(1, 0, 2, 3)
-        drawn = torch.bmm(rows.transpose(1, 2).flatten(2), known.flatten(2))
-        return drawn.unflatten(2, (size_px, wide)).permute(0, 3, 1, 2)
+        """The convolution of the heat maps with `weight` (C,N,7,7): (B,C,S,S), channels last.
+
+        One picture at a time, whose products then stay near the processor.
+        """
+        lines = profiles(points, size_px, self.sigma, ENDS_KERNEL // 2).to(weight.dtype)
+        kernels = weight.permute(1, 2, 3, 0).flatten(0, 1)  # (7N,7,C)
+        drawn = []
+        for one in lines.unfold(3, ENDS_KERNEL, 1).unbind(0):
+            columns, rows = one.unbind(1)  # (N,S,7) each
+            known = torch.bmm(columns.repeat_interleave(ENDS_KERNEL, 0), kernels)
+            drawn.append(rows.transpose(0, 1).flatten(1) @ known.flatten(1))
+        return torch.stack(drawn).unflatten(2, (size_px, len(weight))).permute(0, 3, 1, 2)
 
 
 class ResUnet(nn.Module):

@@ -36,6 +36,9 @@ class FsganConfig(SwapperConfig):
         default=1.0, ge=0, le=1, description="share of Gr's part in which Gs learns too"
     )
     perceptual_weight: float = Field(default=1.0, ge=0, description="of features in rec")
+    perceptual_share: float = Field(
+        default=1.0, gt=0, le=1, description="part of each batch whose features are compared"
+    )
     pixel_weight: float = Field(default=0.1, ge=0, description="of pixels in rec")
     step_weight: float = Field(default=1.0, ge=0, description="of rec after all steps")
     segmentation_weight: float = Field(default=0.1, ge=0, description="of Gr's segmentation")

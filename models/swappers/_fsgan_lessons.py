@@ -6,6 +6,7 @@ identity in one clip, so that the target crop is what the source's should become
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -71,19 +72,23 @@ class Teacher:
     def rec(self, drawn: Tensor, wanted: Tensor, five: Tensor) -> Tensor:
         """Weighted perceptual and pixel loss of two (B,3,s,s), equations 4 to 6.
 
+        Features are compared of the first `perceptual_share` of the batch, which lies in no order.
+
         Raises:
             ModelError: there is no recogniser, and features count.
         """
-        total = self.config.pixel_weight * (drawn.float() - wanted.float()).abs().mean()
-        if not self.config.perceptual_weight:
+        config = self.config
+        total = config.pixel_weight * (drawn.float() - wanted.float()).abs().mean()
+        if not config.perceptual_weight:
             return total
         if self.recogniser is None:
             problem = "has no recogniser whose features it compares"
             raise ModelError("fsgan", problem, "run stage `train`, or set `perceptual_weight: 0`")
+        some = slice(math.ceil(config.perceptual_share * len(drawn)))
         with torch.no_grad():
-            known = self.recogniser.features(wanted, five)
-        seen = self.recogniser.features(drawn, five)
-        return total + self.config.perceptual_weight * perceptual(seen, known)
+            known = self.recogniser.features(wanted[some], five[some])
+        seen = self.recogniser.features(drawn[some], five[some])
+        return total + config.perceptual_weight * perceptual(seen, known)
 
     def segmentation(self, source: Batch, target: Batch, ramp: float, *, small: bool) -> Losses:
         """Gs: labels of both crops, and agreement with what Gr says of the target, equation 10.

@@ -43,8 +43,7 @@ class Fsgan(Swapper):
         given = self.config
         self.networks = Networks(given)
         sizes = (given.critic_width, given.critic_depth, given.critic_scales)
-        judged = [stage for stage in STAGES if self._adversarial(stage)]
-        self.critics = nn.ModuleDict({stage: MultiScale(3, *sizes) for stage in judged})
+        self.critics = nn.ModuleDict({stage: MultiScale(3, *sizes) for stage in STAGES})
         self.recogniser: Recogniser | None = None
 
     @property
@@ -102,7 +101,7 @@ class Fsgan(Swapper):
         rate = self.config.learning_rate * (1.0 if small else self.config.whole_rate)
         own = network.small_parameters() if small else network.whole_parameters()
         found = [Phase(name, own, *span, learning_rate=rate)]
-        if stage in self.critics:
+        if self._adversarial(stage):
             against = list(self.critics[stage].parameters())
             rate = rate * self.config.critic_rate
             found.append(Phase(name + CRITIC, against, *span, learning_rate=rate))
@@ -137,7 +136,7 @@ class Fsgan(Swapper):
         """Losses of what a generator drew."""
         rec = teacher.rec(lesson.drawn, lesson.wanted, lesson.five)
         found = {"reconstruction": rec, **lesson.others}
-        if stage in self.critics:
+        if self._adversarial(stage):
             verdict = squares_generator(self.critics[stage](lesson.drawn))
             found["adversarial"] = self._adversarial(stage) * verdict
         return found

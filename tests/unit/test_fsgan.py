@@ -65,13 +65,15 @@ def batch(count: int, seed: int = 0) -> Batch:
 def test_defaults_are_the_published_networks() -> None:
     with torch.device("meta"):
         swapper = registry.build("fsgan", {})
-    parts = ("reenactment", "segmentation", "inpainting", "blending")
-    counts = {
-        n: sum(p.numel() for p in swapper.networks.get_submodule(n).parameters()) for n in parts
+    parts = swapper.networks.named_children()
+    counts = {name: sum(p.numel() for p in part.parameters()) for name, part in parts}
+    assert counts == {
+        "reenactment": 76_060_288,
+        "segmentation": 31_384_963,
+        "inpainting": 74_178_688,
+        "blending": 74_235_136,
+        "soften": 0,
     }
-    assert counts["reenactment"] == 76_060_288
-    assert counts["inpainting"] == 74_178_688
-    assert counts["blending"] == 74_235_136
     sizes = {
         "networks.reenactment.stem.convolution.weight": (128, 101, 7, 7),  # 3 + 98 heat maps
         "networks.reenactment.base_stem.convolution.weight": (256, 101, 7, 7),
@@ -86,12 +88,8 @@ def test_defaults_are_the_published_networks() -> None:
     }
     assert {name: tuple(swapper.get_parameter(name).shape) for name in sizes} == sizes
     network = swapper.networks.reenactment
-    for level in (
-        network.level,
-        network.base,
-        network.base.below[1],
-        network.base.below[1].below[1],
-    ):
+    deeper = network.base.below[1]
+    for level in (network.level, network.base, deeper, deeper.below[1]):
         assert len(level.blocks) == 2
     assert swapper.config.size_px == 256
 
@@ -107,9 +105,8 @@ def test_width_depth_and_side_are_settings(width: int, depth: int, size_px: int)
     assert max(m.out_channels for m in network.modules() if isinstance(m, torch.nn.Conv2d)) <= 16
     base = network(picture[..., ::2, ::2], small=True)
     assert base[0].shape == (2, 3, size_px // 2, size_px // 2)
-    shared = {id(p) for p in network.small_parameters()} & {
-        id(p) for p in network.whole_parameters()
-    }
+    parts = (network.small_parameters(), network.whole_parameters())
+    shared = {id(p) for p in parts[0]} & {id(p) for p in parts[1]}
     both = (*network.base_stem.parameters(), *network.base.parameters())
     assert shared == {id(p) for p in both}
 
@@ -248,10 +245,11 @@ def test_features_count_where_a_recogniser_is_given() -> None:
 
     plain, seeing = small(), small(perceptual_weight=1.0, perceptual_share=0.5)
     seeing.equip(Given())
-    lessons = [
-        s.losses("reenactment", batch(2), batch(2, 1))["reconstruction"] for s in (plain, seeing)
-    ]
-    assert float(lessons[1]) > float(lessons[0])
+    with torch.no_grad():
+        plainly, looking = (
+            swapper.losses("reenactment", batch(2), batch(2, 1)) for swapper in (plain, seeing)
+        )
+    assert looking["reconstruction"] > plainly["reconstruction"]
     assert not [name for name in seeing.state_dict() if "recogniser" in name]
 
 
@@ -290,7 +288,7 @@ def test_a_fine_tuning_moves_gr_alone() -> None:
     swapper.plan_images = 4800
     (phase,) = swapper.phases()
     assert (phase.name, phase.first_image, phase.last_image) == ("reenactment", 0, 4800)
-    assert set(swapper.critics) == {"blending"}  # its weights stay where they were
+    assert swapper.state_dict().keys() == small().state_dict().keys()  # it can begin with those
 
 
 def test_step_sizes_are_those_of_the_size_and_of_the_critic() -> None:
@@ -311,7 +309,7 @@ def test_the_agreement_of_gs_with_gr_grows_from_nothing() -> None:
         found.append(float(swapper.losses("segmentation", batch(2), batch(2, 1))["consistency"]))
     assert found[0] == 0
     assert found[2] == pytest.approx(0.75 * found[3], rel=1e-4)
-    assert 0 < found[1]  # Gr draws by its base alone there
+    assert found[1] > 0  # Gr draws by its base alone there
 
 
 def test_losses_that_have_no_weight_are_left_out() -> None:
@@ -319,8 +317,6 @@ def test_losses_that_have_no_weight_are_left_out() -> None:
     assert names == {"reconstruction", "stepwise", "segmentation", "adversarial"}
     plain = small(steps=1, segmentation_weight=0, adversarial_weight=0)
     assert set(plain.losses("reenactment", batch(2), batch(2, 1))) == {"reconstruction"}
-    with pytest.raises(TypeError):
-        plain.losses("reenactment_critic", batch(2), batch(2, 1))
     with pytest.raises(TypeError):
         plain.losses("generator", batch(2), batch(2, 1))
 

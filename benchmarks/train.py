@@ -43,10 +43,11 @@ from models.swappers.autoencoder import Autoencoder
 from models.swappers.base import Batch, as_image
 from models.training import loop
 from models.training.augment import positions, sample
-from models.training.batches import Choice, Pool, load_pool
-from models.training.crops import CropSet, decode
+from models.training.batches import Apart, Choice, Pool
+from models.training.crops import decode
 from models.training.exchange import Alone
 from models.training.memory import keep_freed_memory
+from models.training.people import People
 from models.training.plan import Job, Plan
 from models.training.steps import Bench
 
@@ -134,7 +135,7 @@ class Founding:
         return total
 
 
-def jpegs(crops: CropSet) -> list[bytes]:
+def jpegs(crops: People) -> list[bytes]:
     """The crops as they lie on disk."""
     return [cell for rows in crops.tables(256, ("crop",)) for cell in rows["crop"].to_pylist()]
 
@@ -147,8 +148,7 @@ def job_of(folder: Path, settings: dict[str, Any], plan: Plan) -> Job:
 def build_ours(job: Job) -> tuple[loop.Run, Bench]:
     """Our side, ready to step."""
     run = loop.build(job, CPU)
-    pools = (load_pool("source", run.crops[0]), load_pool("target", run.crops[1]))
-    return run, Bench(run.swapper, pools, job.plan, Alone())
+    return run, Bench(run.swapper, loop.gather(run), job.plan, Alone())
 
 
 def build_founding(job: Job) -> Founding:
@@ -156,7 +156,10 @@ def build_founding(job: Job) -> Founding:
     run, bench = build_ours(job)
     if not isinstance(run.swapper, Autoencoder):
         raise TypeError(type(run.swapper))
-    return Founding(run.swapper, bench.pools, (jpegs(run.crops[0]), jpegs(run.crops[1])), job.plan)
+    if not isinstance(bench.sides, Apart):
+        raise TypeError(type(bench.sides))
+    pools = (bench.sides.source, bench.sides.target)
+    return Founding(run.swapper, pools, (jpegs(run.crops[0]), jpegs(run.crops[1])), job.plan)
 
 
 def curves(folder: Path) -> float:

@@ -6,11 +6,16 @@ import json
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from likeness.contracts.tables.base import Writer
 from likeness.contracts.tables.shards import SHARDS
 from likeness.media.images import encode_jpeg
+from models import tensorfile
+from models.analysers.mobilefacenet import MobileFaceNet
 from models.layers.mesh_topology import canonical_vertices
+from models.training.frozen import FACTS_FILE, WEIGHTS_FILE
+from models.training.people import POOL_FILE
 
 SIZE_PX, MASK_PX = 128, 64
 
@@ -42,9 +47,9 @@ def drawn_mesh(yaw: np.ndarray, size_px: int = SIZE_PX) -> np.ndarray:
 
 
 def write_shards(
-    folder: Path, identity: str, count: int, seed: int = 0, split: str = "train"
+    folder: Path, identity: str, count: int, *, seed: int = 0, split: str = "train", clips: int = 1
 ) -> Path:
-    """Write one shard of `count` crops and its manifest; gives the folder."""
+    """Write one shard of `count` crops of `clips` clips and its manifest; gives the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(seed)
     colours = random.uniform(30, 220, (3, 3))
@@ -53,7 +58,7 @@ def write_shards(
     mask = np.full((MASK_PX, MASK_PX), 255, np.uint8).tobytes()
     index = np.arange(count)
     rows = {
-        "clip": ["drawn"] * count,
+        "clip": [f"drawn-{index * clips // max(count, 1)}" for index in range(count)],
         "frame_index": index,
         "pts_s": index / 25.0,
         "shot_index": index * 0,
@@ -80,4 +85,24 @@ def write_shards(
             colour_order="RGB",
         )
     (folder / "manifest.json").write_text(json.dumps({"identity": identity, "pack": "drawn"}))
+    return folder
+
+
+def write_pool(
+    folder: Path, name: str, counts: dict[str, int], held_out: tuple[str, ...] = (), clips: int = 2
+) -> Path:
+    """Write shards of several identities and their pool; gives the pool's folder."""
+    for seed, (identity, count) in enumerate(counts.items()):
+        write_shards(folder / identity, identity, count, seed=seed, clips=clips)
+    members = [{"identity": i, "held_out": i in held_out} for i in sorted(counts)]
+    (folder / name).mkdir()
+    (folder / name / POOL_FILE).write_text(json.dumps({"pool": name, "members": members}))
+    return folder / name
+
+
+def write_recogniser(folder: Path) -> Path:
+    """A recogniser with random weights, as stage `recogniser` writes the trained one."""
+    torch.manual_seed(0)
+    tensorfile.write(folder / WEIGHTS_FILE, MobileFaceNet().state_dict())
+    (folder / FACTS_FILE).write_text(json.dumps({"name": "drawn", "sha256": "0" * 64}))
     return folder

@@ -5,11 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
+
+if TYPE_CHECKING:  # families without it do not depend on it
+    from models.layers.recogniser import Recogniser
 
 Batch = dict[str, Tensor]
 """Columns of crops by name, first dimension B.
@@ -18,6 +21,10 @@ Batch = dict[str, Tensor]
 (B,468,3) and "landmarks_5" (B,5,2) float32 in px of these crops; "pose_deg" (B,3) yaw, pitch,
 roll; "similarity", "sharpness", "mesh_error" (B,). S is the family's `size_px`; the crops show
 the central `coverage` of align's crops.
+
+Batches of `losses` hold "crop", "warped" and, where `needs` names them, "mask" and landmarks; in
+pairs (`Sampling`) also "same" (B,) float32, 1 where both sides show one identity, and
+"identity_index" (B,) int64, numbered alike on both sides.
 """
 
 
@@ -52,10 +59,33 @@ class Phase:
     factors: list[float] | None = None
 
 
-class Crops(Protocol):
-    """All crops of one identity, as a family sees them before training."""
+@dataclass(frozen=True)
+class Sampling:
+    """How the two batches of a step belong together: row i of both makes pair i.
 
-    identity: str
+    Attributes:
+        same: chance that a pair is of one identity; the others are of two different ones.
+        within: what such a pair is: two crops of the identity, of one of its clips, or of two
+            of its clips (of the identity where it has but one).
+    """
+
+    same: float
+    within: Literal["identity", "clip", "clips"] = "identity"
+
+
+class Frozen(Protocol):
+    """Networks that families look at and never train."""
+
+    def embedder(self) -> Recogniser:
+        """The recogniser of the embedded pack, on the CPU."""
+
+
+class Crops(Protocol):
+    """All crops of an identity or of a pool, as a family sees them before training."""
+
+    @property
+    def identity(self) -> str:
+        """Name of the identity or pool."""
 
     def __len__(self) -> int:
         """Number of crops."""
@@ -72,12 +102,16 @@ class Swapper(nn.Module, ABC):
         mode: "swap" keeps the target's frame; "reenact" makes the source perform the driver.
         Config: the family's settings, a section of params.yaml.
         needs: columns of the shards that `losses` and `swap` read, beside "crop".
+        sampling: pairs for `losses`; None draws both sides independently of each other.
+        source_images: crops of the source identity that `swap` wants, at most; 0 for none.
     """
 
     family: ClassVar[str]
     mode: ClassVar[Literal["swap", "reenact"]] = "swap"
     Config: ClassVar[type[SwapperConfig]]
     needs: ClassVar[tuple[str, ...]] = ()
+    sampling: ClassVar[Sampling | None] = None
+    source_images: ClassVar[int] = 0
 
     def __init__(self, config: SwapperConfig) -> None:
         super().__init__()
@@ -92,6 +126,18 @@ class Swapper(nn.Module, ABC):
     def coverage(self) -> float:
         """Share of align's crop, centred, that the family sees (1 = all of it)."""
         return 1.0
+
+    def sampling_of(self) -> Sampling | None:
+        """The pairs this family wants with its present settings."""
+        return self.sampling
+
+    def equip(self, analysers: Frozen) -> None:
+        """Take frozen networks, as buffers or outside the module tree.
+
+        Runs once before `prepare`, in training alone: what `swap` needs of them must be saved
+        with the model (`Recogniser(saved=True)`).
+        """
+        return
 
     def prepare(self, source: Crops, target: Crops) -> None:
         """Take what is not learned from the data (colour means, views) into buffers.
@@ -118,7 +164,8 @@ class Swapper(nn.Module, ABC):
 
         Args:
             target: crops to replace, with the columns in `needs`.
-            source: crops of the source identity, for families that are given them at run time.
+            source: up to `source_images` clean crops of the source identity with the columns in
+                `needs`, the same for every batch; its length is not that of `target`.
 
         Returns:
             Image (B,3,S,S) in [-1,1] and mask (B,1,S,S) in [0,1], 1 = replace.

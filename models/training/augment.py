@@ -15,6 +15,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.layers.similarity import (
+    centres,
+    conjugate,
+    fit_similarity,
+    inverse,
+    multiply,
+    plane,
+)
 from models.training.plan import Augmentation
 
 GRID = 5
@@ -38,8 +46,15 @@ class Draw:
 
     def part(self, begin: int, end: int) -> Draw:
         """Numbers of crops `begin` to `end`."""
-        several = (self.turn, self.shift, self.mirror, self.jitter)
-        return Draw(*(numbers[begin:end] for numbers in several))
+        return Draw(*(numbers[begin:end] for numbers in self._all))
+
+    def to(self, device: torch.device) -> Draw:
+        """The same numbers on `device`."""
+        return Draw(*(numbers.to(device) for numbers in self._all))
+
+    @property
+    def _all(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.turn, self.shift, self.mirror, self.jitter
 
 
 def draw(count: int, settings: Augmentation, random: torch.Generator) -> Draw:
@@ -54,64 +69,77 @@ def draw(count: int, settings: Augmentation, random: torch.Generator) -> Draw:
     return Draw(turn, shift, mirror, jitter)
 
 
-def _multiply(first: Tensor, second: Tensor) -> Tensor:
-    """Product of complex numbers (...,2)."""
-    a, b = first.unbind(-1)
-    c, d = second.unbind(-1)
-    return torch.stack([a * c - b * d, a * d + b * c], dim=-1)
+def _jittered(numbers: Draw) -> Tensor:
+    """Nodes of the warp's grid after the jitter, (N,2,5,5)."""
+    nodes = plane(torch.linspace(-1, 1, GRID, device=numbers.turn.device))
+    return nodes.permute(2, 0, 1) + numbers.jitter
 
 
-def fit_similarity(points: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """Similarity points -> wanted in the sense of least squares, as complex factor and offset.
+def _fit(numbers: Draw) -> tuple[Tensor, Tensor]:
+    """Similarity from the covered square to the crop that is wanted: it follows the warp."""
+    nodes = plane(torch.linspace(-1, 1, GRID, device=numbers.turn.device)).reshape(-1, 2)
+    return fit_similarity(_jittered(numbers).permute(0, 2, 3, 1).reshape(-1, GRID**2, 2), nodes)
 
-    In the plane Umeyama's solution without reflection is the complex regression
-    wanted = factor * point + offset. (N,K,2), (K,2) -> (N,1,2), (N,1,2).
+
+def _mirror(numbers: Draw) -> Tensor:
+    """(N,2) factors of x and y."""
+    return torch.stack([numbers.mirror, torch.ones_like(numbers.mirror)], dim=1)
+
+
+def _before(where: Tensor, numbers: Draw, coverage: float) -> Tensor:
+    """A mirrored, moved and turned crop is read at the place where each of its pixels was before.
+
+    Positions (N,S,S,2) in the covered square -> (N,S,S,2) in align's crop.
     """
-    middle, centre = points.mean(1, keepdim=True), wanted.mean(0, keepdim=True)
-    away = points - middle
-    conjugate = away * torch.tensor([1.0, -1.0], device=away.device)
-    product = _multiply(conjugate, (wanted - centre).expand_as(away)).sum(1, keepdim=True)
-    factor = product / (away**2).sum(dim=(1, 2), keepdim=True)
-    return factor, centre - _multiply(factor, middle)
+    turn, shift = conjugate(numbers.turn)[:, None, None], numbers.shift[:, None, None]
+    mirror = _mirror(numbers)[:, None, None]
+    return multiply(turn, where * coverage * mirror - shift).contiguous()
 
 
-def _inverse(factor: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
-    """The similarity's inverse, in the same form."""
-    conjugate = factor * torch.tensor([1.0, -1.0], device=factor.device)
-    back = conjugate / (factor**2).sum(-1, keepdim=True)
-    return back, -_multiply(back, offset)
-
-
-def _centres(count: int, device: torch.device) -> Tensor:
-    """Positions of `count` pixel centres along a side from -1 to 1."""
-    return (2 * torch.arange(count, device=device, dtype=torch.float32) + 1) / count - 1
-
-
-def _plane(line: Tensor) -> Tensor:
-    """(K,) -> (K,K,2) positions x, y."""
-    rows, columns = torch.meshgrid(line, line, indexing="ij")
-    return torch.stack([columns, rows], dim=-1)
+def wanted_positions(numbers: Draw, coverage: float, size_px: int) -> Tensor:
+    """Where each pixel of the wanted crop comes from, (N,S,S,2)."""
+    pixels = plane(centres(size_px, numbers.turn.device)).expand(len(numbers.turn), -1, -1, -1)
+    factor, offset = inverse(*_fit(numbers))
+    return _before(multiply(factor[:, None], pixels) + offset[:, None], numbers, coverage)
 
 
 def positions(numbers: Draw, coverage: float, size_px: int) -> tuple[Tensor, Tensor]:
     """Where each pixel of the warped and of the wanted crop comes from: two (N,S,S,2)."""
-    device = numbers.turn.device
-    count = len(numbers.turn)
-    nodes = _plane(torch.linspace(-1, 1, GRID, device=device))
-    jittered = nodes + numbers.jitter.permute(0, 2, 3, 1)
-    pixels = _plane(_centres(size_px, device)).expand(count, -1, -1, -1)
+    pixels = plane(centres(size_px, numbers.turn.device)).expand(len(numbers.turn), -1, -1, -1)
     warped = functional.grid_sample(
-        jittered.permute(0, 3, 1, 2), pixels, padding_mode="border", align_corners=True
+        _jittered(numbers), pixels, padding_mode="border", align_corners=True
     ).permute(0, 2, 3, 1)
-    fit = fit_similarity(jittered.reshape(count, -1, 2), nodes.reshape(-1, 2))
-    factor, offset = _inverse(*fit)
-    wanted = _multiply(factor[:, None], pixels) + offset[:, None]
-    # A mirrored, moved and turned crop is read at the place where each of its pixels was before.
-    turn = (numbers.turn * torch.tensor([1.0, -1.0], device=device))[:, None, None]
-    mirror = torch.stack([numbers.mirror, torch.ones_like(numbers.mirror)], dim=1)[:, None, None]
-    shift = numbers.shift[:, None, None]
-    before = [_multiply(turn, p * coverage * mirror - shift) for p in (warped, wanted)]
-    return before[0].contiguous(), before[1].contiguous()
+    seen = _before(warped, numbers, coverage)
+    return seen, wanted_positions(numbers, coverage, size_px)
+
+
+def move_points(
+    points: Tensor, numbers: Draw, coverage: float, aligned_px: int, size_px: int
+) -> Tensor:
+    """Landmarks (N,K,2 or 3), px of align's crop -> px of the wanted crop; depth is scaled.
+
+    The inverse of `wanted_positions`: a point lands on the pixel that is read where it was. The
+    order of the points stays: who mirrors a face renames its points (`relabel`).
+    """
+    where = (points[..., :2] + 0.5) * (2 / aligned_px) - 1
+    turned = multiply(inverse(conjugate(numbers.turn)[:, None], where.new_zeros(1, 1, 2))[0], where)
+    covered = (turned + numbers.shift[:, None]) * _mirror(numbers)[:, None] / coverage
+    factor, offset = _fit(numbers)
+    moved = (multiply(factor, covered) + offset + 1) * (size_px / 2) - 0.5
+    if points.shape[-1] == 2:
+        return moved
+    zoom = factor.norm(dim=-1) / numbers.turn.norm(dim=-1)[:, None] / coverage
+    depth = points[..., 2] * zoom * (size_px / aligned_px)
+    return torch.cat([moved, depth[..., None]], dim=-1)
+
+
+def relabel(points: Tensor, numbers: Draw, partner: Tensor) -> Tensor:
+    """Points (N,K,...) of mirrored faces under the names of their other side.
+
+    Args:
+        partner: (K,) index of each point's mirror image.
+    """
+    return torch.where((numbers.mirror < 0)[:, None, None], points[:, partner], points)
 
 
 def sample(picture: Tensor, where: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from likeness.contracts.tables.base import as_numpy
 from models.swappers.base import Batch, as_image
 from models.training.augment import Draw, draw, positions, sample
 from models.training.crops import OVERSAMPLING, CropSet, decode, masks_of, resize
+from models.training.people import People
 from models.training.plan import Plan
 from models.training.seeds import generator
 
@@ -19,7 +21,7 @@ CHUNK = 256
 
 @dataclass(frozen=True)
 class Choice:
-    """What one step takes from a pool: which crops (N,), and how they are augmented."""
+    """What one step takes from one side: which crops (N,), and how they are augmented."""
 
     index: Tensor
     numbers: Draw
@@ -27,6 +29,19 @@ class Choice:
     def part(self, begin: int, end: int) -> Choice:
         """Crops `begin` to `end` of the step."""
         return Choice(self.index[begin:end], self.numbers.part(begin, end))
+
+
+Choices = tuple[Choice, Choice]
+
+
+class Sides(Protocol):
+    """Where the two batches of a step come from."""
+
+    def choose(self, plan: Plan, place: int) -> Choices:
+        """Crops and random numbers of a step; depends on the data and the arguments alone."""
+
+    def batches(self, choices: Choices, device: torch.device) -> tuple[Batch, Batch]:
+        """Augmented batches of source and target."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +73,7 @@ class Pool:
 
     def batch(self, choice: Choice, device: torch.device) -> Batch:
         """Augmented batch: "crop" is what the network should return, "warped" what it sees."""
-        seen, wanted = positions(choice.numbers, self.coverage, self.size_px)
-        seen, wanted = seen.to(device), wanted.to(device)
+        seen, wanted = positions(choice.numbers.to(device), self.coverage, self.size_px)
         pictures = as_image(self.crops[choice.index].to(device))
         batch = {"warped": sample(pictures, seen), "crop": sample(pictures, wanted)}
         if self.masks is not None:
@@ -68,7 +82,23 @@ class Pool:
         return batch
 
 
-def _shrink(crops: Tensor, side: int) -> Tensor:
+@dataclass(frozen=True)
+class Apart:
+    """Two sides drawn independently of each other."""
+
+    source: Pool
+    target: Pool
+
+    def choose(self, plan: Plan, place: int) -> Choices:
+        """See `Sides`."""
+        return self.source.choose(plan, place), self.target.choose(plan, place)
+
+    def batches(self, choices: Choices, device: torch.device) -> tuple[Batch, Batch]:
+        """See `Sides`."""
+        return self.source.batch(choices[0], device), self.target.batch(choices[1], device)
+
+
+def shrink(crops: Tensor, side: int) -> Tensor:
     """uint8 (N,A,A,3) -> uint8 (N,side,side,3), antialiased."""
     if crops.shape[1] == side:
         return crops
@@ -76,15 +106,20 @@ def _shrink(crops: Tensor, side: int) -> Tensor:
     return small.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
-def load_pool(side: str, crops: CropSet) -> Pool:
-    """Decode every crop of `crops` once."""
+def stored_px(crops: CropSet | People) -> int:
+    """Side of the crops that wait in memory: what training can resolve, or all there is."""
     wanted = round(OVERSAMPLING * crops.size_px / crops.coverage)
-    stored = min(int(crops.facts["size_px"]), wanted)
+    return min(int(crops.facts["size_px"]), wanted)
+
+
+def load_pool(side: str, crops: CropSet | People) -> Pool:
+    """Decode every crop of `crops` once."""
+    stored = stored_px(crops)
     with_masks = "mask" in crops.needs
     columns = ("crop", "sample_weight", *(("mask",) if with_masks else ()))
     pictures, masks, weights = [], [], []
     for rows in crops.tables(CHUNK, columns):
-        pictures.append(_shrink(decode(rows["crop"].to_pylist()), stored))
+        pictures.append(shrink(decode(rows["crop"].to_pylist()), stored))
         weights.append(torch.from_numpy(as_numpy(rows["sample_weight"]).copy()))
         if with_masks:
             masks.append(masks_of(rows, int(crops.facts["mask_size_px"])))

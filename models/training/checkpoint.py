@@ -21,6 +21,7 @@ from torch import Tensor
 from likeness.contracts.atomic import atomic_path
 from likeness.contracts.errors import ModelError
 from models import tensorfile
+from models.training.people import folders_of
 from models.training.plan import Job
 
 MODELS = Path(__file__).resolve().parents[1]
@@ -120,8 +121,10 @@ def _files(job: Job) -> list[Path]:
     code = [MODELS / "swappers" / f"{job.family}.py", MODELS / "swappers" / "base.py"]
     for room in ("layers", "losses", "training"):
         code += sorted((MODELS / room).glob("*.py"))
-    data = [p for f in (job.source, job.target) for p in sorted(f.glob("*.parquet"))]
-    return code + data
+    people = [f for side in (job.source, job.target) for f in folders_of(side)]
+    data = [path for folder in people for path in sorted(folder.glob("*.parquet"))]
+    given = [sorted(f.glob("*.safetensors")) for f in (job.init, job.recogniser) if f]
+    return code + data + [path for paths in given for path in paths]
 
 
 def fingerprint(job: Job) -> str:

@@ -118,12 +118,16 @@ class CropSet:
     def some(self, count: int) -> Batch:
         """At most `count` crops spread evenly over the set, for previews."""
         chosen = np.unique(np.linspace(0, self.count - 1, min(count, self.count)).round())
-        seen, kept = 0, []
+        return self.pick([int(index) for index in chosen])
+
+    def pick(self, chosen: list[int]) -> Batch:
+        """The crops of these rows (at least one), in the order given."""
+        seen, kept = 0, dict[int, pa.RecordBatch]()
         for rows in self.tables(512, ("crop", *self.needs)):
-            here = [int(i) - seen for i in chosen if seen <= i < seen + rows.num_rows]
-            kept += [rows.slice(i, 1) for i in here]
+            here = [index for index in chosen if seen <= index < seen + rows.num_rows]
+            kept |= {index: rows.slice(index - seen, 1) for index in here}
             seen += rows.num_rows
-        parts = [self.batch(row) for row in kept]
+        parts = [self.batch(kept[index]) for index in chosen]
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 

@@ -20,17 +20,22 @@ from likeness.contracts.atomic import write_bytes
 from likeness.contracts.errors import ModelError
 from likeness.contracts.progress import progress as show
 from likeness.media.images import encode_jpeg
+from models import tensorfile
+from models.layers.norm import layers_of
 from models.swappers import registry
 from models.swappers.base import Phase, Swapper
 from models.training import checkpoint, optimisers
-from models.training.batches import load_pool
+from models.training.batches import Apart, Sides, load_pool
 from models.training.checkpoint import Moment, Progress
-from models.training.crops import CropSet, open_crops
 from models.training.exchange import Alone, Exchange
+from models.training.frozen import FrozenNetworks
+from models.training.people import People, open_people
 from models.training.plan import Job
 from models.training.previews import Faces, choose_faces, draw_preview
 from models.training.seeds import seed_of
+from models.training.settle import settle
 from models.training.steps import Bench, take_step
+from models.training.stock import load_pairs
 
 SAVING_SHARE = 10
 """Saving takes at most about one part in this many of the time."""
@@ -42,7 +47,7 @@ class Run:
 
     job: Job
     swapper: Swapper
-    crops: tuple[CropSet, CropSet]
+    crops: tuple[People, People]
     faces: Faces
     phases: list[Phase]
     optimisers: dict[str, Optimizer]
@@ -103,6 +108,31 @@ def lay_out(swapper: Swapper, order: torch.memory_format = torch.channels_last) 
             module.weight.data = module.weight.data.contiguous(memory_format=order)
 
 
+def furnish(swapper: Swapper, job: Job) -> None:
+    """Give a new swapper its frozen networks, and the weights it starts from.
+
+    Raises:
+        ModelError: files that are missing, damaged or of another family or size.
+    """
+    if type(swapper).equip is not Swapper.equip:
+        if job.recogniser is None:
+            problem = "looks at a recogniser, and none was given"
+            raise ModelError(job.family, problem, "run `dvc repro`, or set Job.recogniser")
+        swapper.equip(FrozenNetworks(job.recogniser))
+    if job.init is not None:
+        path = job.init / registry.WEIGHTS
+        registry.restore(swapper, tensorfile.read(path), path)
+
+
+def gather(run: Run) -> Sides:
+    """The crops of both sides in memory: in pairs, or apart."""
+    source, target = run.crops
+    sampling = run.swapper.sampling_of()
+    if sampling is not None:
+        return load_pairs(source, target, sampling)
+    return Apart(load_pool("source", source), load_pool("target", target))
+
+
 def build(job: Job, device: torch.device) -> Run:
     """Open the data and build the networks; nothing is trained yet.
 
@@ -113,12 +143,13 @@ def build(job: Job, device: torch.device) -> Run:
     torch.manual_seed(seed_of(job.plan.seed, "weights"))
     swapper = registry.build(job.family, job.settings)
     view = (swapper.needs, swapper.size_px, swapper.coverage)
-    crops = (open_crops(job.source, *view), open_crops(job.target, *view))
+    crops = (open_people(job.source, *view), open_people(job.target, *view))
+    furnish(swapper, job)
     swapper.prepare(*crops)
     lay_out(swapper.to(device).train())
     phases = swapper.phases()
     movers = {phase.name: optimisers.make(phase) for phase in phases}
-    faces = choose_faces(*crops)
+    faces = choose_faces(*crops, swapper.source_images)
     return Run(job, swapper, crops, faces, phases, movers, Progress(), device)
 
 
@@ -145,8 +176,8 @@ def train_step(run: Run, bench: Bench) -> float:
     for phase in active(run.phases, run.images):
         # Each phase sees crops of its own, as each step does.
         place = step * len(run.phases) + run.phases.index(phase)
-        source, target = (p.choose(plan, place) for p in bench.pools)
-        values = take_step(bench, phase, run.optimisers[phase.name], (source, target), step)
+        choices = bench.sides.choose(plan, place)
+        values = take_step(bench, phase, run.optimisers[phase.name], choices, step)
         values["loss"] = sum(values.values())
         run.progress.add(phase.name, values)
         total += values["loss"]
@@ -178,10 +209,9 @@ def train(job: Job, exchange: Exchange | None = None, device: torch.device | Non
 
     # ---- resume ----------------------------------------------------------------------------
     resume(run, exchange)
-    if run.progress.step >= plan.steps:
+    if run.progress.step >= plan.steps and not layers_of(run.swapper):
         return run
-    pools = (load_pool("source", run.crops[0]), load_pool("target", run.crops[1]))
-    bench = Bench(run.swapper, pools, plan, exchange)
+    bench = Bench(run.swapper, gather(run), plan, exchange)
 
     # ---- train -----------------------------------------------------------------------------
     first = exchange.rank == 0
@@ -196,6 +226,7 @@ def train(job: Job, exchange: Exchange | None = None, device: torch.device | Non
                 run.progress.log(run.images)
             advance(plan.step_images, f"loss {loss:.4f}")
             if first and run.passed(plan.preview_every_images):
+                settle(bench, run.phases)
                 run.preview()
 
             # ---- snapshot ------------------------------------------------------------------
@@ -204,4 +235,7 @@ def train(job: Job, exchange: Exchange | None = None, device: torch.device | Non
                 run.save()
                 saved = time.monotonic()
                 cost_s = saved - began
+
+    # ---- settle ----------------------------------------------------------------------------
+    settle(bench, run.phases)
     return run

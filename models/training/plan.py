@@ -73,12 +73,15 @@ class Job:
         family: name of the swap family.
         settings: of the family.
         plan: of the training.
-        source: folder with the shards of the source identity.
-        target: the same of the target identity.
+        source: folder with the shards of the source identity, or with the pool.json of a pool
+            whose members' shards lie beside it.
+        target: the same of the target.
         out: folder for the results; exists.
         state: folder for checkpoints and previews, outside all stage outputs. All workers must
             see the same folder.
         facts: further entries of config.json.
+        init: folder of a model of this family to start from; None starts from random weights.
+        recogniser: folder of stage `recogniser`, for families that look at its network.
     """
 
     model: str
@@ -90,3 +93,5 @@ class Job:
     out: Path
     state: Path
     facts: dict[str, Any] = field(default_factory=dict)
+    init: Path | None = None
+    recogniser: Path | None = None

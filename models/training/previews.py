@@ -11,6 +11,8 @@ from torch import Tensor
 
 from models.swappers.base import Batch, Swapper, as_pixels
 from models.training.crops import CropSet, resize
+from models.training.gallery import views
+from models.training.people import People
 
 STRIPS = 8
 COLUMNS = 2
@@ -20,19 +22,59 @@ GAP_PX = 8
 
 @dataclass(frozen=True)
 class Faces:
-    """The faces that previews show, fixed for a run."""
+    """The faces that previews show, fixed for a run.
 
-    source: Batch
+    Attributes:
+        sources: crops of the source of each strip, or of all strips if there is but one entry.
+        target: one crop per strip.
+    """
+
+    sources: tuple[Batch, ...]
     target: Batch
 
 
-def choose_faces(source: CropSet, target: CropSet) -> Faces:
-    """Faces spread evenly over both sets."""
-    return Faces(source.some(STRIPS), target.some(STRIPS))
+def choose_faces(source: People, target: People, source_images: int = 0) -> Faces:
+    """Faces spread evenly over both sides.
+
+    Families that are given crops of the source at run time see them as in `convert`, and half
+    of the strips show members of a pool that training never sees, if there are two of them.
+    """
+    if not source_images:
+        return Faces((source.some(STRIPS),), target.some(STRIPS))
+    met = [(source.sets, target.sets)]
+    if len(source.held_out) > 1 and len(target.held_out) > 1:
+        met.append((source.held_out, target.held_out))
+    each = STRIPS // len(met)
+    couples = [couple for sides in met for couple in _couples(*sides, each)]
+    known: dict[str, Batch] = {}
+    for giver, _, _ in couples:
+        if giver.identity not in known:
+            known[giver.identity] = views(giver, source_images)
+    shown = [taker.pick([int(share * len(taker))]) for _, taker, share in couples]
+    return Faces(
+        tuple(known[giver.identity] for giver, _, _ in couples),
+        {name: torch.cat([crop[name] for crop in shown]) for name in shown[0]},
+    )
+
+
+def _couples(
+    givers: tuple[CropSet, ...], takers: tuple[CropSet, ...], count: int
+) -> list[tuple[CropSet, CropSet, float]]:
+    """Source, target and place in the target's crops (0-1) of `count` strips, all in turn."""
+    found = []
+    for number in range(count):
+        taker = takers[number % len(takers)]
+        others = [giver for giver in givers if giver.identity != taker.identity] or list(givers)
+        found.append((others[number % len(others)], taker, (number + 0.5) / count))
+    return found
 
 
 def _to(batch: Batch, device: torch.device) -> Batch:
     return {name: column.to(device) for name, column in batch.items()}
+
+
+def _row(batch: Batch, index: int) -> Batch:
+    return {name: column[index : index + 1] for name, column in batch.items()}
 
 
 @torch.no_grad()
@@ -40,9 +82,19 @@ def draw_preview(swapper: Swapper, faces: Faces, device: torch.device) -> npt.ND
     """RGB picture of the strips; the swapper is left in the mode it was in."""
     training = swapper.training
     swapper.eval()
-    swapped, _ = swapper.swap(_to(faces.target, device), _to(faces.source, device))
+    target = _to(faces.target, device)
+    if len(faces.sources) == 1:
+        swapped, _ = swapper.swap(target, _to(faces.sources[0], device))
+        source = faces.sources[0]["crop"]
+    else:
+        rows = [
+            swapper.swap(_row(target, index), _to(given, device))[0]
+            for index, given in enumerate(faces.sources)
+        ]
+        swapped = torch.cat(rows)
+        source = torch.cat([given["crop"][:1] for given in faces.sources])
     swapper.train(training)
-    columns = [faces.source["crop"], faces.target["crop"], swapped.float().cpu()]
+    columns = [source, faces.target["crop"], swapped.float().cpu()]
     count = min(len(column) for column in columns)
     pixels = [as_pixels(resize(column[:count], FACE_PX)) for column in columns]
     return _lay_out(torch.cat(pixels, dim=2))

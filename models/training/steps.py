@@ -12,12 +12,11 @@ from torch.optim import Optimizer
 
 from likeness.contracts.errors import ModelError
 from models.swappers.base import Phase, Swapper
-from models.training.batches import Choice, Pool
+from models.training.batches import Choices, Sides
 from models.training.exchange import Exchange
 from models.training.plan import Plan
 from models.training.seeds import seed_of
 
-Choices = tuple[Choice, Choice]
 Parameters = list[torch.nn.Parameter]
 
 
@@ -27,22 +26,20 @@ class Bench:
 
     Attributes:
         swapper: the family's networks.
-        pools: crops of the source and of the target.
+        sides: crops of the source and of the target.
         plan: batch sizes, precision, seed.
         exchange: the group of workers.
     """
 
     swapper: Swapper
-    pools: tuple[Pool, Pool]
+    sides: Sides
     plan: Plan
     exchange: Exchange
 
     def losses(self, phase: Phase, choices: Choices) -> dict[str, Tensor]:
         """Named losses of a phase on some crops of both pools."""
         device = phase.parameters[0].device
-        source, target = (
-            pool.batch(choice, device) for pool, choice in zip(self.pools, choices, strict=True)
-        )
+        source, target = self.sides.batches(choices, device)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.plan.precision == "bf16"):
             return self.swapper.losses(phase.name, source, target)
 

@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from models.swappers import registry
-from models.training.crops import open_crops
+from models.training.frozen import FrozenNetworks
+from models.training.people import open_people
 from models.training.plan import Job, Plan
 from tests.swapper_cases import TINY, Case
-from tests.synthetic_shards import write_shards
+from tests.synthetic_shards import write_pool, write_recogniser, write_shards
 
 
 @pytest.fixture(scope="session")
@@ -23,19 +24,34 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return source, write_shards(folder / "target", "ben", 9, seed=2)
 
 
+@pytest.fixture(scope="session")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_pool(tmp_path_factory.mktemp("pool"), "drawn", {"ann": 9, "ben": 8, "cid": 7})
+
+
+@pytest.fixture(scope="session")
+def recogniser(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_recogniser(tmp_path_factory.mktemp("recogniser"))
+
+
 @pytest.fixture
-def make_case(shards: tuple[Path, Path], tmp_path: Path) -> Callable[..., Case]:
+def make_case(
+    shards: tuple[Path, Path], pool: Path, recogniser: Path, tmp_path: Path
+) -> Callable[..., Case]:
     def make(family: str, **plan: Any) -> Case:
         torch.set_num_threads(1)
         torch.manual_seed(0)
         swapper = registry.build(family, TINY[family])
+        folders = (pool, pool) if swapper.sampling_of() else shards
         view = (swapper.needs, swapper.size_px, swapper.coverage)
-        source, target = (open_crops(folder, *view) for folder in shards)
+        source, target = (open_people(folder, *view) for folder in folders)
+        swapper.equip(FrozenNetworks(recogniser))
         swapper.prepare(source, target)
         out = tmp_path / "out"
         out.mkdir()
         given = Plan(**{"images": 64, "batch_images": 4, "precision": "float32", **plan})
-        job = Job("tiny", family, TINY[family], given, *shards, out, tmp_path / "state")
+        state = tmp_path / "state"
+        job = Job("tiny", family, TINY[family], given, *folders, out, state, recogniser=recogniser)
         return Case(swapper.eval(), source, target, job)
 
     return make

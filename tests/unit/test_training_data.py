@@ -13,8 +13,9 @@ from hypothesis import strategies as some
 
 from likeness.contracts.errors import ModelError
 from likeness.vision.alignment import umeyama
+from models.layers.similarity import fit_similarity
 from models.swappers.base import as_image
-from models.training.augment import Draw, draw, fit_similarity, positions, sample
+from models.training.augment import Draw, draw, positions, sample
 from models.training.batches import load_pool
 from models.training.crops import cut, open_crops
 from models.training.plan import Augmentation, Plan

@@ -1,0 +1,89 @@
+"""Batch normalisation whose statistics are settled after training instead of run along.
+
+A running mean depends on which worker saw which part of a batch, and lags behind the weights.
+Here training uses the statistics of the batch alone and leaves every buffer as it is; before a
+model is looked at or saved, `settling` takes the moments of a few fixed batches with the weights
+as they then are: precise batch normalisation (Wu and Johnson, "Rethinking 'Batch' in BatchNorm",
+2021, arXiv 2105.07576, section 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class SettledBatchNorm(nn.Module):
+    """(B,C,...) -> the same, each channel at mean 0 and deviation 1, then scaled and moved.
+
+    Args:
+        channels: C.
+        eps: added to the variance.
+        affine: learn a scale and an offset per channel.
+    """
+
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(self, channels: int, eps: float = 1e-5, affine: bool = True) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(channels)) if affine else None
+        self.bias = nn.Parameter(torch.zeros(channels)) if affine else None
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("variance", torch.ones(channels))
+        self._moments: list[Tensor] | None = None
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """Normalise by the batch in training, by the settled statistics otherwise."""
+        if self._moments is not None:
+            self._watch(feature)
+        if self.training:
+            return functional.batch_norm(
+                feature, None, None, self.weight, self.bias, training=True, eps=self.eps
+            )
+        return functional.batch_norm(
+            feature, self.mean, self.variance, self.weight, self.bias, eps=self.eps
+        )
+
+    @torch.no_grad()
+    def _watch(self, feature: Tensor) -> None:
+        others = [dimension for dimension in range(feature.ndim) if dimension != 1]
+        variance, mean = torch.var_mean(feature.float(), others, correction=0)
+        if self._moments is not None:
+            self._moments.append(torch.stack([mean, variance + mean**2]))
+
+    def begin(self) -> None:
+        """Watch what passes from now on."""
+        self._moments = []
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """Take the moments of all that has passed; nothing changes where nothing did."""
+        if self._moments:
+            first, second = torch.stack(self._moments).mean(0)
+            self.mean.copy_(first)
+            self.variance.copy_((second - first**2).clamp_min(0))
+        self._moments = None
+
+
+def layers_of(network: nn.Module) -> list[SettledBatchNorm]:
+    """All layers of this kind in a network."""
+    return [module for module in network.modules() if isinstance(module, SettledBatchNorm)]
+
+
+@contextmanager
+def settling(network: nn.Module) -> Iterator[None]:
+    """While it lasts, every such layer watches what passes; at its end it takes the moments."""
+    layers = layers_of(network)
+    for layer in layers:
+        layer.begin()
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.finish()

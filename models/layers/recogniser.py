@@ -1,0 +1,107 @@
+"""The frozen recogniser inside a family: identities and perceptual features of crops.
+
+MobileFaceNet (Chen et al. 2018) behind ArcFace's input (Deng et al. 2019), with its weights as
+buffers: no phase moves them. Crops are warped to the template `arcface_112` by the similarity that
+fits their five points best, so that gradients reach every pixel of the crop.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.analysers.mobilefacenet import ArcFaceInput, MobileFaceNet
+from models.layers.similarity import centres, fit_similarity, inverse, multiply, plane
+
+SIDE_PX = 112
+TEMPLATE = (
+    (38.2946, 51.6963),
+    (73.5318, 51.5014),
+    (56.0252, 71.7366),
+    (41.5493, 92.3655),
+    (70.7299, 92.2041),
+)
+"""`arcface_112` of likeness/vision/templates.py; what training imports stays small."""
+TAPS = (4, 11, 14)
+"""Blocks after which the map is 28, 14 and 7 px wide; the one of 56 px comes before the first."""
+SIDES_PX = (56, 28, 14, 7)
+
+
+def _freeze(network: nn.Module, saved: bool) -> None:
+    """Turn all parameters and buffers below `network` into buffers, saved with the model or not."""
+    for module in network.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            delattr(module, name)
+            module.register_buffer(name, parameter.detach(), persistent=saved)
+        for name, buffer in list(module.named_buffers(recurse=False)):
+            module.register_buffer(name, buffer, persistent=saved)
+
+
+def to_template(landmarks_5: Tensor, side_px: int) -> Tensor:
+    """Where each pixel of the 112 px template lies in crops of `side_px`: (B,112,112,2) in [-1,1].
+
+    Of landmarks_5 (B,5,2) in px of the crops, pixel centres at integers.
+    """
+    points = (landmarks_5.float() + 0.5) * (2 / side_px) - 1
+    wanted = (torch.tensor(TEMPLATE, device=points.device) + 0.5) * (2 / SIDE_PX) - 1
+    factor, offset = inverse(*fit_similarity(points, wanted))
+    pixels = plane(centres(SIDE_PX, points.device)).expand(len(points), -1, -1, -1)
+    return multiply(factor[:, None], pixels) + offset[:, None]
+
+
+def warp_to_template(crop: Tensor, landmarks_5: Tensor) -> Tensor:
+    """Crops (B,3,S,S) in [-1,1] -> (B,3,112,112), black outside, as the pack's embedder has it."""
+    where = to_template(landmarks_5, crop.shape[-1])
+    light = functional.grid_sample(crop.float() + 1, where, align_corners=False)
+    return light - 1
+
+
+class Recogniser(nn.Module):
+    """Identity and features of crops; always in eval mode, always float32.
+
+    Args:
+        saved: whether the weights belong to the model's file. What only losses look at need not.
+
+    Attributes:
+        float32_only: tells `convert` not to round this part to bfloat16.
+    """
+
+    float32_only = True
+
+    def __init__(self, saved: bool = True) -> None:
+        super().__init__()
+        self.network = ArcFaceInput(MobileFaceNet())
+        _freeze(self.network, saved)
+        self.eval()
+
+    def train(self, mode: bool = True) -> Recogniser:
+        """Stay in eval mode, whatever the family's mode."""
+        return super().train(mode=False)
+
+    @torch.no_grad()
+    def take(self, other: Recogniser) -> None:
+        """Copy another recogniser's weights."""
+        given = dict(other.named_buffers())
+        for name, buffer in self.named_buffers():
+            buffer.copy_(given[name])
+
+    def embed(self, crop: Tensor, landmarks_5: Tensor) -> Tensor:
+        """Unit embeddings (B,128) of crops (B,3,S,S) in [-1,1] with landmarks_5 (B,5,2) in px."""
+        with torch.autocast(crop.device.type, enabled=False):
+            found: Tensor = self.network(warp_to_template(crop, landmarks_5))
+            return functional.normalize(found)
+
+    def features(self, crop: Tensor, landmarks_5: Tensor) -> list[Tensor]:
+        """Maps (B,C,s,s) for s = 56, 28, 14, 7 (C = 64, 64, 128, 128); arguments as of `embed`."""
+        with torch.autocast(crop.device.type, enabled=False):
+            outer = self.network
+            image = warp_to_template(crop, landmarks_5) * outer.scale + outer.shift
+            body = outer.network
+            feature = body.dw_conv(body.conv1(image))
+            maps = [feature]
+            for index, block in enumerate(body.features):
+                feature = block(feature)
+                if index in TAPS:
+                    maps.append(feature)
+            return maps

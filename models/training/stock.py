@@ -1,0 +1,170 @@
+"""Crops of many people in memory, decoded once, and the pairs of batches drawn from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from likeness.contracts.tables.base import as_numpy
+from models.layers.mesh_topology import mirrored
+from models.swappers.base import Batch, Sampling, as_image
+from models.training.augment import draw, move_points, positions, relabel, sample, wanted_positions
+from models.training.batches import CHUNK, Choice, Choices, shrink, stored_px
+from models.training.crops import POINTS, CropSet, decode, masks_of
+from models.training.pairs import Couples, Deck, draw_pairs, make_deck
+from models.training.people import People
+from models.training.plan import Plan
+from models.training.seeds import generator
+
+PARTNERS = {"landmarks_5": torch.tensor([1, 0, 2, 4, 3]), "landmarks_468": mirrored()}
+"""Index of each point's mirror image."""
+
+
+@dataclass(frozen=True)
+class Stock:
+    """All crops of a training in memory, uint8.
+
+    Attributes:
+        crops: uint8 (N,P,P,3) RGB, the whole of align's crops at the resolution training needs.
+        masks: uint8 (N,M,M), or None if the family does not ask for them.
+        points: landmarks (N,K,2 or 3) float32 in px of align's crops, by column.
+        weights: (N,) chance of each crop beside the others of its identity.
+        identity: (N,) int64.
+        clip: (N,) int64, numbered within the identity.
+        names: of the identities, by number.
+        aligned_px: side of align's crops.
+    """
+
+    crops: Tensor
+    masks: Tensor | None
+    points: dict[str, Tensor]
+    weights: Tensor
+    identity: Tensor
+    clip: Tensor
+    names: tuple[str, ...]
+    aligned_px: int
+
+    @property
+    def bytes(self) -> int:
+        """Memory of everything."""
+        held = [self.crops, self.weights, self.identity, self.clip, *self.points.values()]
+        held += [] if self.masks is None else [self.masks]
+        return sum(tensor.numel() * tensor.element_size() for tensor in held)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Both sides of each step, drawn together; implements `models.training.batches.Sides`.
+
+    Attributes:
+        stock: everybody's crops.
+        deck: their order.
+        couples: who meets whom.
+        size_px: side of the crops in a batch.
+        coverage: share of align's crop that they show.
+        plain: crops are not warped, so that "warped" is "crop".
+    """
+
+    stock: Stock
+    deck: Deck
+    couples: Couples
+    size_px: int
+    coverage: float
+
+    def choose(self, plan: Plan, place: int) -> Choices:
+        """See `Sides`."""
+        count = plan.batch_images
+        rows = draw_pairs(self.deck, self.couples, count, generator(plan.seed, "pairs", place))
+        source, target = (
+            Choice(index, draw(count, plan.augment, generator(plan.seed, side, place)))
+            for side, index in zip(("source", "target"), rows, strict=True)
+        )
+        return source, target
+
+    def batches(self, choices: Choices, device: torch.device) -> tuple[Batch, Batch]:
+        """See `Sides`."""
+        identities = [self.stock.identity[choice.index] for choice in choices]
+        same = (identities[0] == identities[1]).float().to(device)
+        source, target = (self._batch(choice, device) for choice in choices)
+        for batch, identity in zip((source, target), identities, strict=True):
+            batch["same"] = same
+            batch["identity_index"] = identity.to(device)
+        return source, target
+
+    def _batch(self, choice: Choice, device: torch.device) -> Batch:
+        stock, numbers = self.stock, choice.numbers.to(device)
+        pictures = as_image(stock.crops[choice.index].to(device))
+        if choice.numbers.jitter.any():
+            seen, wanted = positions(numbers, self.coverage, self.size_px)
+            batch = {"warped": sample(pictures, seen), "crop": sample(pictures, wanted)}
+        else:
+            wanted = wanted_positions(numbers, self.coverage, self.size_px)
+            batch = {"crop": sample(pictures, wanted)}
+            batch["warped"] = batch["crop"]
+        if stock.masks is not None:
+            masks = stock.masks[choice.index].to(device).float()[:, None] / 255
+            batch["mask"] = sample(masks, wanted)
+        for name, points in stock.points.items():
+            here = points[choice.index].to(device)
+            moved = move_points(here, numbers, self.coverage, stock.aligned_px, self.size_px)
+            batch[name] = relabel(moved, numbers, PARTNERS[name].to(device))
+        return batch
+
+
+def _fill(stock: Stock, crops: CropSet, number: int, begin: int) -> int:
+    """Decode the crops of one identity into rows `begin` and following; gives the row after."""
+    names = ("clip", "crop", "sample_weight", *(("mask",) if stock.masks is not None else ()))
+    clips: dict[str, int] = {}
+    for rows in crops.tables(CHUNK, (*names, *stock.points)):
+        end = begin + rows.num_rows
+        stock.crops[begin:end] = shrink(decode(rows["crop"].to_pylist()), stock.crops.shape[1])
+        stock.weights[begin:end] = torch.from_numpy(as_numpy(rows["sample_weight"]).copy())
+        stock.identity[begin:end] = number
+        found = [clips.setdefault(clip, len(clips)) for clip in rows["clip"].to_pylist()]
+        stock.clip[begin:end] = torch.tensor(found)
+        if stock.masks is not None:
+            stock.masks[begin:end] = masks_of(rows, stock.masks.shape[1])
+        for name, points in stock.points.items():
+            values = as_numpy(rows[name], POINTS[name]).astype(np.float32)
+            points[begin:end] = torch.from_numpy(values)
+        begin = end
+    return begin
+
+
+def load_stock(people: list[CropSet]) -> Stock:
+    """Decode every crop of `people` (at least one) once, straight into its place."""
+    first, count = people[0], sum(len(crops) for crops in people)
+    side, wanted = stored_px(first), first.needs
+    mask_px = int(first.facts["mask_size_px"])
+    stock = Stock(
+        crops=torch.empty((count, side, side, 3), dtype=torch.uint8),
+        masks=torch.empty((count, mask_px, mask_px), dtype=torch.uint8)
+        if "mask" in wanted
+        else None,
+        points={n: torch.empty((count, *POINTS[n])) for n in POINTS if n in wanted},
+        weights=torch.empty(count),
+        identity=torch.empty(count, dtype=torch.int64),
+        clip=torch.empty(count, dtype=torch.int64),
+        names=tuple(crops.identity for crops in people),
+        aligned_px=int(first.facts["size_px"]),
+    )
+    begin = 0
+    for number, crops in enumerate(people):
+        begin = _fill(stock, crops, number, begin)
+    return stock
+
+
+def load_pairs(source: People, target: People, sampling: Sampling) -> Pairs:
+    """Everybody of both sides in memory, numbered by name, ready to be paired."""
+    sets = {crops.identity: crops for crops in (*source.sets, *target.sets)}
+    names = sorted(sets)
+    stock = load_stock([sets[name] for name in names])
+    sides = [
+        torch.tensor(sorted(names.index(c.identity) for c in p.sets)) for p in (source, target)
+    ]
+    deck = make_deck(stock.identity, stock.clip, stock.weights)
+    couples = Couples(sides[0], sides[1], sampling)
+    return Pairs(stock, deck, couples, source.size_px, source.coverage)

@@ -2,9 +2,10 @@
 
 In: the identity's shards, of which the training half is read. Out: map.json
 (`likeness.contracts.appearance`), which a family that mixes views by angle can use, and map.jpg,
-the same as a picture. After FSGAN (Nirkin, Keller, Hassner, ICCV 2019): near-duplicates go by a
-K-D tree, the rest is triangulated together with four empty corners; its code merges within 2
-degrees and sets the corners at 75.
+the same as a picture. After FSGAN (Nirkin, Keller, Hassner, ICCV 2019): near-duplicates are
+merged, the rest is triangulated together with four empty corners; its code merges within 2
+degrees and sets the corners at 75. Of near-duplicates the one stays that is surest to be the
+person, and sharp.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from likeness.contracts.appearance import CORNERS, AppearanceMap, MapView
+from likeness.contracts.appearance import AppearanceMap, MapView
 from likeness.contracts.documents import Document, read_json, to_json
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.base import as_numpy
@@ -28,9 +29,11 @@ from likeness.vision import pose_picture, poses
 
 Pixels = npt.NDArray[np.uint8]
 COLUMNS = ("clip", "frame_index", "track_index", "pose_deg", "similarity", "sharpness")
+SHAPES = {"pose_deg": (3,)}
 SHARPER = 0.1
 """What a view gains in cosine by being as sharp as the median; up to half as much again."""
 JPEG_QUALITY = 88
+GAP_PX = 6
 
 
 class AppearanceParams(Document):
@@ -40,27 +43,35 @@ class AppearanceParams(Document):
         default=2.0, gt=0.0, le=45.0, description="views nearer than this count as one"
     )
     corner_deg: float = Field(
-        default=75.0, gt=0.0, le=180.0, description="yaw and pitch of the empty corners, +-"
+        default=75.0,
+        ge=1.0,
+        le=poses.MOST_DEG,
+        description="yaw and pitch of the empty corners, +-",
     )
     thumbnail_px: int = Field(default=88, ge=16, le=512, description="side of a face in map.jpg")
 
 
 def read_rows(folder: Path) -> dict[str, Any]:
     """Columns of all training crops, without their pixels: name -> list or array."""
-    parts = [SHARDS.read(path, list(COLUMNS)) for path in sorted(folder.glob("train-*.parquet"))]
-    rows: dict[str, Any] = {"clip": [name for part in parts for name in part["clip"].to_pylist()]}
-    for name in COLUMNS[1:]:
-        shape = (3,) if name == "pose_deg" else ()
-        values = [as_numpy(part[name], shape) for part in parts]
-        rows[name] = np.concatenate(values) if values else np.zeros((0, *shape))
-    return rows
+    rows: dict[str, list[Any]] = {name: [] for name in COLUMNS}
+    for path in sorted(folder.glob("train-*.parquet")):
+        for part in SHARDS.batches(path, list(COLUMNS)):
+            rows["clip"] += part["clip"].to_pylist()
+            for name in COLUMNS[1:]:
+                rows[name].append(as_numpy(part[name], SHAPES.get(name, ())))
+    columns = {name: np.concatenate([_none(name), *rows[name]]) for name in COLUMNS[1:]}
+    return {"clip": rows["clip"], **columns}
+
+
+def _none(name: str) -> npt.NDArray[np.float64]:
+    return np.zeros((0, *SHAPES.get(name, ())))
 
 
 def build_map(
     identity: str, rows: dict[str, Any], params: AppearanceParams
 ) -> tuple[AppearanceMap, list[int]]:
     """The map, and which crop each of its views is."""
-    angles = np.round(np.asarray(rows["pose_deg"], np.float64)[:, :2], 3)
+    angles = poses.rounded(rows["pose_deg"][:, :2])
     within = np.flatnonzero((np.abs(angles) < params.corner_deg).all(axis=1))
     sharpness = np.asarray(rows["sharpness"], np.float64)
     middle = float(np.median(sharpness)) if len(sharpness) else 1.0
@@ -68,8 +79,7 @@ def build_map(
     quality = np.asarray(rows["similarity"], np.float64) + SHARPER * crisp
     chosen, counts = poses.merged(angles[within], quality[within], params.radius_deg)
     index = [int(row) for row in within[chosen]]
-    corners = np.array(CORNERS) * params.corner_deg
-    triangles = poses.triangulated(np.concatenate([angles[index], corners]))
+    triangles = poses.triangulated(angles[index], params.corner_deg)
     views = [
         MapView(
             clip=rows["clip"][row],
@@ -94,7 +104,7 @@ def build_map(
 
 
 def read_crops(folder: Path, wanted: Collection[int], side_px: int) -> dict[int, Pixels]:
-    """Some training crops by their place in all shards, at `side_px`; a batch in memory at a time."""
+    """Some training crops, by their place in all shards, at `side_px`; read batch by batch."""
     found, first = {}, 0
     for path in sorted(folder.glob("train-*.parquet")) if wanted else ():
         for rows in SHARDS.batches(path, ["crop"]):
@@ -111,8 +121,7 @@ def draw(found: AppearanceMap, index: list[int], folder: Path, side_px: int) -> 
     """The picture; of views whose thumbnails would overlap, the better one has its own."""
     points = np.array(found.points())
     plane = pose_picture.plane_of(points[:-4], side_px)
-    # Squares do not overlap where one of their sides is a side apart: two squares' diagonal.
-    shown = poses.apart(plane.place(points[:-4]), side_px * 1.42)
+    shown = poses.apart(plane.place(points[:-4]), side_px + GAP_PX)
     crops = read_crops(folder, {index[view] for view in shown}, side_px)
     thumbnails = {int(view): crops[index[view]] for view in shown}
     title = f"{found.identity}: {len(index)} views of {found.crops} crops"
@@ -120,7 +129,7 @@ def draw(found: AppearanceMap, index: list[int], folder: Path, side_px: int) -> 
     if found.beyond:
         about += f"; {found.beyond} crops turned farther"
     triangles = np.array(found.triangles)
-    return pose_picture.draw_map(points, triangles, thumbnails, (title, about), side_px)
+    return pose_picture.draw_map(points, triangles, thumbnails, side_px, (title, about))
 
 
 def run(context: Context[AppearanceParams]) -> None:

@@ -10,13 +10,14 @@ import numpy.typing as npt
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating]
+Indices = npt.NDArray[np.int64]
 
 GROUND, INK, FAINT = (250, 250, 249), (28, 28, 30), (110, 110, 115)
 GRID, EDGE, DOT = (228, 228, 228), (150, 175, 200), (214, 96, 32)
 MOST_PX = (1320, 960)
 """Width and height of the plane at most."""
-LEFT_PX, TOP_PX, RIGHT_PX, BOTTOM_PX = 84, 84, 28, 72
-HALF_RANGE_DEG = 10.0
+LEFT_PX, TOP_PX, RIGHT_PX, BOTTOM_PX = 84, 108, 28, 72
+HALF_RANGE_DEG = 6.0
 """At least so much is shown to each side of the middle."""
 STEPS_DEG = (1, 2, 5, 10, 15, 30)
 TICK_PX = 90
@@ -97,14 +98,14 @@ def _axes(canvas: Pixels, plane: Plane) -> None:
     _write(canvas, "pitch, degrees (up: +)", (16, TOP_PX - 14), 16, INK)
 
 
-def _triangles(canvas: Pixels, plane: Plane, points: Floats, triangles: Floats) -> None:
+def _triangles(canvas: Pixels, plane: Plane, points: Floats, triangles: Indices) -> None:
     """Edges of all triangles, cut off at the plane's border."""
     width, height = plane.size_px
     part = canvas[TOP_PX : TOP_PX + height, LEFT_PX : LEFT_PX + width]
     places = (plane.place(points) - [LEFT_PX, TOP_PX]) * (1 << _SHIFT)
-    edges = {tuple(sorted(pair)) for t in triangles for pair in ((t[0], t[1]), (t[1], t[2]), (t[0], t[2]))}
-    for first, second in sorted(edges):
-        ends = [tuple(int(v) for v in np.round(places[i])) for i in (first, second)]
+    edges = np.unique(np.sort(triangles[:, [[0, 1], [1, 2], [0, 2]]].reshape(-1, 2)), axis=0)
+    for pair in edges:
+        ends = [tuple(int(v) for v in np.round(places[i])) for i in pair]
         cv2.line(part, ends[0], ends[1], EDGE, 1, cv2.LINE_AA, _SHIFT)
 
 
@@ -117,7 +118,11 @@ def _paste(canvas: Pixels, thumbnail: Pixels, place: Floats) -> None:
 
 
 def draw_map(
-    points: Floats, triangles: Floats, thumbnails: dict[int, Pixels], lines: tuple[str, str], thumbnail_px: int
+    points: Floats,
+    triangles: Indices,
+    thumbnails: dict[int, Pixels],
+    thumbnail_px: int,
+    lines: tuple[str, str],
 ) -> Pixels:
     """RGB uint8 (H,W,3): the plane of yaw and pitch with views, triangles and thumbnails.
 
@@ -125,8 +130,8 @@ def draw_map(
         points: (P,2) degrees; the last four are the empty corners.
         triangles: (T,3) indices of points.
         thumbnails: index of a view -> uint8 (side,side,3); the other views are dots.
-        lines: title and what stands below it.
         thumbnail_px: their side.
+        lines: title and what stands below it.
     """
     plane = plane_of(points[:-4], thumbnail_px)
     width, height = plane.size_px
@@ -141,5 +146,5 @@ def draw_map(
     for index in sorted(thumbnails, reverse=True):
         _paste(canvas, thumbnails[index], places[index])
     _write(canvas, lines[0], (16, 30), 22, INK)
-    _write(canvas, lines[1], (16, 52), 15, FAINT)
+    _write(canvas, lines[1], (16, 54), 15, FAINT)
     return canvas

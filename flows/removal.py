@@ -65,6 +65,7 @@ def check_removal(clip: str, root: Path) -> Removal:
     paths = [folder, *(root / "data/crops").glob(f"*/{clip}.parquet")]
     if last:
         named = [f"crops/{record.identity}", f"shards/{record.identity}"]
+        named.append(f"appearance/{record.identity}")
         named.append(f"rosters/{record.identity}.json")
         paths += [root / "data" / name for name in named]
     found = tuple(path for path in paths if path.exists())

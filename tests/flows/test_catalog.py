@@ -74,12 +74,12 @@ def test_adding_and_removing_a_clip(house: Path, film: Path, likeness: Likeness)
     }  # fmt: skip
     assert (home / "footage.mp4").read_bytes() == film.read_bytes()
     assert (home / "dvc.yaml").read_text() == (house / "tasks/clip.dvc.yaml").read_text()
-    # Said to run: its own four stages, its identity's two, and what looks at all of them.
+    # Said to run: its own four stages, its identity's three, and what looks at all of them.
     stages = [line.strip() for line in out.splitlines() if line.startswith("  ")]
     clip = "data/clips/take-3-mp4/dvc.yaml"
     assert set(stages) == {
         "pack", f"{clip}:frames", f"{clip}:detect", f"{clip}:filter", f"{clip}:align",
-        "roster@ann", "shard@ann", "retrieval",
+        "roster@ann", "shard@ann", "appearance@ann", "retrieval",
     }  # fmt: skip
     graph = {node.address for node in read_graph(house).stages}
     assert graph - set(stages) == {"judge", "detectability"}

@@ -200,9 +200,17 @@ def as_numpy(column: pa.Array | pa.ChunkedArray, shape: tuple[int, ...] = ()) ->
         column = column.combine_chunks()
     if pa.types.is_fixed_size_list(column.type) or pa.types.is_list(column.type):
         count = len(column)
-        values = column.flatten().to_numpy(zero_copy_only=False)
+        values = _plain(column.flatten())
         tail = shape or ((-1,) if count else (0,))
         return values.reshape((count, *tail))
+    return _plain(column)
+
+
+def _plain(column: pa.Array) -> npt.NDArray[Any]:
+    numbers = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+    if numbers and not column.null_count:
+        # `to_numpy` would load pandas: a third of what a small stage takes.
+        return np.from_dlpack(column)
     return np.asarray(column.to_numpy(zero_copy_only=False))
 
 

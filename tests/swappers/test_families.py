@@ -16,7 +16,7 @@ from models.training import optimisers
 from models.training.loop import train
 from models.training.results import write_results
 from models.training.steps import take_step
-from tests.swapper_cases import FALLS, STILL, TINY, Case
+from tests.swapper_cases import BUDGET, FALLS, STILL, TINY, Case
 
 Make = Callable[..., Case]
 FAMILIES = registry.names()
@@ -122,7 +122,7 @@ def test_each_phase_moves_its_own_parameters_alone(make_case: Make, family: str)
 @pytest.mark.parametrize("family", LEARNING)
 def test_overfits_four_crops(make_case: Make, family: str) -> None:
     falling, share = FALLS.get(family, ("", 0.35))
-    case = make_case(family, images=1600, augment=STILL.model_dump())
+    case = make_case(family, images=BUDGET.get(family, 1600), augment=STILL.model_dump())
     plan = case.job.plan
     work = case.bench()
     four = work.sides.choose(plan, 0)

@@ -26,6 +26,7 @@ from models.layers.borders import soft_border
 from models.layers.critics import MultiScale
 from models.layers.hearnet import CHANNELS, HearNet
 from models.layers.mask_sheet import sheet
+from models.layers.norm import unwatched
 from models.layers.recogniser import Recogniser
 from models.losses import adversarial, faces
 from models.losses.eyes import gaze_distance
@@ -203,11 +204,12 @@ class FaceShifter(Swapper):
         return super().losses(phase, source, target)
 
     def rehearse(self, phase: str, source: Batch, target: Batch) -> None:
-        """What normalisation layers see in use: AEI-Net real targets only, HEAR-Net its own."""
-        if phase == "generator":
+        """What normalisation settles on: AEI-Net real and bare targets, HEAR-Net covered ones."""
+        if phase == "generator" and not self.aei.attributes(target["crop"]):
             self.aei(target["crop"], self.identity_of(source))
         elif phase == "hear":
-            self.losses(phase, source, target)
+            with unwatched(self.aei):
+                self.losses(phase, source, target)
 
     def _generator_losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
         given, crop = self.config, target["crop"]
@@ -259,10 +261,10 @@ class FaceShifter(Swapper):
         return {"hinge": adversarial.hinge_critic(real, made)}
 
     def _own_faces(self, given: Tensor) -> Tensor:
-        """Targets (B,) bool that get their own identity: with the `given` pairs, `hear_same` of all.
+        """Targets (B,) bool that get their own identity, so that `hear_same` of all do.
 
         Args:
-            given: (B,) 1 where the sampler's pair is of one identity, which `same` of them are.
+            given: (B,) 1 where the sampler's pair is of one identity anyway, as `same` of all are.
         """
         known, wanted = self.config.same, self.config.hear_same
         lacking = max(0.0, (wanted - known) / max(1 - known, 1e-6))

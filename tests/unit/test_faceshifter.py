@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.layers.norm import layers_of, settling
 from models.swappers.base import Batch
 from models.swappers.faceshifter import FaceShifter, FaceShifterConfig, attribute_masks
 
@@ -182,3 +183,16 @@ def test_masks_are_shown_per_level() -> None:
     assert picture.shape == (3, 4 * 100 - 4, (3 + 5) * 100 - 4)
     assert picture.abs().max() <= 1
     assert make(identity_injection="adain").eval().pictures(target, source) == {}
+
+
+@torch.no_grad()
+def test_normalisation_settles_on_bare_targets_and_covered_refinements() -> None:
+    swapper, target = make().train(), batch(4)
+    with settling(swapper):
+        for phase in swapper.phases():
+            torch.manual_seed(3)
+            swapper.rehearse(phase.name, batch(4, seed=1), target)
+    first = swapper.aei.encoder.net.down[0]
+    seen = first[0](target["crop"])  # type: ignore[operator,index]
+    assert torch.allclose(first[1].mean, seen.mean(dim=(0, 2, 3)), atol=1e-5)  # type: ignore[index]
+    assert all(layer.mean.any() for layer in layers_of(swapper))  # HEAR-Net's too

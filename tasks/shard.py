@@ -1,7 +1,8 @@
 """The data set of an identity: its crops, split, thinned and balanced.
 
 In: the roster, and the folder of the identity's crops, of which only the roster's clips are read.
-Out: data/shards/<identity>/{train,val}-NNNNN.parquet and manifest.json.
+Out: data/shards/<identity>/{train,val}-NNNNN.parquet and manifest.json, and the latter once more as
+data/manifests/<identity>.json: a pool must know everybody's, and not wait for all that they shard.
 
 The split goes by clip and second, never by frame: neighbours in time are nearly the same picture,
 and one in each half would make validation meaningless. A second's half follows from a hash of its
@@ -245,7 +246,8 @@ def run(context: Context[ShardParams]) -> None:
         rows = sum(file["rows"] for file in files)
         halves[half] = {"rows": rows, "files": files, "pose_histogram": histogram}
     content = manifest(roster, facts, chosen, halves)
-    (folder / "manifest.json").write_text(to_json(content), encoding="utf-8")
+    for path in (folder / "manifest.json", context.outputs["manifest"]):
+        path.write_text(to_json(content), encoding="utf-8")
     context.say(
         f"shard: {halves['train']['rows']} crops to train on, {halves['val']['rows']} to validate,"
         f" of {sum(len(part.split) for part in chosen)}"
@@ -256,7 +258,7 @@ STAGE = Stage(
     name="shard",
     params=ShardParams,
     inputs={"roster": None, "crops": None},
-    outputs={"shards": None},
+    outputs={"shards": None, "manifest": None},
     run=run,
     description="the data set of this identity, split by clip and second, balanced over pose",
 )

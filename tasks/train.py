@@ -1,9 +1,10 @@
-"""Stage `train`: a model out of two identities' data sets.
+"""Stage `train`: a model out of two identities' data sets, or out of a pool's.
 
-In: the shards of the source and of the target identity. Out: the model's folder with
-model.safetensors, config.json, history.parquet and preview.jpg. Families that learn nothing
-(mesh_transfer) only take what they need from the data. Resume state lies in LIKENESS_STATE,
-under a fingerprint of everything the result depends on.
+In: the shards of the source and of the target, each an identity's or a pool's, and the frozen
+recogniser that some families' losses look at. Out: the model's folder with model.safetensors,
+config.json, history.parquet and preview.jpg. Families that learn nothing (mesh_transfer) only take
+what they need from the data. Resume state lies in LIKENESS_STATE, under a fingerprint of
+everything the result depends on.
 """
 
 from __future__ import annotations
@@ -17,52 +18,80 @@ from typing import Any
 from likeness.contracts import environment
 from likeness.contracts.documents import load_yaml, sha256_of, validate
 from likeness.contracts.errors import ConsentError, ModelError
-from likeness.contracts.params import ModelEntry, load_entry
+from likeness.contracts.params import ModelEntry
+from likeness.contracts.pools import FinetuneEntry, load_model
 from likeness.contracts.stage import Context, Stage
 from models.training.plan import Job, Plan
 
-ENTRY_KEYS = set(ModelEntry.model_fields)
-
 
 def overrides(options: dict[str, str], params_file: Path) -> dict[str, Any]:
-    """Keys of `models.<model>.train`, which replace those of `train:` for this model alone."""
-    return dict(load_entry("models", options["model"], ModelEntry, params_file).train)
+    """Keys of the model's `train`, which replace those of `train:` for this model alone."""
+    return dict(load_model(options["model"], params_file).train)
 
 
 def check_settings(model: str, params_file: Path) -> dict[str, Any]:
-    """The family's settings of `models.<model>`, all keys filled in.
+    """The family's settings of `models.<model>` or `finetuned.<model>`, all keys filled in.
 
     Raises:
         ParamsError: with the line of a key that the family does not allow.
     """
     from models.swappers.registry import load_class
 
-    entry = load_yaml(params_file)["models"][model]
-    config = load_class(entry["family"]).Config
-    for key in ENTRY_KEYS & set(entry):
-        del entry[key]
-    return validate(config, entry, params_file, ("models", model)).model_dump(mode="json")
+    entry = load_model(model, params_file)
+    kind = "finetuned" if isinstance(entry, FinetuneEntry) else "models"
+    # The mapping as it was read knows its lines; what is inherited was checked with its own model.
+    content = load_yaml(params_file)[kind][model]
+    for key in set(type(entry).model_fields) & set(content):
+        del content[key]
+    for key, value in entry.settings.items():
+        content.setdefault(key, value)
+    config = load_class(entry.family).Config
+    return validate(config, content, params_file, (kind, model)).model_dump(mode="json")
 
 
-def require_data(folder: Path, identity: str, family: str) -> None:
-    """Check that a data set is of the identity that params.yaml names, and may be learned from.
+def require_data(folder: Path, name: str, family: str) -> None:
+    """Check that a data set is the one that params.yaml names, and may be learned from.
 
     Raises:
-        ModelError: it belongs to somebody else.
+        ModelError: it belongs to somebody else, or is not the one that a pool was made of.
         ConsentError: the family learns, and a consent behind the crops excludes that.
     """
     from models.swappers.base import Swapper
     from models.swappers.registry import load_class
     from models.training.crops import read_manifest
+    from models.training.people import read_pool
 
+    pool = read_pool(folder)
+    if pool is not None:
+        require_pool(folder, name, pool)
+        return
     manifest = read_manifest(folder)
-    given = manifest.get("identity", identity)
-    if given != identity:
-        raise ModelError(folder, f"is of `{given}`, not `{identity}`", "correct params.yaml")
+    given = manifest.get("identity", name)
+    if given != name:
+        raise ModelError(folder, f"is of `{given}`, not `{name}`", "correct params.yaml")
     learns = load_class(family).phases is not Swapper.phases
     if learns and manifest.get("training") is False:
-        problem = f"the consent of `{identity}` does not allow training"
+        problem = f"the consent of `{name}` does not allow training"
         raise ConsentError(folder, problem, "ask for it, or use a family without training")
+
+
+def require_pool(folder: Path, name: str, pool: dict[str, Any]) -> None:
+    """Check that pool.json is of this pool, and its members' shards are those it was made of.
+
+    The pool's stage asked for consents; a manifest that has changed since would say so.
+
+    Raises:
+        ModelError: another pool, or shards that changed or are missing.
+    """
+    if pool["pool"] != name:
+        raise ModelError(folder, f"is pool `{pool['pool']}`, not `{name}`", "correct params.yaml")
+    for member in pool["members"]:
+        if member["held_out"]:
+            continue
+        path = folder.parent / member["identity"] / "manifest.json"
+        if not path.is_file() or sha256_of(path) != member["manifest_sha256"]:
+            problem = f"is not the data set that {folder} was made of"
+            raise ModelError(path, problem, "run `dvc repro`")
 
 
 def _parts(path: Path) -> set[Path]:
@@ -97,14 +126,26 @@ def code_of(family: str) -> str:
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def run(context: Context[Plan]) -> None:
-    """Train, or finish an interrupted training."""
-    from models.training.checkpoint import fingerprint
+def pack_of(folder: Path) -> str | None:
+    """The analyser pack behind the shards of an identity, or of a pool's first member."""
     from models.training.crops import read_manifest
+    from models.training.people import folders_of
+
+    found: str | None = read_manifest(folders_of(folder)[0]).get("pack")
+    return found
+
+
+def train_model(context: Context[Plan], init: Path | None = None) -> None:
+    """Train the model that the option names, or finish an interrupted training.
+
+    Args:
+        init: folder of the model whose weights are the first ones.
+    """
+    from models.training.checkpoint import fingerprint
     from models.training.start import start
 
     model = context.options["model"]
-    entry = load_entry("models", model, ModelEntry, context.params_file)
+    entry: ModelEntry = load_model(model, context.params_file)
     source, target = context.inputs["source"], context.inputs["target"]
     require_data(source, entry.source, entry.family)
     require_data(target, entry.target, entry.family)
@@ -119,16 +160,23 @@ def run(context: Context[Plan]) -> None:
         target=target,
         out=out,
         state=Path(),
-        facts={"pack": read_manifest(source).get("pack"), "code_sha256": code_of(entry.family)},
+        facts={"pack": pack_of(source), "code_sha256": code_of(entry.family)},
+        init=init,
+        recogniser=context.inputs["recogniser"],
     )
     state = environment.state_folder().resolve() / "training" / fingerprint(job)
     start(dataclasses.replace(job, state=state), environment.workers())
 
 
+def run(context: Context[Plan]) -> None:
+    """Train from random weights."""
+    train_model(context)
+
+
 STAGE = Stage(
     name="train",
     params=Plan,
-    inputs={"source": None, "target": None},
+    inputs={"source": None, "target": None, "recogniser": None},
     outputs={"out": None},
     options=("model",),
     run=run,

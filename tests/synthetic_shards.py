@@ -101,7 +101,7 @@ def write_pool(
 
 
 def write_recogniser(folder: Path) -> Path:
-    """A recogniser with random weights, as stage `recogniser` writes the trained one."""
+    """A recogniser with random weights, as stage `pack` writes the trained one."""
     torch.manual_seed(0)
     tensorfile.write(folder / WEIGHTS_FILE, MobileFaceNet().state_dict())
     (folder / FACTS_FILE).write_text(json.dumps({"name": "drawn", "sha256": "0" * 64}))

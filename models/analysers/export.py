@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 DETECTOR_FILE = "det_retinaface.onnx"
 EMBEDDER_FILE = "rec_mobilefacenet.onnx"
 MESH_FILE = "canonical_mesh.json"
+RECOGNISER, RECOGNISER_FILE = "mobilefacenet", "rec_mobilefacenet.safetensors"
+RECOGNISER_FACTS = "recogniser.json"
 OPSET = 17
 
 
@@ -100,6 +102,23 @@ def _describe(name: str, catalogue: Catalogue) -> dict[str, str]:
         "sha256": weight.sha256,
         "licence": weight.licence,
     }
+
+
+def write_recogniser(weights: Path, folder: Path) -> None:
+    """Write into `folder` (made by this call) the network that training losses look at.
+
+    It is the embedded pack's, whichever pack finds the faces: as tensors, since a loss needs its
+    gradients, with what `evaluate` must know in order not to judge by it.
+
+    Raises:
+        RuntimeError: keys or shapes differ from the architecture.
+    """
+    from models import tensorfile
+    from models.analysers.mobilefacenet import load_mobilefacenet
+
+    folder.mkdir(parents=True)
+    tensorfile.write(folder / RECOGNISER_FILE, load_mobilefacenet(weights).state_dict())
+    write_json(folder / RECOGNISER_FACTS, _describe(RECOGNISER, load_catalogue()))
 
 
 def write_pack(name: str, paths: dict[str, Path], folder: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from models.analysers.mobilefacenet import ArcFaceInput, MobileFaceNet
 from models.layers.similarity import centres, fit_similarity, inverse, multiply, plane
@@ -38,6 +39,37 @@ def _freeze(network: nn.Module, saved: bool) -> None:
             module.register_buffer(name, buffer, persistent=saved)
 
 
+def _fused(first: nn.Module, second: nn.Module) -> nn.Module:
+    if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+        return fuse_conv_bn_eval(first, second)
+    raise TypeError(f"{type(first).__name__}, {type(second).__name__}")
+
+
+def fuse(network: MobileFaceNet) -> MobileFaceNet:
+    """Put every normalisation into the convolution before it; gives `network`, changed.
+
+    With the channels of a pixel side by side, embeddings then take less than half of the time,
+    and differ by their rounding alone.
+    """
+    for module in network.eval().modules():
+        if isinstance(module, nn.Sequential):
+            for index in range(len(module) - 1):
+                if isinstance(module[index + 1], nn.BatchNorm2d):
+                    module[index] = _fused(module[index], module[index + 1])
+                    module[index + 1] = nn.Identity()
+    pairs = (
+        (network.dw_conv, "depthwise", "bn1"),
+        (network.dw_conv, "pointwise", "bn2"),
+        (network.gdconv, "depthwise", "bn"),
+        (network, "conv3", "bn"),
+    )
+    for module, convolution, norm in pairs:
+        joined = _fused(getattr(module, convolution), getattr(module, norm))
+        setattr(module, convolution, joined)
+        setattr(module, norm, nn.Identity())
+    return network
+
+
 def to_template(landmarks_5: Tensor, side_px: int) -> Tensor:
     """Where each pixel of the 112 px template lies in crops of `side_px`: (B,112,112,2) in [-1,1].
 
@@ -57,6 +89,10 @@ def warp_to_template(crop: Tensor, landmarks_5: Tensor) -> Tensor:
     return light - 1
 
 
+def _side_by_side(image: Tensor) -> Tensor:
+    return image.contiguous(memory_format=torch.channels_last)
+
+
 class Recogniser(nn.Module):
     """Identity and features of crops; always in eval mode, always float32.
 
@@ -71,9 +107,23 @@ class Recogniser(nn.Module):
 
     def __init__(self, saved: bool = True) -> None:
         super().__init__()
-        self.network = ArcFaceInput(MobileFaceNet())
+        self.network = ArcFaceInput(fuse(MobileFaceNet()))
         _freeze(self.network, saved)
         self.eval()
+
+    @torch.no_grad()
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Take the pinned weights, by MobileFaceNet's own names.
+
+        Raises:
+            RuntimeError: keys or shapes differ from the architecture.
+        """
+        network = MobileFaceNet()
+        network.load_state_dict(state)
+        given = dict(ArcFaceInput(fuse(network)).named_parameters())
+        for name, buffer in self.network.named_buffers():
+            if name in given:
+                buffer.copy_(given[name])
 
     def train(self, mode: bool = True) -> Recogniser:
         """Stay in eval mode, whatever the family's mode."""
@@ -89,14 +139,15 @@ class Recogniser(nn.Module):
     def embed(self, crop: Tensor, landmarks_5: Tensor) -> Tensor:
         """Unit embeddings (B,128) of crops (B,3,S,S) in [-1,1] with landmarks_5 (B,5,2) in px."""
         with torch.autocast(crop.device.type, enabled=False):
-            found: Tensor = self.network(warp_to_template(crop, landmarks_5))
+            found: Tensor = self.network(_side_by_side(warp_to_template(crop, landmarks_5)))
             return functional.normalize(found)
 
     def features(self, crop: Tensor, landmarks_5: Tensor) -> list[Tensor]:
         """Maps (B,C,s,s) for s = 56, 28, 14, 7 (C = 64, 64, 128, 128); arguments as of `embed`."""
         with torch.autocast(crop.device.type, enabled=False):
             outer = self.network
-            image = warp_to_template(crop, landmarks_5) * outer.scale + outer.shift
+            warped = _side_by_side(warp_to_template(crop, landmarks_5))
+            image = warped * outer.scale + outer.shift
             body = outer.network
             feature = body.dw_conv(body.conv1(image))
             maps = [feature]

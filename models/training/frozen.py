@@ -1,4 +1,4 @@
-"""Frozen networks as stage `recogniser` wrote them; implements `models.swappers.base.Frozen`."""
+"""Frozen networks as stage `pack` wrote them; implements `models.swappers.base.Frozen`."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class FrozenNetworks:
         recogniser, path = Recogniser(), self.folder / WEIGHTS_FILE
         state = tensorfile.read(path)
         try:
-            recogniser.network.network.load_state_dict(state)
+            recogniser.load(state)
         except RuntimeError as error:
             problem = f"does not fit ({' '.join(str(error).split())[:200]})"
-            raise ModelError(path, problem, "run `dvc repro recogniser`") from None
+            raise ModelError(path, problem, "run `dvc repro pack`") from None
         return recogniser
 
     def facts(self) -> dict[str, Any]:
@@ -50,5 +50,5 @@ class FrozenNetworks:
             content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             problem = f"cannot be read ({error})"
-            raise ModelError(path, problem, "run `dvc repro recogniser`") from None
+            raise ModelError(path, problem, "run `dvc repro pack`") from None
         return content

@@ -31,12 +31,12 @@ class People:
     Attributes:
         identity: name of the identity or of the pool.
         sets: crops of each person that is trained on, by identity.
-        held_out: crops of members that training never sees, by identity.
+        is_pool: `identity` names a pool.
     """
 
     identity: str
     sets: tuple[CropSet, ...]
-    held_out: tuple[CropSet, ...] = ()
+    is_pool: bool = False
 
     def __len__(self) -> int:
         """Number of crops that are trained on."""
@@ -96,13 +96,15 @@ def read_pool(folder: Path) -> dict[str, Any] | None:
         raise ModelError(path, f"is damaged ({error!r})", "run `dvc repro`") from None
 
 
-def folders_of(folder: Path, held_out: bool = False) -> list[Path]:
-    """Folders of shards behind an identity's or a pool's: of the trained or held-out members."""
+def folders_of(folder: Path) -> list[Path]:
+    """Folders of the shards that training reads: of the identity, or of the pool's members.
+
+    Members held out are not among them: nothing in this room ever opens their shards.
+    """
     pool = read_pool(folder)
     if pool is None:
-        return [] if held_out else [folder]
-    members = [m for m in pool["members"] if bool(m["held_out"]) == held_out]
-    return [folder.parent / member["identity"] for member in members]
+        return [folder]
+    return [folder.parent / m["identity"] for m in pool["members"] if not m["held_out"]]
 
 
 def open_people(folder: Path, needs: tuple[str, ...], size_px: int, coverage: float) -> People:
@@ -112,17 +114,15 @@ def open_people(folder: Path, needs: tuple[str, ...], size_px: int, coverage: fl
         ModelError: nobody to train on, a person without crops, or crops of different templates.
         TableError: a shard that is no shard.
     """
-    pool = read_pool(folder)
-    shown, unseen = folders_of(folder), folders_of(folder, held_out=True)
-    if not shown:
+    pool, folders = read_pool(folder), folders_of(folder)
+    if not folders:
         problem = "names nobody to train on"
         raise ModelError(folder, problem, "add identities to the pool in params.yaml")
-    sets, apart = (
-        tuple(open_crops(f, needs, size_px, coverage) for f in each) for each in (shown, unseen)
-    )
-    for crops in (*sets, *apart):
+    sets = tuple(open_crops(f, needs, size_px, coverage) for f in folders)
+    for crops in sets:
         require_alike(crops, sets[0])
-    return People(sets[0].identity if pool is None else str(pool["pool"]), sets, apart)
+    name = sets[0].identity if pool is None else str(pool["pool"])
+    return People(name, sets, pool is not None)
 
 
 def require_alike(crops: CropSet, other: CropSet) -> None:

@@ -81,7 +81,7 @@ class Job:
             see the same folder.
         facts: further entries of config.json.
         init: folder of a model of this family to start from; None starts from random weights.
-        recogniser: folder of stage `recogniser`, for families that look at its network.
+        recogniser: folder that stage `pack` wrote, for families that look at its network.
     """
 
     model: str

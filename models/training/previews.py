@@ -36,16 +36,11 @@ class Faces:
 def choose_faces(source: People, target: People, source_images: int = 0) -> Faces:
     """Faces spread evenly over both sides.
 
-    Families that are given crops of the source at run time see them as in `convert`, and half
-    of the strips show members of a pool that training never sees, if there are two of them.
+    Families that are given crops of the source at run time see them as in `convert`.
     """
     if not source_images:
         return Faces((source.some(STRIPS),), target.some(STRIPS))
-    met = [(source.sets, target.sets)]
-    if len(source.held_out) > 1 and len(target.held_out) > 1:
-        met.append((source.held_out, target.held_out))
-    each = STRIPS // len(met)
-    couples = [couple for sides in met for couple in _couples(*sides, each)]
+    couples = _couples(source.sets, target.sets, STRIPS)
     known: dict[str, Batch] = {}
     for giver, _, _ in couples:
         if giver.identity not in known:

@@ -23,7 +23,10 @@ def test_pack_is_complete_and_byte_stable(tmp_path: Path) -> None:
     file = params(tmp_path, "pack:\n  name: embedded\n")
     folders = [tmp_path / "one", tmp_path / "two"]
     for folder in folders:
-        STAGE.execute(["--out", str(folder), "--params", file])
+        beside = str(folder / "recogniser")
+        STAGE.execute(["--out", str(folder / "pack"), "--recogniser", beside, "--params", file])
+    folders = [folder / "pack" for folder in folders]
+    assert sha256_of(tmp_path / "one/recogniser") == sha256_of(tmp_path / "two/recogniser")
     assert sha256_of(folders[0]) == sha256_of(folders[1])
     facts = read_json(folders[0] / "pack.json")
     assert facts["embedding_dim"] == 128
@@ -39,5 +42,6 @@ def test_pack_is_complete_and_byte_stable(tmp_path: Path) -> None:
 def test_unknown_pack_is_refused(tmp_path: Path) -> None:
     file = params(tmp_path, "pack:\n  name: antelope\n")
     with pytest.raises(ParamsError, match="embedded"):
-        STAGE.execute(["--out", str(tmp_path / "out"), "--params", file])
+        arguments = ["--out", str(tmp_path / "out"), "--recogniser", str(tmp_path / "rec")]
+        STAGE.execute([*arguments, "--params", file])
     assert not (tmp_path / "out").exists()

@@ -15,6 +15,7 @@ PARTS = {
     "blend": "one face at 1080p, beside full-frame arithmetic and insightface's paste_back",
     "crops": "bytes of a crop, beside dumping frames as PNG",
     "train": "the founding autoencoder, beside a plain float32 loop",
+    "any_face": "networks of the families for any face at 256 px, beside eager float32",
     "chain": "the whole chain at 720p, beside frames dumped as PNG and read back per step",
     "evaluate": "a 500-frame swap judged, beside stage detect on the same clip",
     "memory": "resident size on a long clip, beside its first frames",

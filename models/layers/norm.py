@@ -61,6 +61,15 @@ class SettledBatchNorm(nn.Module):
         """Watch what passes from now on."""
         self._moments = []
 
+    def pause(self) -> list[Tensor] | None:
+        """Watch nothing more; gives what was seen, for `resume`."""
+        seen, self._moments = self._moments, None
+        return seen
+
+    def resume(self, seen: list[Tensor] | None) -> None:
+        """Go on watching where `pause` left off."""
+        self._moments = seen
+
     @torch.no_grad()
     def finish(self) -> None:
         """Take the moments of all that has passed; nothing changes where nothing did."""
@@ -87,3 +96,15 @@ def settling(network: nn.Module) -> Iterator[None]:
     finally:
         for layer in layers:
             layer.finish()
+
+
+@contextmanager
+def unwatched(network: nn.Module) -> Iterator[None]:
+    """While it lasts, the layers of `network` watch nothing: what passes is not what they serve."""
+    layers = layers_of(network)
+    kept = [layer.pause() for layer in layers]
+    try:
+        yield
+    finally:
+        for layer, moments in zip(layers, kept, strict=True):
+            layer.resume(moments)

@@ -26,6 +26,7 @@ from models.layers.borders import soft_border
 from models.layers.critics import MultiScale
 from models.layers.hearnet import CHANNELS, HearNet
 from models.layers.mask_sheet import sheet
+from models.layers.norm import unwatched
 from models.layers.recogniser import Recogniser
 from models.losses import adversarial, faces
 from models.losses.eyes import gaze_distance
@@ -152,10 +153,10 @@ class FaceShifter(Swapper):
         return functional.normalize(self.identity_of(source).mean(dim=0, keepdim=True))
 
     @torch.no_grad()
-    def error(self, target: Batch) -> Tensor:
-        """(B,3,S,S): the target less what AEI-Net makes of it with its own identity."""
-        own, _ = self.aei(target["crop"], self.identity_of(target))
-        missing: Tensor = target["crop"] - own
+    def error(self, crop: Tensor, identity: Tensor) -> Tensor:
+        """(B,3,S,S): targets less what AEI-Net makes of them with their own identities (B,128)."""
+        own, _ = self.aei(crop, identity)
+        missing: Tensor = crop - own
         return missing
 
     def swap(self, target: Batch, source: Batch | None = None) -> tuple[Tensor, Tensor]:
@@ -172,12 +173,12 @@ class FaceShifter(Swapper):
         count = len(target["crop"])
         image, _ = self.aei(target["crop"], self.wanted(source).expand(count, -1))
         if self.hear is not None:
-            image = self.hear(image, self.error(target))
+            image = self.hear(image, self.error(target["crop"], self.identity_of(target)))
         border = soft_border(self.size_px, self.config.border).to(image.device)
         return image, border.expand(count, -1, -1, -1)
 
     def pictures(self, target: Batch, source: Batch) -> dict[str, Tensor]:
-        """`masks`: a row per face of target, first source crop, result, masks from coarse to fine."""
+        """`masks`: per face the target, a source crop, the result, masks from coarse to fine."""
         some = {name: column[:SHOWN] for name, column in target.items()}
         masks = attribute_masks(self, some, source)
         if not masks:
@@ -203,11 +204,12 @@ class FaceShifter(Swapper):
         return super().losses(phase, source, target)
 
     def rehearse(self, phase: str, source: Batch, target: Batch) -> None:
-        """What normalisation layers see in use: AEI-Net real targets only, HEAR-Net its own."""
-        if phase == "generator":
+        """What normalisation settles on: AEI-Net real and bare targets, HEAR-Net covered ones."""
+        if phase == "generator" and not self.aei.attributes(target["crop"]):
             self.aei(target["crop"], self.identity_of(source))
         elif phase == "hear":
-            self.losses(phase, source, target)
+            with unwatched(self.aei):
+                self.losses(phase, source, target)
 
     def _generator_losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
         given, crop = self.config, target["crop"]
@@ -258,30 +260,30 @@ class FaceShifter(Swapper):
         real, made = [v[:count] for v in verdicts], [v[count:] for v in verdicts]
         return {"hinge": adversarial.hinge_critic(real, made)}
 
-    @torch.no_grad()
-    def _rehearsal(self, source: Batch, target: Batch) -> tuple[Batch, Tensor, Tensor]:
-        """Targets with something in front of them, identities, and which are the target's own.
+    def _own_faces(self, given: Tensor) -> Tensor:
+        """Targets (B,) bool that get their own identity, so that `hear_same` of all do.
 
-        The sampler brings `same` of pairs of one identity; some targets are given their own
-        until `hear_same` of all pairs are.
+        Args:
+            given: (B,) 1 where the sampler's pair is of one identity anyway, as `same` of all are.
         """
-        given = self.config
-        lacking = max(0.0, (given.hear_same - given.same) / max(1 - given.same, 1e-6))
-        own = (torch.rand(len(target["crop"])) < lacking).to(target["crop"].device)
-        identity = torch.where(own[:, None], self.identity_of(target), self.identity_of(source))
-        covered = {**target, "crop": occlude(target["crop"], OCCLUDED)[0]}
-        return covered, identity, torch.maximum(own.float(), target["same"])
+        known, wanted = self.config.same, self.config.hear_same
+        lacking = max(0.0, (wanted - known) / max(1 - known, 1e-6))
+        return (torch.rand(len(given)) < lacking).to(given.device)
 
     def _hear_losses(self, hear: HearNet, source: Batch, target: Batch) -> dict[str, Tensor]:
-        covered, identity, same = self._rehearsal(source, target)
         with torch.no_grad():
-            first, _ = self.aei(covered["crop"], identity)
-        refined = hear(first, self.error(covered))
+            covered, _ = occlude(target["crop"], OCCLUDED)
+            own = self.identity_of({**target, "crop": covered})
+            chosen = self._own_faces(target["same"])
+            identity = torch.where(chosen[:, None], own, self.identity_of(source))
+            first, _ = self.aei(covered, identity)
+        refined = hear(first, self.error(covered, own))
         seen = self.recogniser.embed(refined, target["landmarks_5"])
+        same = torch.maximum(chosen.float(), target["same"])
         return {
             "identity": faces.identity_distance(seen, identity),
             "change": (refined - first).abs().mean(),
-            "reconstruction": faces.paired_squares(refined, covered["crop"], same),
+            "reconstruction": faces.paired_squares(refined, covered, same),
         }
 
 

@@ -8,10 +8,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.layers.norm import layers_of, settling
 from models.swappers.base import Batch
 from models.swappers.faceshifter import FaceShifter, FaceShifterConfig, attribute_masks
 
 FIVE = ((0.38, 0.45), (0.62, 0.45), (0.5, 0.6), (0.4, 0.72), (0.6, 0.72))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)  # several get in each other's way on pictures this small
 
 
 def make(**settings: Any) -> FaceShifter:
@@ -55,7 +61,9 @@ def test_gradients_reach_every_parameter_of_a_phase_and_no_other(settings: dict[
         missing = [
             name
             for name, p in swapper.named_parameters()
-            if id(p) in own and (p.grad is None or not p.grad.abs().sum() > 0)
+            # Hinges of both sides cancel in the bias of a verdict that is within the margin.
+            if id(p) in own and (p.grad is None or not p.grad.any())
+            if not name.endswith("verdict.bias")
         ]
         assert missing == []
         assert all(p.grad is None for p in swapper.parameters() if id(p) not in own)
@@ -81,7 +89,7 @@ def test_weights_scale_their_losses_and_same_pairs_alone_are_reconstructed() -> 
     double = make(attribute=20.0, reconstruction=20.0).losses("generator", source, target)
     assert set(plain) == {"adversarial", "identity", "reconstruction", "attribute"}
     for name, factor in {"attribute": 2, "reconstruction": 2, "adversarial": 1}.items():
-        assert float(double[name]) == pytest.approx(factor * float(plain[name]), rel=1e-4)
+        assert double[name].item() == pytest.approx(factor * plain[name].item(), rel=1e-4)
     others = make().losses("generator", source, {**target, "same": torch.zeros(4)})
     assert others["reconstruction"] == 0
     with pytest.raises(TypeError):
@@ -98,22 +106,32 @@ class Mirror(nn.Module):
 @torch.no_grad()
 def test_nothing_is_missing_where_the_reconstruction_is_perfect() -> None:
     swapper, target = make(), batch(3)
-    assert swapper.error(target).abs().max() > 0
+    given = (target["crop"], swapper.identity_of(target))
+    assert swapper.error(*given).abs().max() > 0
     swapper.aei = Mirror()  # type: ignore[assignment]
-    assert swapper.error(target).abs().max() == 0
+    assert swapper.error(*given).abs().max() == 0
+
+
+class Watcher(nn.Module):
+    """A second stage that notes what it is given, and changes nothing."""
+
+    def forward(self, first: Tensor, error: Tensor) -> Tensor:
+        self.seen = first
+        return first
 
 
 @torch.no_grad()
-def test_refinement_sees_its_share_of_own_faces_and_covered_targets() -> None:
+def test_refinement_sees_covered_targets_and_its_share_of_own_faces() -> None:
     swapper = make(same=0.2, hear_same=0.5)
-    target = {**batch(400), "same": (torch.arange(400) < 80).float()}
-    torch.manual_seed(0)
-    covered, identity, same = swapper._rehearsal(batch(400, seed=5), target)
-    assert 0.44 < same.mean() < 0.56
-    assert same[:80].eq(1).all()
-    changed = (covered["crop"] != target["crop"]).flatten(1).any(dim=1)
-    assert 0.8 < changed.float().mean() < 0.95
-    assert torch.allclose(identity.norm(dim=1), torch.ones(400), atol=1e-4)
+    given = (torch.arange(2000) < 400).float()
+    share = torch.maximum(swapper._own_faces(given).float(), given).mean()
+    assert share == pytest.approx(0.5, abs=0.03)
+    assert not make(same=0.5, hear_same=0.5)._own_faces(given).any()
+    swapper.aei, watcher = Mirror(), Watcher()  # type: ignore[assignment]
+    target = {**batch(4), "same": torch.ones(4)}
+    losses = swapper._hear_losses(watcher, batch(4, seed=1), target)  # type: ignore[arg-type]
+    assert (watcher.seen != target["crop"]).flatten(1).any(dim=1).sum() >= 2
+    assert losses["change"] == losses["reconstruction"] == 0
 
 
 @pytest.mark.parametrize("side", [64, 128, 256])
@@ -165,3 +183,16 @@ def test_masks_are_shown_per_level() -> None:
     assert picture.shape == (3, 4 * 100 - 4, (3 + 5) * 100 - 4)
     assert picture.abs().max() <= 1
     assert make(identity_injection="adain").eval().pictures(target, source) == {}
+
+
+@torch.no_grad()
+def test_normalisation_settles_on_bare_targets_and_covered_refinements() -> None:
+    swapper, target = make().train(), batch(4)
+    with settling(swapper):
+        for phase in swapper.phases():
+            torch.manual_seed(3)
+            swapper.rehearse(phase.name, batch(4, seed=1), target)
+    first = swapper.aei.encoder.net.down[0]
+    seen = first[0](target["crop"])  # type: ignore[operator,index]
+    assert torch.allclose(first[1].mean, seen.mean(dim=(0, 2, 3)), atol=1e-5)  # type: ignore[index]
+    assert all(layer.mean.any() for layer in layers_of(swapper))  # HEAR-Net's too

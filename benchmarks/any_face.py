@@ -1,0 +1,171 @@
+"""Families for any face: frames per second of each network, images per second of training.
+
+All at 256 px, with a quarter of the published widths unless a name says otherwise: the published
+ones are meant for GPUs. Baseline: the same network with the same weights in eager float32, laid
+out as torch builds it. Ours: as `convert` and the training loop run it (channels of a pixel side
+by side, bf16 layers). Both see the same pictures in batches of the same size; runs alternate, and
+the shortest of each counts.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.harness import Result, rate, seconds
+from likeness.contracts import environment
+from models.layers.aei import AEINet, InjectionNet
+from models.layers.critics import MultiScale
+from models.layers.hearnet import HearNet
+from models.swappers import registry
+from models.swappers.base import Batch, Phase, Swapper
+from models.training import loop, optimisers
+
+SIDE_PX, WIDTH = 256, 0.25
+BATCH, REPEATS = 4, 3
+IDENTITY = 128
+FIVE = ((0.38, 0.45), (0.62, 0.45), (0.5, 0.6), (0.4, 0.72), (0.6, 0.72))
+Work = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network and what it is called with.
+
+    Attributes:
+        build: makes it.
+        given: its arguments for a batch of BATCH pictures.
+    """
+
+    build: Callable[[], nn.Module]
+    given: Callable[[], tuple[Tensor, ...]]
+
+
+def pictures(channels: int = 3) -> Tensor:
+    """(BATCH,channels,S,S) in [-1,1], the same each time."""
+    random = torch.Generator().manual_seed(channels)
+    return torch.rand((BATCH, channels, SIDE_PX, SIDE_PX), generator=random) * 2 - 1
+
+
+def identities() -> Tensor:
+    """(BATCH,128) unit vectors, the same each time."""
+    random = torch.Generator().manual_seed(0)
+    return nn.functional.normalize(torch.randn((BATCH, IDENTITY), generator=random))
+
+
+NETWORKS = {
+    "aei_net": Network(
+        lambda: AEINet(SIDE_PX, IDENTITY, WIDTH), lambda: (pictures(), identities())
+    ),
+    "hear_net": Network(lambda: HearNet(width=WIDTH), lambda: (pictures(), pictures())),
+    "simswap": Network(lambda: InjectionNet(IDENTITY, WIDTH), lambda: (pictures(), identities())),
+    "critics": Network(lambda: MultiScale(3, round(64 * WIDTH), 6), lambda: (pictures(),)),
+}
+FAMILIES: dict[str, dict[str, Any]] = {
+    "faceshifter": {"size_px": SIDE_PX, "width": WIDTH},
+}
+
+
+def rounded(network: nn.Module) -> nn.Module:
+    """A copy as `convert` loads it: channels last, weights of heavy layers in bf16."""
+    ours = copy.deepcopy(network)
+    for layer in ours.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            layer.to(torch.bfloat16)
+    return ours
+
+
+def fastest(baseline: Work, ours: Work) -> tuple[float, float]:
+    """Shortest of several calls of each in seconds, in turns, after one that does not count."""
+    times = [(seconds(baseline)[0], seconds(ours)[0]) for _ in range(REPEATS + 1)][1:]
+    return min(a for a, _ in times), min(b for _, b in times)
+
+
+def inference(name: str, network: Network) -> Result:
+    """Frames per second of one network in use."""
+    torch.manual_seed(0)
+    plain, given = network.build().eval(), network.given()
+    ours = rounded(plain)
+
+    @torch.inference_mode()
+    def in_bf16() -> object:
+        with torch.autocast("cpu", torch.bfloat16):
+            return ours(*given)
+
+    @torch.inference_mode()
+    def in_float32() -> object:
+        return plain(*given)
+
+    theirs, own = fastest(in_float32, in_bf16)
+    return rate(f"any_face.{name}", BATCH / own, BATCH / theirs, "frames/s")
+
+
+def pairs(swapper: Swapper) -> Batch:
+    """Crops as the sampler gives them: half of the pairs show one identity."""
+    side = swapper.size_px
+    points = torch.tensor(FIVE).mul(side).expand(BATCH, -1, -1)
+    mesh = torch.rand((BATCH, 468, 3), generator=torch.Generator().manual_seed(1)) * side
+    numbers = torch.arange(BATCH)
+    crop = pictures()
+    return {
+        "crop": crop,
+        "warped": crop,
+        "mask": torch.ones(BATCH, 1, side, side),
+        "landmarks_5": points,
+        "landmarks_468": mesh,
+        "same": (numbers % 2).float(),
+        "identity_index": numbers,
+    }
+
+
+def step(swapper: Swapper, phases: list[Phase], *, half: bool, fused: bool) -> Work:
+    """One step of all phases that train at first."""
+    batch = pairs(swapper)
+    movers = [
+        optimisers.make(p) if fused else torch.optim.Adam(p.parameters, betas=p.betas)
+        for p in phases
+    ]
+
+    def work() -> None:
+        for phase, mover in zip(phases, movers, strict=True):
+            own = {id(p) for p in phase.parameters}
+            for parameter in swapper.parameters():
+                parameter.requires_grad_(id(parameter) in own)
+            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+                losses = swapper.losses(phase.name, batch, batch)
+            torch.autograd.backward(torch.stack(list(losses.values())).sum())
+            mover.step()
+            mover.zero_grad()
+
+    return work
+
+
+def training(family: str, settings: dict[str, Any]) -> Result:
+    """Images per second of the steps with which a family's training begins, critics included."""
+    torch.manual_seed(0)
+    plain = registry.build(family, settings).train()
+    plain.plan_images = 1_000_000
+    ours = copy.deepcopy(plain)
+    loop.lay_out(ours)
+    works = []
+    for swapper, better in ((plain, False), (ours, True)):
+        phases = loop.active(swapper.phases(), 0)
+        works.append(step(swapper, phases, half=better, fused=better))
+    theirs, own = fastest(works[0], works[1])
+    images = 2 * BATCH
+    return rate(f"any_face.{family}_training", images / own, images / theirs, "images/s")
+
+
+def run() -> list[Result]:
+    """Results `any_face.<network>` in frames/s and `any_face.<family>_training` in images/s."""
+    torch.set_num_threads(environment.threads())
+    print(f"any_face: {SIDE_PX} px, {WIDTH:g} of the published widths, batches of {BATCH}")
+    found = [inference(name, network) for name, network in NETWORKS.items()]
+    return [*found, *(training(family, settings) for family, settings in FAMILIES.items())]

@@ -39,7 +39,7 @@ def landmarks(meshes: Tensor) -> Tensor:
     """The points that are drawn, (B,98,2) in px, of meshes (B,468,2 or 3); float32."""
     flat = meshes[..., :2].float()
     points = flat[:, list(VERTICES)]
-    eyes = flat[:, list(EYES)].unflatten(1, (2, 8)).mean(2)
+    eyes = flat[:, list(EYES)].reshape(-1, 2, 8, 2).mean(2)
     return torch.cat([points, eyes], 1)
 
 

@@ -29,7 +29,7 @@ def random_holes(face: Tensor) -> Tensor:
     slant = (chance[:, 0] - 0.5) * (columns - 0.5)
     line = top + high * 0.4 * chance[:, 1] + slant
     hidden = (rows < line) & (chance[:, 2] < BEHIND_HAIR)
-    for spot in chance[:, 3:].unflatten(1, (SPOTS, 4)).unbind(1):
+    for spot in chance[:, 3:].reshape(count, SPOTS, 4, 1, 1).unbind(1):
         across, down, wide, tall = spot.unbind(1)
         centre = (0.5 + high * (across - 0.5), top + high * down)
         half = (high * (0.04 + 0.16 * wide), high * (0.04 + 0.16 * tall))

@@ -141,7 +141,8 @@ class Stem(nn.Module):
             columns, rows = one.unbind(1)  # (N,S,7) each
             known = torch.bmm(columns.repeat_interleave(ENDS_KERNEL, 0), kernels)
             drawn.append(rows.transpose(0, 1).flatten(1) @ known.flatten(1))
-        return torch.stack(drawn).unflatten(2, (size_px, len(weight))).permute(0, 3, 1, 2)
+        shape = (len(points), size_px, size_px, len(weight))
+        return torch.stack(drawn).reshape(shape).permute(0, 3, 1, 2)
 
 
 class ResUnet(nn.Module):

@@ -23,7 +23,7 @@ from models.layers.reenactment import stepwise
 from models.losses.perceptual import perceptual
 from models.losses.segmentation import between, cross_entropy
 from models.swappers._fsgan_config import FsganConfig
-from models.swappers._fsgan_networks import BLACK, Networks
+from models.swappers._fsgan_networks import BLACK, Networks, halved
 from models.swappers.base import Batch
 
 Losses = dict[str, Tensor]
@@ -45,14 +45,6 @@ class Lesson(NamedTuple):
     real: Tensor
     five: Tensor
     others: Losses
-
-
-def halved(batch: Batch) -> Batch:
-    """The same batch at half the side, for a base that learns alone."""
-    size_px = batch["crop"].shape[-1]
-    pictures = {n: functional.avg_pool2d(batch[n], 2) for n in ("crop", "mask")}
-    points = {n: resized(batch[n], size_px, size_px // 2) for n in ("landmarks_468", "landmarks_5")}
-    return batch | pictures | points
 
 
 class Teacher:

@@ -26,6 +26,8 @@ from models.swappers.base import Batch, Frozen, Phase, Sampling, Swapper, Swappe
 
 STAGES = ("reenactment", "inpainting", "blending")
 SEGMENTATION, SMALL, CRITIC = "segmentation", "_small", "_critic"
+SHOWN = 4
+"""Faces in the picture of the chain."""
 
 
 class Fsgan(Swapper):
@@ -160,4 +162,20 @@ class Fsgan(Swapper):
             step = "give crops of the source: `convert` takes them from its shards"
             raise ModelError(self.family, "has no view of the source", step)
         shares = view_shares(source["landmarks_468"], target["landmarks_468"])
-        return self.networks.swap(target, source, shares)
+        _, middle, end = self._spans()["reenactment"]
+        if self.images_seen < end < self.plan_images:
+            # A preview while what follows Gr has learned nothing yet.
+            small = self.images_seen < middle
+            return self.networks.shown(target, source, shares, small=small), target["mask"]
+        chain = self.networks.swap(target, source, shares)
+        return chain.blended, chain.mask
+
+    def pictures(self, target: Batch, source: Batch) -> dict[str, Tensor]:
+        """`chain`: a row per face of nearest view, target, and what each network adds."""
+        some = {name: column[:SHOWN] for name, column in target.items()}
+        shares = view_shares(source["landmarks_468"], some["landmarks_468"])
+        chain, crops = self.networks.swap(some, source, shares), some["crop"]
+        pasted = crops + chain.mask * (chain.blended - crops)
+        nearest = source["crop"][shares.argmax(1)]
+        columns = (nearest, crops, chain.drawn, chain.cut, chain.painted, chain.blended, pasted)
+        return {"chain": torch.cat([torch.cat(list(column), 1) for column in columns], 2)}

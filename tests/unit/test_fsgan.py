@@ -364,6 +364,25 @@ def test_the_mask_is_the_targets_eroded_face() -> None:
     assert float(mask[1].max()) == 0
 
 
+@torch.no_grad()
+def test_previews_show_gr_until_the_others_have_learned() -> None:
+    swapper = small(reenactment_share=1, inpainting_share=1, blending_share=0, small_share=0.5)
+    target, source = batch(2), batch(3, 1)
+    swapper.eval().plan_images = 200
+    shares = view_shares(source["landmarks_468"], target["landmarks_468"])
+    for swapper.images_seen, half in ((0, True), (50, False)):
+        drawn, mask = swapper.swap(target, source)
+        assert torch.equal(drawn, swapper.networks.shown(target, source, shares, small=half))
+        assert torch.equal(mask, target["mask"])
+    swapper.images_seen = 100
+    chain = swapper.networks.swap(target, source, shares)
+    assert torch.equal(swapper.swap(target, source)[0], chain.blended)
+    assert torch.equal(chain.cut[chain.cut != -1], chain.drawn[chain.cut != -1])
+    assert (chain.cut[:, :, 0] == -1).all()  # no face there
+    picture = swapper.pictures(target, source)["chain"]
+    assert picture.shape == (3, 2 * SIDE, 7 * SIDE)
+
+
 def test_a_swap_needs_the_source() -> None:
     with pytest.raises(ModelError, match="no view of the source"):
         small().swap(batch(1))

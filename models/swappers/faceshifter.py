@@ -128,9 +128,7 @@ class FaceShifter(Swapper):
 
     def phases(self) -> list[Phase]:
         """Generator and critic in one step; HEAR-Net in the last part of the budget, alone."""
-        end = None
-        if self.hear is not None and self.plan_images:
-            end = round(self.plan_images * (1 - self.config.hear_share))
+        end = self._first_stage_images or None
         rate = self.config.learning_rate
 
         def phase(name: str, network: nn.Module, first: int, last: int | None) -> Phase:
@@ -141,6 +139,12 @@ class FaceShifter(Swapper):
         if self.hear is not None:
             found.append(phase("hear", self.hear, end or 0, None))
         return found
+
+    @property
+    def _first_stage_images(self) -> int:
+        """Images after which AEI-Net stands still and HEAR-Net begins; 0 where nothing trains."""
+        share = 0.0 if self.hear is None else self.config.hear_share
+        return round(self.plan_images * (1 - share)) if share else 0
 
     # ---- in use ----------------------------------------------------------------------------
 
@@ -172,7 +176,8 @@ class FaceShifter(Swapper):
             raise TypeError("faceshifter needs crops of the source identity")
         count = len(target["crop"])
         image, _ = self.aei(target["crop"], self.wanted(source).expand(count, -1))
-        if self.hear is not None:
+        # Before its time, HEAR-Net knows nothing: previews show the first stage alone.
+        if self.hear is not None and self.images_seen >= self._first_stage_images:
             image = self.hear(image, self.error(target["crop"], self.identity_of(target)))
         border = soft_border(self.size_px, self.config.border).to(image.device)
         return image, border.expand(count, -1, -1, -1)

@@ -174,6 +174,16 @@ def test_refinement_can_be_left_out() -> None:
 
 
 @torch.no_grad()
+def test_previews_leave_refinement_out_until_it_trains() -> None:
+    swapper, target, source = make(hear_share=0.5).eval(), batch(2), batch(1, seed=1)
+    first, _ = swapper.aei(target["crop"], swapper.wanted(source).expand(2, -1))
+    swapper.plan_images, swapper.images_seen = 100, 40
+    assert torch.equal(swapper.swap(target, source)[0], first)
+    swapper.images_seen = 50
+    assert not torch.equal(swapper.swap(target, source)[0], first)
+
+
+@torch.no_grad()
 def test_masks_are_shown_per_level() -> None:
     swapper = make().eval()
     target, source = batch(6), batch(2, seed=1)

@@ -18,6 +18,8 @@ from likeness.contracts.errors import GraphError
 
 CLIPS, MANIFESTS, POOL = "data/clips", "data/manifests", "pool@"
 
+SHELF = 3
+
 
 @dataclass(frozen=True)
 class Artefact:
@@ -160,7 +162,7 @@ class Lineage:
 
     def __init__(self, stages: Iterable[Ran]) -> None:
         self.stages = {stage.address: stage for stage in stages}
-        # Only paths that share their first three parts ("data/crops/ann") can be related, which
+        # Only paths that share their first SHELF parts ("data/crops/ann") can be related, which
         # keeps the search short in a repository of many clips.
         self._writers: dict[tuple[str, ...], list[tuple[str, Artefact]]] = {}
         for address, stage in self.stages.items():
@@ -169,11 +171,16 @@ class Lineage:
 
     @staticmethod
     def _shelf(path: str) -> tuple[str, ...]:
-        return tuple(path.split("/")[:3])
+        return tuple(path.split("/")[:SHELF])
 
     def writers(self, path: str) -> list[tuple[str, Artefact]]:
         """Stages that wrote `path`, something below it, or a folder that holds it; by address."""
-        near = self._writers.get(self._shelf(path), [])
+        shelf = self._shelf(path)
+        if len(shelf) < SHELF:  # a folder of many, such as "data/manifests"
+            shelves = [found for key, found in self._writers.items() if key[: len(shelf)] == shelf]
+            near = [entry for found in shelves for entry in found]
+        else:
+            near = self._writers.get(shelf, [])
         return sorted((a, out) for a, out in near if _related(path, out.path))
 
     def upstream(self, paths: Iterable[str]) -> list[Ran]:

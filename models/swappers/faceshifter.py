@@ -13,7 +13,7 @@ an eye loss in place of GHOST's.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -83,6 +83,19 @@ class FaceShifterConfig(SwapperConfig):
     )
 
 
+class Covered(NamedTuple):
+    """A batch for HEAR-Net: crop, AEI-Net's result and its error (B,3,S,S); identity (B,128).
+
+    `same` (B,) is 1 where a crop is drawn with its own identity.
+    """
+
+    crop: Tensor
+    identity: Tensor
+    first: Tensor
+    error: Tensor
+    same: Tensor
+
+
 class FaceShifter(Swapper):
     """The family; see the module's docstring."""
 
@@ -146,6 +159,11 @@ class FaceShifter(Swapper):
         share = 0.0 if self.hear is None else self.config.hear_share
         return round(self.plan_images * (1 - share)) if share else 0
 
+    @property
+    def _refines(self) -> bool:
+        """Whether HEAR-Net's time has come: before, previews show the first stage alone."""
+        return self.images_seen >= self._first_stage_images
+
     # ---- in use ----------------------------------------------------------------------------
 
     def identity_of(self, batch: Batch) -> Tensor:
@@ -176,8 +194,7 @@ class FaceShifter(Swapper):
             raise TypeError("faceshifter needs crops of the source identity")
         count = len(target["crop"])
         image, _ = self.aei(target["crop"], self.wanted(source).expand(count, -1))
-        # Before its time, HEAR-Net knows nothing: previews show the first stage alone.
-        if self.hear is not None and self.images_seen >= self._first_stage_images:
+        if self.hear is not None and self._refines:
             image = self.hear(image, self.error(target["crop"], self.identity_of(target)))
         border = soft_border(self.size_px, self.config.border).to(image.device)
         return image, border.expand(count, -1, -1, -1)
@@ -212,9 +229,10 @@ class FaceShifter(Swapper):
         """What normalisation settles on: AEI-Net real and bare targets, HEAR-Net covered ones."""
         if phase == "generator" and not self.aei.attributes(target["crop"]):
             self.aei(target["crop"], self.identity_of(source))
-        elif phase == "hear":
+        elif phase == "hear" and self.hear is not None and self._refines:
             with unwatched(self.aei):
-                self.losses(phase, source, target)
+                covered = self._cover(source, target)
+            self.hear(covered.first, covered.error)
 
     def _generator_losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
         given, crop = self.config, target["crop"]
@@ -275,20 +293,25 @@ class FaceShifter(Swapper):
         lacking = max(0.0, (wanted - known) / max(1 - known, 1e-6))
         return (torch.rand(len(given)) < lacking).to(given.device)
 
-    def _hear_losses(self, hear: HearNet, source: Batch, target: Batch) -> dict[str, Tensor]:
-        with torch.no_grad():
-            covered, _ = occlude(target["crop"], OCCLUDED)
-            own = self.identity_of({**target, "crop": covered})
-            chosen = self._own_faces(target["same"])
-            identity = torch.where(chosen[:, None], own, self.identity_of(source))
-            first, _ = self.aei(covered, identity)
-        refined = hear(first, self.error(covered, own))
-        seen = self.recogniser.embed(refined, target["landmarks_5"])
+    @torch.no_grad()
+    def _cover(self, source: Batch, target: Batch) -> Covered:
+        """What HEAR-Net gets: targets with something in front of them, drawn by AEI-Net."""
+        covered, _ = occlude(target["crop"], OCCLUDED)
+        own = self.identity_of({**target, "crop": covered})
+        chosen = self._own_faces(target["same"])
+        identity = torch.where(chosen[:, None], own, self.identity_of(source))
+        first, _ = self.aei(covered, identity)
         same = torch.maximum(chosen.float(), target["same"])
+        return Covered(covered, identity, first, self.error(covered, own), same)
+
+    def _hear_losses(self, hear: HearNet, source: Batch, target: Batch) -> dict[str, Tensor]:
+        covered = self._cover(source, target)
+        refined = hear(covered.first, covered.error)
+        seen = self.recogniser.embed(refined, target["landmarks_5"])
         return {
-            "identity": faces.identity_distance(seen, identity),
-            "change": (refined - first).abs().mean(),
-            "reconstruction": faces.paired_squares(refined, covered, same),
+            "identity": faces.identity_distance(seen, covered.identity),
+            "change": (refined - covered.first).abs().mean(),
+            "reconstruction": faces.paired_squares(refined, covered.crop, covered.same),
         }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from models.layers.aad import AADGenerator
@@ -72,3 +73,18 @@ class InjectionNet(nn.Module):
     ) -> tuple[Tensor, list[Tensor]]:
         """As `AEINet.forward`."""
         return self.generator(target, identity), []
+
+
+def attribute_masks(net: AEINet | InjectionNet, target: Tensor, identity: Tensor) -> list[Tensor]:
+    """Masks (B,1,s,s) in [0,1] per level, the coarsest first: 1 = identity, 0 = attributes.
+
+    The paper's figure; each is the mean over the layers of its block. None of `InjectionNet`.
+
+    Args:
+        net: the trained network.
+        target: (B,3,S,S).
+        identity: (1 or B,D), unit length.
+    """
+    masks: Masks = []
+    net(target, identity.expand(len(target), -1), masks)
+    return [torch.stack(block).float().mean(dim=0) for block in masks]

@@ -20,7 +20,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.layers.aei import AEINet, InjectionNet, Masks
+from models.layers.aei import AEINet, InjectionNet, attribute_masks
 from models.layers.attributes import natural_depth, scaled
 from models.layers.borders import soft_border
 from models.layers.critics import MultiScale
@@ -30,14 +30,12 @@ from models.layers.norm import unwatched
 from models.layers.recogniser import Recogniser
 from models.losses import adversarial, faces
 from models.losses.eyes import gaze_distance
-from models.losses.occlusions import occlude
+from models.losses.refinement import Covered, cover, error
 from models.swappers.base import Batch, Frozen, Phase, Sampling, Swapper, SwapperConfig
 
 IDENTITY = 128
 """Length of the recogniser's vector (256 and 512 in other implementations)."""
 BETAS = (0.0, 0.999)
-OCCLUDED = 0.9
-"""Share of HEAR-Net's targets that something is drawn on."""
 SHOWN = 4
 """Faces in the picture of attribute masks."""
 
@@ -128,9 +126,7 @@ class FaceShifter(Swapper):
 
     def phases(self) -> list[Phase]:
         """Generator and critic in one step; HEAR-Net in the last part of the budget, alone."""
-        end = None
-        if self.hear is not None and self.plan_images:
-            end = round(self.plan_images * (1 - self.config.hear_share))
+        end = self._first_stage_images or None
         rate = self.config.learning_rate
 
         def phase(name: str, network: nn.Module, first: int, last: int | None) -> Phase:
@@ -142,6 +138,17 @@ class FaceShifter(Swapper):
             found.append(phase("hear", self.hear, end or 0, None))
         return found
 
+    @property
+    def _first_stage_images(self) -> int:
+        """Images after which AEI-Net stands still and HEAR-Net begins; 0 where nothing trains."""
+        share = 0.0 if self.hear is None else self.config.hear_share
+        return round(self.plan_images * (1 - share)) if share else 0
+
+    @property
+    def _refines(self) -> bool:
+        """Whether HEAR-Net's time has come: before, previews show the first stage alone."""
+        return self.images_seen >= self._first_stage_images
+
     # ---- in use ----------------------------------------------------------------------------
 
     def identity_of(self, batch: Batch) -> Tensor:
@@ -151,13 +158,6 @@ class FaceShifter(Swapper):
     def wanted(self, source: Batch) -> Tensor:
         """Unit mean (1,128) of the identities of some crops of one person."""
         return functional.normalize(self.identity_of(source).mean(dim=0, keepdim=True))
-
-    @torch.no_grad()
-    def error(self, crop: Tensor, identity: Tensor) -> Tensor:
-        """(B,3,S,S): targets less what AEI-Net makes of them with their own identities (B,128)."""
-        own, _ = self.aei(crop, identity)
-        missing: Tensor = crop - own
-        return missing
 
     def swap(self, target: Batch, source: Batch | None = None) -> tuple[Tensor, Tensor]:
         """Draw the targets with the mean identity of the source's crops; refine by HEAR-Net.
@@ -172,15 +172,16 @@ class FaceShifter(Swapper):
             raise TypeError("faceshifter needs crops of the source identity")
         count = len(target["crop"])
         image, _ = self.aei(target["crop"], self.wanted(source).expand(count, -1))
-        if self.hear is not None:
-            image = self.hear(image, self.error(target["crop"], self.identity_of(target)))
+        if self.hear is not None and self._refines:
+            own = self.identity_of(target)
+            image = self.hear(image, error(self.aei, target["crop"], own))
         border = soft_border(self.size_px, self.config.border).to(image.device)
         return image, border.expand(count, -1, -1, -1)
 
     def pictures(self, target: Batch, source: Batch) -> dict[str, Tensor]:
         """`masks`: per face the target, a source crop, the result, masks from coarse to fine."""
         some = {name: column[:SHOWN] for name, column in target.items()}
-        masks = attribute_masks(self, some, source)
+        masks = attribute_masks(self.aei, some["crop"], self.wanted(source))
         if not masks:
             return {}
         known = source["crop"][:1].expand(len(some["crop"]), -1, -1, -1)
@@ -207,9 +208,10 @@ class FaceShifter(Swapper):
         """What normalisation settles on: AEI-Net real and bare targets, HEAR-Net covered ones."""
         if phase == "generator" and not self.aei.attributes(target["crop"]):
             self.aei(target["crop"], self.identity_of(source))
-        elif phase == "hear":
+        elif phase == "hear" and self.hear is not None and self._refines:
             with unwatched(self.aei):
-                self.losses(phase, source, target)
+                given = self._covered(source, target)
+            self.hear(given.first, given.error)
 
     def _generator_losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
         given, crop = self.config, target["crop"]
@@ -260,40 +262,16 @@ class FaceShifter(Swapper):
         real, made = [v[:count] for v in verdicts], [v[count:] for v in verdicts]
         return {"hinge": adversarial.hinge_critic(real, made)}
 
-    def _own_faces(self, given: Tensor) -> Tensor:
-        """Targets (B,) bool that get their own identity, so that `hear_same` of all do.
-
-        Args:
-            given: (B,) 1 where the sampler's pair is of one identity anyway, as `same` of all are.
-        """
-        known, wanted = self.config.same, self.config.hear_same
-        lacking = max(0.0, (wanted - known) / max(1 - known, 1e-6))
-        return (torch.rand(len(given)) < lacking).to(given.device)
+    def _covered(self, source: Batch, target: Batch) -> Covered:
+        shares = (self.config.same, self.config.hear_same)
+        return cover((self.aei, self.identity_of), (source, target), shares)
 
     def _hear_losses(self, hear: HearNet, source: Batch, target: Batch) -> dict[str, Tensor]:
-        with torch.no_grad():
-            covered, _ = occlude(target["crop"], OCCLUDED)
-            own = self.identity_of({**target, "crop": covered})
-            chosen = self._own_faces(target["same"])
-            identity = torch.where(chosen[:, None], own, self.identity_of(source))
-            first, _ = self.aei(covered, identity)
-        refined = hear(first, self.error(covered, own))
+        given = self._covered(source, target)
+        refined = hear(given.first, given.error)
         seen = self.recogniser.embed(refined, target["landmarks_5"])
-        same = torch.maximum(chosen.float(), target["same"])
         return {
-            "identity": faces.identity_distance(seen, identity),
-            "change": (refined - first).abs().mean(),
-            "reconstruction": faces.paired_squares(refined, covered, same),
+            "identity": faces.identity_distance(seen, given.identity),
+            "change": (refined - given.first).abs().mean(),
+            "reconstruction": faces.paired_squares(refined, given.crop, given.same),
         }
-
-
-def attribute_masks(swapper: FaceShifter, target: Batch, source: Batch) -> list[Tensor]:
-    """Masks (B,1,s,s) in [0,1] per level, the coarsest first: 1 = identity, 0 = attributes.
-
-    The figure of the paper's section 4; each is the mean over the layers of its block. None with
-    `identity_injection: adain`, which has no masks.
-    """
-    masks: Masks = []
-    wanted = swapper.wanted(source).expand(len(target["crop"]), -1)
-    swapper.aei(target["crop"], wanted, masks)
-    return [torch.stack(block).float().mean(dim=0) for block in masks]

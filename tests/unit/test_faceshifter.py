@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.layers.aei import attribute_masks
 from models.layers.norm import layers_of, settling
+from models.losses.refinement import error, own_faces
 from models.swappers.base import Batch
-from models.swappers.faceshifter import FaceShifter, FaceShifterConfig, attribute_masks
+from models.swappers.faceshifter import FaceShifter, FaceShifterConfig
 
 FIVE = ((0.38, 0.45), (0.62, 0.45), (0.5, 0.6), (0.4, 0.72), (0.6, 0.72))
 
@@ -107,9 +109,9 @@ class Mirror(nn.Module):
 def test_nothing_is_missing_where_the_reconstruction_is_perfect() -> None:
     swapper, target = make(), batch(3)
     given = (target["crop"], swapper.identity_of(target))
-    assert swapper.error(*given).abs().max() > 0
+    assert error(swapper.aei, *given).abs().max() > 0
     swapper.aei = Mirror()  # type: ignore[assignment]
-    assert swapper.error(*given).abs().max() == 0
+    assert error(swapper.aei, *given).abs().max() == 0
 
 
 class Watcher(nn.Module):
@@ -122,11 +124,11 @@ class Watcher(nn.Module):
 
 @torch.no_grad()
 def test_refinement_sees_covered_targets_and_its_share_of_own_faces() -> None:
-    swapper = make(same=0.2, hear_same=0.5)
     given = (torch.arange(2000) < 400).float()
-    share = torch.maximum(swapper._own_faces(given).float(), given).mean()
+    share = torch.maximum(own_faces(given, 0.2, 0.5).float(), given).mean()
     assert share == pytest.approx(0.5, abs=0.03)
-    assert not make(same=0.5, hear_same=0.5)._own_faces(given).any()
+    assert not own_faces(given, 0.5, 0.5).any()
+    swapper = make()
     swapper.aei, watcher = Mirror(), Watcher()  # type: ignore[assignment]
     target = {**batch(4), "same": torch.ones(4)}
     losses = swapper._hear_losses(watcher, batch(4, seed=1), target)  # type: ignore[arg-type]
@@ -174,10 +176,20 @@ def test_refinement_can_be_left_out() -> None:
 
 
 @torch.no_grad()
+def test_previews_leave_refinement_out_until_it_trains() -> None:
+    swapper, target, source = make(hear_share=0.5).eval(), batch(2), batch(1, seed=1)
+    first, _ = swapper.aei(target["crop"], swapper.wanted(source).expand(2, -1))
+    swapper.plan_images, swapper.images_seen = 100, 40
+    assert torch.equal(swapper.swap(target, source)[0], first)
+    swapper.images_seen = 50
+    assert not torch.equal(swapper.swap(target, source)[0], first)
+
+
+@torch.no_grad()
 def test_masks_are_shown_per_level() -> None:
     swapper = make().eval()
     target, source = batch(6), batch(2, seed=1)
-    masks = attribute_masks(swapper, target, source)
+    masks = attribute_masks(swapper.aei, target["crop"], swapper.wanted(source))
     assert [m.shape for m in masks] == [(6, 1, s, s) for s in (2, 4, 8, 16, 32)]
     picture = swapper.pictures(target, source)["masks"]
     assert picture.shape == (3, 4 * 100 - 4, (3 + 5) * 100 - 4)

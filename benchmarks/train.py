@@ -41,7 +41,7 @@ from likeness.media.images import encode_jpeg
 from models.losses.pixels import l1
 from models.swappers.autoencoder import Autoencoder
 from models.swappers.base import Batch, as_image
-from models.training import loop
+from models.training import loop, setting
 from models.training.augment import positions, sample
 from models.training.batches import Apart, Choice, Pool
 from models.training.crops import decode
@@ -103,7 +103,7 @@ class Founding:
     def __post_init__(self) -> None:
         net = self.swapper
         # torch's own order of weights: with channels last, float32 is a twentieth slower.
-        loop.lay_out(net, torch.contiguous_format)
+        setting.lay_out(net, torch.contiguous_format)
         step = net.config.learning_rate
         self.adams = [
             torch.optim.Adam([*net.encoder.parameters(), *d.parameters()], step, betas=(0.5, 0.999))
@@ -148,7 +148,7 @@ def job_of(folder: Path, settings: dict[str, Any], plan: Plan) -> Job:
 def build_ours(job: Job) -> tuple[loop.Run, Bench]:
     """Our side, ready to step."""
     run = loop.build(job, CPU)
-    return run, Bench(run.swapper, loop.gather(run), job.plan, Alone())
+    return run, Bench(run.swapper, setting.gather(run.swapper, *run.crops), job.plan, Alone())
 
 
 def build_founding(job: Job) -> Founding:

@@ -37,6 +37,10 @@ Choices = tuple[Choice, Choice]
 class Sides(Protocol):
     """Where the two batches of a step come from."""
 
+    @property
+    def bytes(self) -> int:
+        """Memory of all crops."""
+
     def choose(self, plan: Plan, place: int) -> Choices:
         """Crops and random numbers of a step; depends on the data and the arguments alone."""
 
@@ -88,6 +92,13 @@ class Apart:
 
     source: Pool
     target: Pool
+
+    @property
+    def bytes(self) -> int:
+        """See `Sides`."""
+        several = (self.source, self.target)
+        tensors = [t for pool in several for t in (pool.crops, pool.masks) if t is not None]
+        return sum(tensor.numel() for tensor in tensors)
 
     def choose(self, plan: Plan, place: int) -> Choices:
         """See `Sides`."""

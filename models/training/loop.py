@@ -8,6 +8,7 @@ number of threads each (models/training/steps.py says why).
 
 from __future__ import annotations
 
+import sys
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -20,22 +21,20 @@ from likeness.contracts.atomic import write_bytes
 from likeness.contracts.errors import ModelError
 from likeness.contracts.progress import progress as show
 from likeness.media.images import encode_jpeg
-from models import tensorfile
 from models.layers.norm import layers_of
 from models.swappers import registry
 from models.swappers.base import Phase, Swapper
 from models.training import checkpoint, optimisers
-from models.training.batches import Apart, Sides, load_pool
 from models.training.checkpoint import Moment, Progress
 from models.training.exchange import Alone, Exchange
-from models.training.frozen import FrozenNetworks
+from models.training.footprint import measure
 from models.training.people import People, open_people
 from models.training.plan import Job
 from models.training.previews import Faces, choose_faces, draw_preview
 from models.training.seeds import seed_of
+from models.training.setting import furnish, gather, lay_out, pick_device
 from models.training.settle import settle
 from models.training.steps import Bench, take_step
-from models.training.stock import load_pairs
 
 SAVING_SHARE = 10
 """Saving takes at most about one part in this many of the time."""
@@ -85,57 +84,9 @@ class Run:
         return self.images // every_images > before // every_images
 
 
-def pick_device() -> torch.device:
-    """Device of this process: LIKENESS_DEVICE, else a GPU where there is one."""
-    name = environment.device()
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
-
-
 def active(phases: list[Phase], images: int) -> list[Phase]:
     """Phases that train once `images` have been seen."""
     return [p for p in phases if p.first_image <= images < (p.last_image or images + 1)]
-
-
-def lay_out(swapper: Swapper, order: torch.memory_format = torch.channels_last) -> None:
-    """Put the channels of each pixel side by side, which convolutions train faster with.
-
-    It changes neither names nor shapes; files hold torch's order.
-    """
-    for module in swapper.modules():
-        if isinstance(module, torch.nn.Conv2d):
-            module.weight.data = module.weight.data.contiguous(memory_format=order)
-
-
-def looks_at_recogniser(swapper: Swapper) -> bool:
-    """Whether the family takes frozen networks."""
-    return type(swapper).equip is not Swapper.equip
-
-
-def furnish(swapper: Swapper, job: Job) -> None:
-    """Give a new swapper its frozen networks, and the weights it starts from.
-
-    Raises:
-        ModelError: files that are missing, damaged or of another family or size.
-    """
-    if looks_at_recogniser(swapper):
-        if job.recogniser is None:
-            problem = "looks at a recogniser, and none was given"
-            raise ModelError(job.family, problem, "run `dvc repro`, or set Job.recogniser")
-        swapper.equip(FrozenNetworks(job.recogniser))
-    if job.init is not None:
-        path = job.init / registry.WEIGHTS
-        registry.restore(swapper, tensorfile.read(path), path)
-
-
-def gather(run: Run) -> Sides:
-    """The crops of both sides in memory: in pairs, or apart."""
-    source, target = run.crops
-    sampling = run.swapper.sampling_of()
-    if sampling is not None:
-        return load_pairs(source, target, sampling)
-    return Apart(load_pool("source", source), load_pool("target", target))
 
 
 def build(job: Job, device: torch.device) -> Run:
@@ -199,6 +150,11 @@ def quiet(count: int, note: str = "") -> None:
     """Progress of a worker beside the first one, which speaks for all."""
 
 
+def say(message: str) -> None:
+    """One line for the person who watches."""
+    print(message, file=sys.stderr, flush=True)
+
+
 def train(job: Job, exchange: Exchange | None = None, device: torch.device | None = None) -> Run:
     """Train a model to the end of its budget.
 
@@ -221,10 +177,12 @@ def train(job: Job, exchange: Exchange | None = None, device: torch.device | Non
     resume(run, exchange)
     if run.progress.step >= plan.steps and not layers_of(run.swapper):
         return run
-    bench = Bench(run.swapper, gather(run), plan, exchange)
+    bench = Bench(run.swapper, gather(run.swapper, *run.crops), plan, exchange)
+    first = exchange.rank == 0
+    if first and run.progress.step < plan.steps:
+        say(f"{job.model}: {measure(bench, run.phases)}; {bench.sides.bytes / 2**20:.0f} MiB crops")
 
     # ---- train -----------------------------------------------------------------------------
-    first = exchange.rank == 0
     every_s, cost_s, saved = environment.checkpoint_s(), 0.0, time.monotonic()
     left = plan.steps * plan.step_images - run.images
     with show(f"{job.model} images", left) if first else nullcontext(quiet) as advance:

@@ -47,6 +47,8 @@ KNOWN: dict[str, Callable[[Phase], Optimizer]] = {
     "adamw": _adamw,
     "rmsprop": _rmsprop,
 }
+MOMENTS = {"adam": 2, "adamw": 2, "rmsprop": 1}
+"""Numbers that each optimiser keeps per parameter."""
 
 
 def make(phase: Phase) -> Optimizer:

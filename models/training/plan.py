@@ -40,6 +40,9 @@ class Plan(_Section):
         default=2, ge=1, description="parts of a batch, summed in order; bounds the workers"
     )
     precision: Literal["bf16", "float32"] = Field(default="bf16", description="of the layers")
+    clip_gradient: float | None = Field(
+        default=None, gt=0, description="largest norm of a phase's gradient; None leaves it"
+    )
     log_every_images: int = Field(default=6_400, ge=1, description="one history row per loss")
     preview_every_images: int = Field(default=64_000, ge=1, description="one picture per this many")
     augment: Augmentation = Augmentation()

@@ -15,9 +15,10 @@ from models import tensorfile
 from models.swappers.registry import CONFIG, WEIGHTS
 from models.training.checkpoint import Progress
 from models.training.frozen import FrozenNetworks
-from models.training.loop import Run, looks_at_recogniser
+from models.training.loop import Run
 from models.training.plan import Job
 from models.training.previews import draw_pictures, draw_preview
+from models.training.setting import looks_at_recogniser
 
 PREVIEW, HISTORY_FILE = "preview.jpg", "history.parquet"
 

@@ -54,6 +54,12 @@ class Bench:
         autocast = torch.autocast(device.type, torch.bfloat16, enabled=half)
         return *self.sides.batches(choices, device), autocast
 
+    def select(self, phase: Phase) -> None:
+        """Let gradients reach the phase's parameters and no others."""
+        chosen = {id(p) for p in phase.parameters}
+        for parameter in self.swapper.parameters():
+            parameter.requires_grad_(id(parameter) in chosen)
+
     def parts(self, choices: Choices) -> Iterator[tuple[int, Choices]]:
         """The parts of a batch that are this worker's, by number."""
         size = self.plan.batch_images // self.plan.micro_batches
@@ -130,9 +136,7 @@ def take_step(
     Raises:
         ModelError: a loss that is no finite number; the weights are as before the step.
     """
-    chosen = {id(p) for p in phase.parameters}
-    for parameter in bench.swapper.parameters():
-        parameter.requires_grad_(id(parameter) in chosen)
+    bench.select(phase)
     optimiser.zero_grad(set_to_none=True)
     values = gradients(bench, phase, choices, step)
     bad = [name for name, value in values.items() if not math.isfinite(value)]
@@ -142,5 +146,7 @@ def take_step(
             f"loss {', '.join(bad)} is not finite",
             "lower learning_rate or set `train.precision: float32`, then run `dvc repro`",
         )
+    if bench.plan.clip_gradient is not None:
+        torch.nn.utils.clip_grad_norm_(phase.parameters, bench.plan.clip_gradient)
     optimiser.step()
     return values

@@ -65,7 +65,6 @@ class Pairs:
         couples: who meets whom.
         size_px: side of the crops in a batch.
         coverage: share of align's crop that they show.
-        plain: crops are not warped, so that "warped" is "crop".
     """
 
     stock: Stock
@@ -73,6 +72,11 @@ class Pairs:
     couples: Couples
     size_px: int
     coverage: float
+
+    @property
+    def bytes(self) -> int:
+        """See `Sides`."""
+        return self.stock.bytes
 
     def choose(self, plan: Plan, place: int) -> Choices:
         """See `Sides`."""

@@ -14,17 +14,21 @@ import pytest
 import torch
 
 from likeness.contracts.errors import ModelError
+from models import tensorfile
 from models.layers.norm import SettledBatchNorm, settling
 from models.swappers import registry
-from models.swappers.base import Sampling, SwapperConfig
-from models.training import loop
+from models.swappers.base import Batch, Sampling, SwapperConfig
+from models.training import loop, setting
 from models.training.augment import draw, move_points, relabel, sample, wanted_positions
+from models.training.exchange import Alone
+from models.training.footprint import measure
 from models.training.gallery import choose_views
 from models.training.pairs import Couples, draw_pairs, make_deck
 from models.training.people import open_people
 from models.training.plan import Augmentation, Job, Plan
 from models.training.seeds import generator
 from models.training.start import start
+from models.training.steps import Bench
 from models.training.stock import PARTNERS, Pairs, load_pairs
 from tests.anyface import AnyFace
 from tests.synthetic_shards import write_pool, write_recogniser, write_shards
@@ -291,7 +295,7 @@ def test_training_begins_where_another_model_ended(make_job: Callable[..., Job])
     onwards = dataclasses.replace(make_job("onwards", images=0), init=first.out)
     start(onwards)
     names = ("first.weight", "norm.weight", "colour.bias", "recogniser.network.scale")
-    weights = [loop.tensorfile.read(job.out / "model.safetensors") for job in (first, onwards)]
+    weights = [tensorfile.read(job.out / "model.safetensors") for job in (first, onwards)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in names)
 
 
@@ -317,3 +321,50 @@ def test_people_of_two_templates_are_refused(folder: Path, tmp_path: Path) -> No
         from models.training.people import require_alike
 
         require_alike(people.sets[1], people.sets[0])
+
+
+def test_memory_is_counted_before_training(
+    make_job: Callable[..., Job], capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = make_job("job")
+    loop.train(job, device=CPU)
+    said = capsys.readouterr().err
+    assert "any: " in said
+    assert "for activations of 2 images a side" in said
+    assert "MiB crops" in said
+
+
+class Known(AnyFace):
+    """Two products whose factors must be kept, of known size."""
+
+    def losses(self, phase: str, source: Batch, target: Batch) -> dict[str, torch.Tensor]:
+        once = target["crop"] * self.last.weight.sum()
+        return {"loss": once.square().sum()}
+
+
+def test_footprint_counts_each_kept_tensor_once(make_job: Callable[..., Job]) -> None:
+    job = make_job("job", batch_images=8, micro_batches=2)
+    run = loop.build(job, CPU)
+    swapper = Known(SwapperConfig())
+    bench = Bench(swapper, setting.gather(swapper, *run.crops), job.plan, Alone())
+    found = measure(bench, swapper.phases())
+    crops = 4 * 3 * 32 * 32 * 4
+    # The crop (times a number, which is kept as well), and the product that is squared.
+    assert 2 * crops <= found.activations <= 2 * crops + 64
+    learned = sum(p.numel() * 4 for p in swapper.parameters())
+    held = sum(b.numel() * b.element_size() for b in swapper.buffers())
+    assert found.weights == 4 * learned + held  # weights, gradients and Adam's two moments
+    assert found.images == 4
+    assert all(p.grad is None for p in swapper.parameters())
+
+
+def test_gradients_are_clipped_to_the_norm(make_job: Callable[..., Job]) -> None:
+    moved = []
+    for limit in (None, 1e-3):
+        job = make_job(f"clip-{limit}", images=8, clip_gradient=limit)
+        run = loop.train(job, device=CPU)
+        state = run.optimisers["generator"].state_dict()["state"]
+        moments = [entry["exp_avg"].norm() for entry in state.values()]
+        moved.append(float(torch.stack(moments).norm()) * 2)  # the first step's, times 1 - 0.5
+    assert moved[0] > 2e-3
+    assert moved[1] == pytest.approx(1e-3, rel=1e-3)

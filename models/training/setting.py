@@ -1,0 +1,63 @@
+"""What a training begins with: a device, networks laid out in memory, weights and crops."""
+
+from __future__ import annotations
+
+import torch
+
+from likeness.contracts import environment
+from likeness.contracts.errors import ModelError
+from models import tensorfile
+from models.swappers import registry
+from models.swappers.base import Swapper
+from models.training.batches import Apart, Sides, load_pool
+from models.training.frozen import FrozenNetworks
+from models.training.people import People
+from models.training.plan import Job
+from models.training.stock import load_pairs
+
+
+def pick_device() -> torch.device:
+    """Device of this process: LIKENESS_DEVICE, else a GPU where there is one."""
+    name = environment.device()
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def lay_out(swapper: Swapper, order: torch.memory_format = torch.channels_last) -> None:
+    """Put the channels of each pixel side by side, which convolutions train faster with.
+
+    It changes neither names nor shapes; files hold torch's order.
+    """
+    for module in swapper.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.weight.data = module.weight.data.contiguous(memory_format=order)
+
+
+def looks_at_recogniser(swapper: Swapper) -> bool:
+    """Whether the family takes frozen networks."""
+    return type(swapper).equip is not Swapper.equip
+
+
+def furnish(swapper: Swapper, job: Job) -> None:
+    """Give a new swapper its frozen networks, and the weights it starts from.
+
+    Raises:
+        ModelError: files that are missing, damaged or of another family or size.
+    """
+    if looks_at_recogniser(swapper):
+        if job.recogniser is None:
+            problem = "looks at a recogniser, and none was given"
+            raise ModelError(job.family, problem, "run `dvc repro`, or set Job.recogniser")
+        swapper.equip(FrozenNetworks(job.recogniser))
+    if job.init is not None:
+        path = job.init / registry.WEIGHTS
+        registry.restore(swapper, tensorfile.read(path), path)
+
+
+def gather(swapper: Swapper, source: People, target: People) -> Sides:
+    """The crops of both sides in memory: in pairs, or apart."""
+    sampling = swapper.sampling_of()
+    if sampling is not None:
+        return load_pairs(source, target, sampling)
+    return Apart(load_pool("source", source), load_pool("target", target))

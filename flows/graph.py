@@ -6,7 +6,7 @@ There is no second statement of the graph: everything here is read from dvc.yaml
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,23 +78,32 @@ class Graph:
                 found[other].append(address)
         return {address: tuple(below) for address, below in found.items()}
 
-    def _closure(self, start: Iterable[str], edges: dict[str, tuple[str, ...]]) -> list[str]:
+    def _closure(
+        self,
+        start: Iterable[str],
+        edges: dict[str, tuple[str, ...]],
+        stop: Collection[str] = (),
+    ) -> list[str]:
         seen: set[str] = set()
         waiting = list(start)
         while waiting:
             address = waiting.pop()
             if address not in seen:
                 seen.add(address)
-                waiting.extend(edges[address])
+                waiting.extend(() if address in stop else edges[address])
         return [address for address in self.nodes if address in seen]
 
     def above(self, *addresses: str) -> list[str]:
         """The given stages and everything they are made from, in running order."""
         return self._closure(map(self.find, addresses), self.upstream)
 
-    def below(self, *addresses: str) -> list[str]:
-        """The given stages and everything made from them, in running order."""
-        return self._closure(map(self.find, addresses), self.downstream)
+    def below(self, *addresses: str, stop: Collection[str] = ()) -> list[str]:
+        """The given stages and everything made from them, in running order.
+
+        Args:
+            stop: stages whose output will not change: nothing is followed beyond them.
+        """
+        return self._closure(map(self.find, addresses), self.downstream, stop)
 
     def find(self, address: str) -> str:
         """Return `address` if the graph has it.

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from flows.catalog import names
+from flows.catalog import PARAMS, names
 from flows.graph import Graph
 from flows.status import read_state
-from likeness.contracts.catalog import Clip, list_clips
+from likeness.contracts.catalog import Clip, list_clips, load_clip
+from likeness.contracts.documents import read_json
 from likeness.contracts.params import IdentityEntry, load_entry
+from likeness.contracts.pools import FinetuneEntry, load_model, load_pool, members, model_names
 
 
 def _rows_of(path: Path) -> int | None:
@@ -54,8 +56,54 @@ def clip_rows(root: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def pool_rows(root: Path) -> list[dict[str, Any]]:
+    """One row per pool: its name, how many it trains on, whom it holds out, and their crops."""
+    identities, rows = names("identities", root), []
+    for name in names("pools", root):
+        entry = load_pool(name, root / PARAMS)
+        made = root / "data/shards" / name / "pool.json"
+        found = read_json(made)["members"] if made.is_file() else []
+        trained = [member for member in found if not member["held_out"]]
+        expected = set(members(entry, identities)) - set(entry.held_out)
+        rows.append(
+            {
+                "pool": name,
+                "identities": len(trained) if found else len(expected),
+                "held out": ", ".join(sorted(entry.held_out)),
+                "crops": sum(member["train_rows"] for member in trained) if found else None,
+            }
+        )
+    return rows
+
+
+def idle_pools(clip: str, root: Path) -> set[str]:
+    """Addresses of the pool stages that a clip's footage does not change: nobody trains on it."""
+    identity = load_clip(root / "data/clips" / clip / "clip.yaml").identity
+    idle = set()
+    for name in names("pools", root):
+        entry = load_pool(name, root / PARAMS)
+        everybody = members(entry, names("identities", root))
+        if identity in entry.held_out or identity not in everybody:
+            idle.add(f"pool@{name}")
+    return idle
+
+
+def model_rows(root: Path) -> list[dict[str, Any]]:
+    """One row per model, continued ones included."""
+    rows = []
+    for name in model_names(root / PARAMS):
+        model = load_model(name, root / PARAMS)
+        begun = model.init_from if isinstance(model, FinetuneEntry) else ""
+        people = {"source": model.source, "target": model.target}
+        rows.append({"model": name, "family": model.family, **people, "continues": begun})
+    return rows
+
+
 def list_everything(root: Path) -> dict[str, list[dict[str, Any]]]:
-    """{"clips": rows, "identities": rows}; numbers are None for what has not run yet."""
+    """Rows by "clips", "identities" and, where there are any, "pools" and "models".
+
+    Numbers are None for what has not run yet.
+    """
     clips = clip_rows(root)
     identities = []
     for name in names("identities", root):
@@ -70,4 +118,9 @@ def list_everything(root: Path) -> dict[str, list[dict[str, Any]]]:
                 "faces": sum(row["faces"] or 0 for row in own),
             }
         )
-    return {"clips": clips, "identities": identities}
+    further = {"pools": pool_rows(root), "models": model_rows(root)}
+    return {
+        "clips": clips,
+        "identities": identities,
+        **{kind: rows for kind, rows in further.items() if rows},
+    }

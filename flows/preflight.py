@@ -15,11 +15,12 @@ from pathlib import Path
 from likeness.contracts.catalog import list_clips, require_consent, require_slug
 from likeness.contracts.documents import line_of, load_yaml
 from likeness.contracts.errors import ParamsError
-from likeness.contracts.params import IdentityEntry, ModelEntry, SwapEntry, entry_names, load_entry
+from likeness.contracts.params import IdentityEntry, SwapEntry, entry_names, load_entry
+from likeness.contracts.pools import FinetuneEntry, load_model, load_pool, model_names
 
 PARAMS = Path("params.yaml")
 CONSENTS = Path("data/consents")
-ENTRIES = ("identities", "models", "swaps")
+ENTRIES = ("identities", "pools", "models", "finetuned", "swaps")
 
 
 def known_sections() -> list[str]:
@@ -57,7 +58,7 @@ def check_sections() -> None:
 
 
 def check_entries() -> None:
-    """Check identities, models and swaps: keys, types, and that what they name exists.
+    """Check identities, pools, models and swaps: keys, types, and that what they name exists.
 
     Raises:
         ParamsError: file, line, key and what is allowed.
@@ -66,20 +67,24 @@ def check_entries() -> None:
         for name in entry_names(kind, PARAMS):
             require_slug(kind, str(name))
     identities = entry_names("identities", PARAMS)
-    models = entry_names("models", PARAMS)
+    pools = entry_names("pools", PARAMS)
+    for name in pools:
+        load_pool(name, PARAMS)
     clips = [clip.clip for clip in list_clips()]
     families = [path.stem for path in Path("models/swappers").glob("*.py")]
     families = [name for name in families if name not in {"__init__", "base", "registry"}]
-    for name in models:
-        model = load_entry("models", name, ModelEntry, PARAMS)
-        _require(model.family, families, ("models", name, "family"), "family")
-        _require(model.source, identities, ("models", name, "source"), "identity")
-        _require(model.target, identities, ("models", name, "target"), "identity")
+    for name in model_names(PARAMS):
+        model = load_model(name, PARAMS)
+        kind = "finetuned" if isinstance(model, FinetuneEntry) else "models"
+        _require(model.family, families, (kind, name, "family"), "family")
+        people = [*identities, *pools]
+        _require(model.source, people, (kind, name, "source"), "identity or pool")
+        _require(model.target, people, (kind, name, "target"), "identity or pool")
     for name in entry_names("swaps", PARAMS):
         swap = load_entry("swaps", name, SwapEntry, PARAMS)
         _require(swap.source, identities, ("swaps", name, "source"), "identity")
         _require(swap.target, clips, ("swaps", name, "target"), "clip")
-        _require(swap.model, models, ("swaps", name, "model"), "model")
+        _require(swap.model, model_names(PARAMS), ("swaps", name, "model"), "model")
 
 
 def check_consents() -> None:

@@ -13,6 +13,7 @@ from likeness.contracts.catalog import clip_folder, list_clips
 from likeness.contracts.environment import state_folder
 from likeness.contracts.errors import CatalogError
 from likeness.contracts.params import ModelEntry, SwapEntry, load_entry
+from likeness.contracts.pools import PoolEntry, named
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,17 @@ class Removal:
 
 
 def _users(clip: str, identity: str, root: Path) -> list[str]:
-    """Swaps that aim at `clip`; models and swaps that name `identity` ("" asks for none)."""
+    """Swaps that aim at `clip`; what names `identity` ("" asks for none): pools, models, swaps."""
     found: list[str] = []
-    for name in names("models", root):
-        model = load_entry("models", name, ModelEntry, root / PARAMS)
-        if identity and identity in {model.source, model.target}:
-            found.append(f"models.{name}")
+    for name in names("pools", root):
+        pool = load_entry("pools", name, PoolEntry, root / PARAMS)
+        if identity and identity in named(pool):
+            found.append(f"pools.{name}")
+    for kind in ("models", "finetuned"):
+        for name in names(kind, root):
+            model = load_entry(kind, name, ModelEntry, root / PARAMS)
+            if identity and identity in {model.source, model.target}:
+                found.append(f"{kind}.{name}")
     for name in names("swaps", root):
         swap = load_entry("swaps", name, SwapEntry, root / PARAMS)
         if swap.target == clip or (identity and swap.source == identity):
@@ -64,10 +70,10 @@ def check_removal(clip: str, root: Path) -> Removal:
         raise CatalogError(clip, problem, "change or remove those in params.yaml first")
     paths = [folder, *(root / "data/crops").glob(f"*/{clip}.parquet")]
     if last:
-        named = [f"crops/{record.identity}", f"shards/{record.identity}"]
-        named.append(f"appearance/{record.identity}")
-        named.append(f"rosters/{record.identity}.json")
-        paths += [root / "data" / name for name in named]
+        own = [f"crops/{record.identity}", f"shards/{record.identity}"]
+        own.append(f"appearance/{record.identity}")
+        own += [f"{kind}/{record.identity}.json" for kind in ("rosters", "manifests")]
+        paths += [root / "data" / name for name in own]
     found = tuple(path for path in paths if path.exists())
     return Removal(clip, found, record.identity if last else "")
 

@@ -62,11 +62,13 @@ def covered(affines: Affine, aligned_px: int, size_px: int, coverage: float) -> 
     return moved
 
 
-def swap_batch(swapper: Swapper, batch: Batch, precision: str) -> tuple[Tensor, Tensor]:
+def swap_batch(
+    swapper: Swapper, batch: Batch, precision: str, source: Batch | None = None
+) -> tuple[Tensor, Tensor]:
     """Run the model: image (B,3,S,S) in [-1,1] and mask (B,1,S,S) in [0,1], float32 on the CPU.
 
     bf16 is for the layers of a network. A family without any computes coordinates, for which
-    8 bits of mantissa are too few, and runs in float32.
+    8 bits of mantissa are too few, and runs in float32. `source` lies on the model's device.
     """
     import torch
 
@@ -74,7 +76,8 @@ def swap_batch(swapper: Swapper, batch: Batch, precision: str) -> tuple[Tensor, 
     device = held[0].device if held else torch.device("cpu")
     half = precision == "bf16" and any(True for _ in swapper.parameters())
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=half):
-        image, mask = swapper.swap({name: value.to(device) for name, value in batch.items()})
+        given = {name: value.to(device) for name, value in batch.items()}
+        image, mask = swapper.swap(given, source)
     return image.float().cpu(), mask.float().clamp(0, 1).cpu()
 
 
@@ -94,14 +97,34 @@ def joined_masks(family: Tensor, aligned: Tensor, mode: str) -> npt.NDArray[np.u
     return levels
 
 
+def source_crops(folder: Path, swapper: Swapper) -> Batch | None:
+    """Clean crops of the source for families that are given some, on the model's device.
+
+    Raises:
+        ModelError: the source's shards hold no crops, or were aligned in another way.
+    """
+    if not swapper.source_images:
+        return None
+    from models.training.crops import open_crops
+    from models.training.gallery import views
+
+    crops = open_crops(folder, swapper.needs, swapper.size_px, float(swapper.coverage))
+    device = next(iter((*swapper.parameters(), *swapper.buffers()))).device
+    return {name: value.to(device) for name, value in views(crops, swapper.source_images).items()}
+
+
 def converted_rows(
-    rows: pa.RecordBatch, swapper: Swapper, crops: CropSet, params: ConvertParams
+    rows: pa.RecordBatch,
+    swapper: Swapper,
+    crops: CropSet,
+    params: ConvertParams,
+    source: Batch | None = None,
 ) -> dict[str, Any]:
     """Columns of converted.parquet for some rows of align's crops."""
     from models.swappers.base import as_pixels
     from models.training.crops import cut, masks_of
 
-    image, mask = swap_batch(swapper, crops.batch(rows), params.precision)
+    image, mask = swap_batch(swapper, crops.batch(rows), params.precision, source)
     stored = masks_of(rows, crops.facts["mask_size_px"]).float()[:, None] / 255
     aligned = cut(stored, crops.coverage, out_mask_px(crops.size_px))
     affines = as_numpy(rows["affine_matrix"], (2, 3))
@@ -128,7 +151,8 @@ def check_identities(entry: SwapEntry, config: Facts, aligned: Facts, folder: Pa
     """
     wanted = {"source": entry.source, "target": aligned["identity"]}
     for role, identity in wanted.items():
-        if config.get(role) != identity:
+        # A pool's models are for any face, whether training has seen it or not.
+        if config.get(role) != identity and role not in config.get("pools", {}):
             problem = f"has {role} identity `{config.get(role)}`, the swap needs `{identity}`"
             step = f"name a model of {entry.source} and {aligned['identity']} in params.yaml"
             raise ModelError(folder, problem, step)
@@ -168,8 +192,10 @@ def load_swapper(folder: Path, precision: str) -> Swapper:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     swapper = registry.load(folder).to(name)
     if precision == "bf16":
+        exact = [part for part in swapper.modules() if getattr(part, "float32_only", False)]
+        kept = {id(layer) for part in exact for layer in part.modules()}
         for layer in swapper.modules():
-            if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear):
+            if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear) and id(layer) not in kept:
                 layer.to(torch.bfloat16)
     return swapper
 
@@ -199,6 +225,7 @@ def run(context: Context[ConvertParams]) -> None:
     path = crops_of(aligned, subject)
     swapper = load_swapper(folder, context.params.precision)
     crops = open_target(path, swapper)
+    source = source_crops(context.inputs["source"], swapper)
     wanted = {"frame_index", "track_index", "crop", "mask", "affine_matrix", *swapper.needs}
     columns = [name for name in CROPS.schema.names if name in wanted]
     with (
@@ -216,7 +243,7 @@ def run(context: Context[ConvertParams]) -> None:
             template=crops.facts["template"],
         )
         for rows in CROPS.batches(path, columns, context.params.batch_images):
-            writer.add(converted_rows(rows, swapper, crops, context.params))
+            writer.add(converted_rows(rows, swapper, crops, context.params, source))
             advance(len(rows))
     if not len(crops):
         context.say(f"{entry.target} has no face to replace: `blend` copies the clip through")

@@ -102,6 +102,7 @@ def write_pool(
 
 def write_recogniser(folder: Path) -> Path:
     """A recogniser with random weights, as stage `pack` writes the trained one."""
+    folder.mkdir(exist_ok=True)
     torch.manual_seed(0)
     tensorfile.write(folder / WEIGHTS_FILE, MobileFaceNet().state_dict())
     (folder / FACTS_FILE).write_text(json.dumps({"name": "drawn", "sha256": "0" * 64}))

@@ -20,7 +20,7 @@ from flows.commands.common import (
     print_json,
 )
 from flows.graph import Graph
-from flows.listing import list_everything
+from flows.listing import idle_pools, list_everything
 from flows.removal import check_removal, out_of_date, remove_clip, sync
 from flows.report import show_table
 from flows.status import read_state, will_run
@@ -45,7 +45,7 @@ def added_stages(graph: Graph, stale: dict[str, tuple[str, ...]], clip: str) -> 
     Other stages that are out of date for reasons of their own are left out.
     """
     own = [a for a, node in graph.nodes.items() if node.file == f"data/clips/{clip}/dvc.yaml"]
-    below = set(graph.below(*own))
+    below = set(graph.below(*own, stop=idle_pools(clip, ROOT)))
     shards = {graph.nodes[a].key for a in below if graph.nodes[a].name == "shard"}
     rosters = {a for a, n in graph.nodes.items() if n.name == "roster" and n.key in shards}
     stale_above = set(graph.above(*own)) & set(will_run(graph, stale))
@@ -117,7 +117,7 @@ def remove(clip: Annotated[str, CLIP_NAME], yes: Yes = False) -> None:
 
 
 def list_clips(as_json: Json = False) -> None:
-    """List clips and identities: frames, faces, and whether they are up to date.
+    """List clips and identities (frames, faces, whether they are up to date), pools and models.
 
     [bold]Examples[/bold]
 

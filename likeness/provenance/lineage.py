@@ -13,9 +13,12 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from likeness.contracts.documents import read_json
 from likeness.contracts.errors import GraphError
 
-CLIPS = "data/clips"
+CLIPS, MANIFESTS, POOL = "data/clips", "data/manifests", "pool@"
+
+SHELF = 3
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class Ran:
         command: what was run.
         params: parameter file -> key -> value.
         deps, outs: what it read and wrote.
+        used: the files below its folders that made a difference, where it is known that the
+            others did not; None if all of `deps` count.
     """
 
     address: str
@@ -53,6 +58,7 @@ class Ran:
     params: dict[str, dict[str, Any]] = field(default_factory=dict)
     deps: tuple[Artefact, ...] = ()
     outs: tuple[Artefact, ...] = ()
+    used: tuple[str, ...] | None = None
 
     @property
     def name(self) -> str:
@@ -118,13 +124,28 @@ def _stages(root: Path, folder: PurePosixPath) -> Iterator[Ran]:
         where = PurePosixPath(_normal(folder, str(wdir)))
         own = "" if folder == PurePosixPath(".") else f"{folder}/dvc.yaml:"
         params = {_normal(where, f): values for f, values in (entry.get("params") or {}).items()}
+        outs = _artefacts(where, entry.get("outs") or ())
         yield Ran(
             f"{own}{name}",
             str(entry.get("cmd", "")),
             params,
             _artefacts(where, entry.get("deps") or ()),
-            _artefacts(where, entry.get("outs") or ()),
+            outs,
+            _trained_on(root, outs) if name.startswith(POOL) else None,
         )
+
+
+def _trained_on(root: Path, outs: tuple[Artefact, ...]) -> tuple[str, ...] | None:
+    """Manifests of the members of a pool that models learn from.
+
+    Stage `pool` looks at everybody's, but whoever it holds or leaves out is in nobody's lineage.
+    """
+    for out in outs:
+        path = root / out.path / "pool.json"
+        if path.is_file():
+            members = read_json(path)["members"]
+            return tuple(f"{MANIFESTS}/{m['identity']}.json" for m in members if not m["held_out"])
+    return None
 
 
 def _related(one: str, other: str) -> bool:
@@ -141,7 +162,7 @@ class Lineage:
 
     def __init__(self, stages: Iterable[Ran]) -> None:
         self.stages = {stage.address: stage for stage in stages}
-        # Only paths that share their first three parts ("data/crops/ann") can be related, which
+        # Only paths that share their first SHELF parts ("data/crops/ann") can be related, which
         # keeps the search short in a repository of many clips.
         self._writers: dict[tuple[str, ...], list[tuple[str, Artefact]]] = {}
         for address, stage in self.stages.items():
@@ -150,11 +171,16 @@ class Lineage:
 
     @staticmethod
     def _shelf(path: str) -> tuple[str, ...]:
-        return tuple(path.split("/")[:3])
+        return tuple(path.split("/")[:SHELF])
 
     def writers(self, path: str) -> list[tuple[str, Artefact]]:
         """Stages that wrote `path`, something below it, or a folder that holds it; by address."""
-        near = self._writers.get(self._shelf(path), [])
+        shelf = self._shelf(path)
+        if len(shelf) < SHELF:  # a folder of many, such as "data/manifests"
+            shelves = [found for key, found in self._writers.items() if key[: len(shelf)] == shelf]
+            near = [entry for found in shelves for entry in found]
+        else:
+            near = self._writers.get(shelf, [])
         return sorted((a, out) for a, out in near if _related(path, out.path))
 
     def upstream(self, paths: Iterable[str]) -> list[Ran]:
@@ -178,8 +204,9 @@ class Lineage:
         if address in order or address in visiting:
             return
         visiting.add(address)
-        for dep in self.stages[address].deps:
-            for writer, _ in self.writers(dep.path):
+        stage = self.stages[address]
+        for path in [dep.path for dep in stage.deps] if stage.used is None else stage.used:
+            for writer, _ in self.writers(path):
                 self._visit(writer, order, visiting)
         order[address] = self.stages[address]
 

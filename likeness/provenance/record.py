@@ -139,9 +139,9 @@ def weights_entries(stages: Iterable[Ran], root: Path) -> dict[str, Any]:
     for stage in stages:
         for out in stage.outs:
             folder = root / out.path
-            if stage.name == "pack":
+            if stage.name == "pack" and (folder / "pack.json").is_file():
                 packs.append(read_json(folder / "pack.json"))
-            if stage.name == "train":
+            if stage.name in {"train", "finetune"}:
                 config = read_json(folder / "config.json")
                 weights = folder / "model.safetensors"
                 sha256 = sha256_of(weights) if weights.is_file() else None

@@ -108,13 +108,18 @@ def lay_out(swapper: Swapper, order: torch.memory_format = torch.channels_last) 
             module.weight.data = module.weight.data.contiguous(memory_format=order)
 
 
+def looks_at_recogniser(swapper: Swapper) -> bool:
+    """Whether the family takes frozen networks."""
+    return type(swapper).equip is not Swapper.equip
+
+
 def furnish(swapper: Swapper, job: Job) -> None:
     """Give a new swapper its frozen networks, and the weights it starts from.
 
     Raises:
         ModelError: files that are missing, damaged or of another family or size.
     """
-    if type(swapper).equip is not Swapper.equip:
+    if looks_at_recogniser(swapper):
         if job.recogniser is None:
             problem = "looks at a recogniser, and none was given"
             raise ModelError(job.family, problem, "run `dvc repro`, or set Job.recogniser")
@@ -144,6 +149,10 @@ def build(job: Job, device: torch.device) -> Run:
     swapper = registry.build(job.family, job.settings)
     view = (swapper.needs, swapper.size_px, swapper.coverage)
     crops = (open_people(job.source, *view), open_people(job.target, *view))
+    if swapper.sampling_of() is None and any(people.is_pool for people in crops):
+        problem = f"is for two identities, {' and '.join(sorted({p.identity for p in crops}))}"
+        step = "name identities in params.yaml, or a family for any face"
+        raise ModelError(job.family, f"{problem} given", step)
     furnish(swapper, job)
     swapper.prepare(*crops)
     lay_out(swapper.to(device).train())

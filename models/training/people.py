@@ -31,10 +31,12 @@ class People:
     Attributes:
         identity: name of the identity or of the pool.
         sets: crops of each person that is trained on, by identity.
+        is_pool: `identity` names a pool.
     """
 
     identity: str
     sets: tuple[CropSet, ...]
+    is_pool: bool = False
 
     def __len__(self) -> int:
         """Number of crops that are trained on."""
@@ -119,7 +121,8 @@ def open_people(folder: Path, needs: tuple[str, ...], size_px: int, coverage: fl
     sets = tuple(open_crops(f, needs, size_px, coverage) for f in folders)
     for crops in sets:
         require_alike(crops, sets[0])
-    return People(sets[0].identity if pool is None else str(pool["pool"]), sets)
+    name = sets[0].identity if pool is None else str(pool["pool"])
+    return People(name, sets, pool is not None)
 
 
 def require_alike(crops: CropSet, other: CropSet) -> None:

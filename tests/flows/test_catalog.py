@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from flows import catalog
+from flows import catalog, listing
 from flows.cli import main
 from flows.graph import read_graph
-from likeness.contracts.errors import GraphError
+from flows.preflight import check_repository
+from likeness.contracts.errors import GraphError, LikenessError
 from tests.flows.house import change_params, copy_repository, write_consent
 from tests.footage import make_audio, make_clip, make_clip_folder, make_stills
 
@@ -246,6 +247,70 @@ def test_what_is_in_use_is_not_removed(house: Path, likeness: Likeness) -> None:
     assert likeness("remove", "ben-2", "--yes")[0] == 0  # not the last of ben: ben stays
     kept = {name: content for name, content in before.items() if "/ben-2/" not in name}
     assert everything(house) == kept
+
+
+def test_pools_and_continued_models_are_known(house: Path, likeness: Likeness) -> None:
+    for clip in ("ann-1", "ben-1", "cid-1"):
+        place_clip(house, clip, clip[:3])
+        with (house / "data/clips" / clip / "clip.yaml").open("a") as file:
+            file.write("footage: footage.mp4\n")
+    write_consent(house, "cid")
+    everybody = {name: {"consent": f"{name}-2026"} for name in ("ann", "ben", "cid")}
+    first = {"family": "autoencoder", "source": "ann", "target": "ann"}
+    onwards = {**first, "init_from": "first", "target": "ben"}
+    change_params(
+        house,
+        identities=everybody,
+        pools={"some": {"identities": ["ann", "ben"], "held_out": ["ben"]}, "everybody": {}},
+        models={"first": first},
+        finetuned={"onwards": onwards},
+        swaps={"ann-on-ben": {"source": "ann", "target": "ben-1", "model": "onwards"}},
+    )
+    code, out, err = likeness("list", "--json")
+    assert code == 0, err
+    content = json.loads(out)
+    assert content["pools"] == [
+        {"pool": "some", "identities": 1, "held out": "ben", "crops": None},
+        {"pool": "everybody", "identities": 3, "held out": "", "crops": None},
+    ]
+    assert [(row["model"], row["continues"]) for row in content["models"]] == [
+        ("first", ""), ("onwards", "first"),
+    ]  # fmt: skip
+    assert listing.idle_pools("ben-1", house) == {"pool@some"}
+    assert listing.idle_pools("cid-1", house) == {"pool@some"}
+    assert listing.idle_pools("ann-1", house) == set()
+    graph = read_graph(house)
+    assert "pool@everybody" in graph.nodes
+    assert graph.upstream["finetune@onwards"] == ("pack", "shard@ann", "shard@ben", "train@first")
+    assert graph.upstream["pool@some"] == ("shard@ann", "shard@ben", "shard@cid")
+    code, _, err = likeness("remove", "ben-1", "--yes")
+    assert code == 2
+    assert "last clip of `ben`, which is used by pools.some, finetuned.onwards, swaps.ann-" in err
+    assert likeness("remove", "cid-1", "--yes")[0] == 0  # `all` names nobody
+
+
+def test_wrong_pools_and_continued_models_are_one_line(house: Path, likeness: Likeness) -> None:
+    entry = {"family": "autoencoder", "source": "ann", "target": "people"}
+    base = {"identities": {"ann": {"consent": "ann-2026"}}, "models": {"m": entry}}
+    cases: list[tuple[dict[str, object], str]] = [
+        ({"pools": {}}, "`models.m.target: people` names no identity or pool; known: ann"),
+        ({"pools": {"ann": {}}}, "`ann` is a pool and an identity"),
+        ({"pools": {"people": {"held_out": ["eve"]}}}, "names `eve`, which is no identity"),
+        (
+            {"pools": {"people": {}}, "finetuned": {"f": {**entry, "init_from": "none"}}},
+            "no entry `models.none`; known: m",
+        ),
+        (
+            {"pools": {"people": {}}, "finetuned": {"m": {**entry, "init_from": "m"}}},
+            "`m` stands under `models:` and under `finetuned:`",
+        ),
+    ]
+    place_clip(house, "ann-1", "ann")
+    for changes, said in cases:
+        change_params(house, **{**base, "finetuned": {}, **changes})
+        with pytest.raises(LikenessError) as caught:
+            check_repository(house)
+        assert said in str(caught.value)
 
 
 def test_sync_copies_the_template_beside_each_clip(house: Path, likeness: Likeness) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -43,6 +44,7 @@ def films(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, P
         "woman-1": cut(footage / WOMAN, folder / "woman-1.mp4", range(0, 192, 12)),
         "woman-2": cut(footage / WOMAN, folder / "woman-2.mp4", range(240, 400, 10)),
         "man-1": cut(footage / MAN, folder / "man-1.mp4", range(0, 60, 5)),
+        "man-2": cut(footage / MAN, folder / "man-2.mp4", range(2, 50, 6)),
     }
 
 
@@ -94,6 +96,55 @@ def test_one_more_clip_of_the_source_runs_exactly_what_it_reaches(
         f"convert@{SWAP}", f"blend@{SWAP}", f"evaluate@{SWAP}", f"publish@{SWAP}",
         f"traces@{SWAP}", "detectability", f"probes@{SWAP}", "retrieval",
     } | ROSTERS  # fmt: skip
+    assert ran(house) == ROSTERS
+
+
+POOLED = "woman-on-man-any"
+
+
+def add_pool(root: Path, repository: Path) -> None:
+    """A pool that holds the man out, a model of it, one that continues it, and a swap of him."""
+    shutil.copyfile(repository / "tests/anyface.py", root / "models/swappers/any_face.py")
+    small = {"images": 8, "batch_images": 4}
+    change_params(
+        root,
+        pools={"people": {"identities": "all", "held_out": ["man"]}},
+        models={
+            "mesh": {"family": "mesh_transfer", "source": "woman", "target": "man"},
+            "any": {"family": "any_face", "source": "people", "target": "people", "train": small},
+        },
+        finetuned={
+            "pair": {"init_from": "any", "family": "any_face", "source": "woman", "target": "man"}
+        },
+        swaps={
+            SWAP: {"source": "woman", "target": "man-1", "model": "mesh"},
+            POOLED: {"source": "woman", "target": "man-1", "model": "any"},
+        },
+    )
+
+
+def test_a_pool_trains_on_its_members_alone_and_anew_only_for_them(
+    house: Path, repository: Path, films: dict[str, Path]
+) -> None:
+    add_pool(house, repository)
+    judged = {"detectability", "retrieval"}
+    stages = ("convert", "blend", "evaluate", "publish", "traces", "probes")
+    own = {f"{stage}@{POOLED}" for stage in stages}
+    assert ran(house) == {"pool@people", "train@any", "finetune@pair"} | own | judged | ROSTERS
+    record = json.loads((house / f"data/swaps/{POOLED}/provenance.json").read_text())
+    assert [model["pools"]["source"] for model in record["weights"]["models"]] == [["woman"]]
+    assert {clip["clip"] for clip in record["footage"]} == {"woman-1", "man-1"}
+    # More footage of the man is none of the pool's business: what names him runs, and no more.
+    add(house, films["man-2"], "man", "target", "man-2")
+    new = {f"data/clips/man-2/dvc.yaml:{s}" for s in ("frames", "detect", "filter", "align")}
+    mesh = {f"{stage}@{SWAP}" for stage in stages}
+    reached = {"shard@man", "pool@people", "finetune@pair", "train@mesh", "retrieval"}
+    changed = ran(house)
+    assert changed >= new | reached | ROSTERS
+    assert changed <= new | reached | ROSTERS | mesh | judged
+    assert not changed & ({"train@any"} | own)
+    add(house, films["woman-2"], "woman", "source", "woman-2")
+    assert {"pool@people", "train@any", "finetune@pair", f"convert@{POOLED}"} <= ran(house)
     assert ran(house) == ROSTERS
 
 

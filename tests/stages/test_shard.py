@@ -51,8 +51,10 @@ class Identity:
         (self.root / "params.yaml").write_text(f"shard: {params}\n")
         arguments = ["--roster", str(roster), "--crops", str(self.crops)]
         arguments += ["--shards", str(self.shards), "--params", str(self.root / "params.yaml")]
-        STAGE.execute(arguments)
-        return json.loads((self.shards / "manifest.json").read_text())
+        beside = self.root / "ann.json"
+        STAGE.execute([*arguments, "--manifest", str(beside)])
+        assert beside.read_bytes() == (self.shards / "manifest.json").read_bytes()
+        return json.loads(beside.read_text())
 
     def rows(self, half):
         """All rows of one half as a pandas table."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,39 @@ stages:
     do:
       cmd: python -m tasks.convert
 """
+POOL_LOCK = """\
+schema: '2.0'
+stages:
+  shard@ann:
+    cmd: python -m tasks.shard
+    deps:
+    - path: data/crops/ann
+      md5: c1.dir
+    outs:
+    - path: data/manifests/ann.json
+      md5: m1
+  shard@ben:
+    cmd: python -m tasks.shard
+    outs:
+    - path: data/manifests/ben.json
+      md5: m2
+  pool@people:
+    cmd: python -m tasks.pool
+    deps:
+    - path: data/manifests
+      md5: mm.dir
+    outs:
+    - path: data/shards/people
+      md5: p1.dir
+  train@any:
+    cmd: python -m tasks.train
+    deps:
+    - path: data/shards/people
+      md5: p1.dir
+    outs:
+    - path: data/models/any
+      md5: w1.dir
+"""
 CONVERTED = "data/swaps/ann-on-ann/converted.parquet"
 
 
@@ -173,3 +207,18 @@ def test_a_damaged_lock_names_itself(root: Path) -> None:
 
 def test_a_repository_without_locks_is_empty(tmp_path: Path) -> None:
     assert read_locks(tmp_path).stages == {}
+
+
+def test_whom_a_pool_holds_out_is_in_nobodys_lineage(root: Path) -> None:
+    (root / "dvc.lock").write_text(POOL_LOCK)
+    everybody = [stage.address for stage in read_locks(root).upstream(["data/models/any"])]
+    assert "shard@ben" in everybody  # without pool.json nothing can be ruled out
+    pool = root / "data/shards/people/pool.json"
+    pool.parent.mkdir(parents=True)
+    held = {"identity": "ben", "held_out": True}
+    pool.write_text(json.dumps({"members": [{"identity": "ann", "held_out": False}, held]}))
+    lineage = read_locks(root)
+    stages = lineage.upstream(["data/models/any"])
+    assert [stage.address for stage in stages][-3:] == ["shard@ann", "pool@people", "train@any"]
+    assert "shard@ben" not in {stage.address for stage in stages}
+    assert lineage.stale(stages) == []

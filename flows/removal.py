@@ -70,8 +70,8 @@ def check_removal(clip: str, root: Path) -> Removal:
         raise CatalogError(clip, problem, "change or remove those in params.yaml first")
     paths = [folder, *(root / "data/crops").glob(f"*/{clip}.parquet")]
     if last:
-        folders = ("crops", "shards", "appearance")
-        own = [f"{kind}/{record.identity}" for kind in folders]
+        own = [f"crops/{record.identity}", f"shards/{record.identity}"]
+        own.append(f"appearance/{record.identity}")
         own += [f"{kind}/{record.identity}.json" for kind in ("rosters", "manifests")]
         paths += [root / "data" / name for name in own]
     found = tuple(path for path in paths if path.exists())

@@ -11,7 +11,7 @@ What FSGAN's segmentation network learns from thousands of drawn label maps is a
 The colours are a mixture of four Gaussians per picture in Oklab, fitted by a few steps of
 expectation-maximisation from where each part usually is (Dempster, Laird, Rubin, 1977). It is an
 approximation: a hat is hair, a hand on the face is skin, and long hair ends
-with the chin, and hair of the background's colour where hair usually ends.
+near the chin, and hair of the background's colour where hair usually ends.
 """
 
 from __future__ import annotations
@@ -37,8 +37,10 @@ FRINGE = 0.8
 """Share from which a place inside the mesh's hull is hair that hangs into the face."""
 NECK = -0.4
 """Below this height in the face's measure there is no skin of the face beside its hull."""
-CLOTHES = -1.1
+CLOTHES = -0.85
 """Below this one nothing counts as hair: clothes are too like it."""
+LEAST_SEEN = 0.1
+"""Share of the hull in which a person must be seen for a picture to have any labels."""
 TOP, CHIN = 10, 152
 """Vertices of the mesh: where it ends on the forehead, and the chin."""
 
@@ -183,4 +185,6 @@ def pseudo_labels(batch: Batch) -> Tensor:
         labels = torch.where(hangs, HAIR, labels)
         labels = torch.where(face, torch.where(hair > FRINGE, HAIR, SKIN), labels)
         seen = functional.interpolate(mask.float(), size=(side, side), mode="bilinear")[:, 0] > 0.5
-        return torch.where(face & ~seen, BACKGROUND, labels)
+        labels = torch.where(face & ~seen, BACKGROUND, labels)
+        shown = (face & seen).sum((1, 2)) > LEAST_SEEN * face.sum((1, 2))
+        return labels * shown[:, None, None]

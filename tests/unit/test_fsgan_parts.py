@@ -279,6 +279,18 @@ def test_labels_know_what_the_person_mask_leaves_out() -> None:
     assert torch.equal(after[:, 33:], before[:, 33:])
 
 
+def test_a_picture_without_a_person_is_background() -> None:
+    batch, _ = drawn_head(64)
+    both = {
+        name: column.repeat(2, 1, 1, 1)[:2] for name, column in batch.items() if column.ndim > 3
+    }
+    both["landmarks_468"] = batch["landmarks_468"].repeat(2, 1, 1)
+    both["mask"][0] = 0
+    nobody, somebody = pseudo_labels(both)
+    assert set(nobody.unique().tolist()) == {BACKGROUND}
+    assert torch.equal(somebody, pseudo_labels(batch)[0])
+
+
 def test_labels_of_a_picture_without_colours_are_finite() -> None:
     batch, _ = drawn_head(64)
     batch["crop"] = torch.zeros_like(batch["crop"])

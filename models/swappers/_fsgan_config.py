@@ -53,3 +53,6 @@ class FsganConfig(SwapperConfig):
     target_mask: Literal["network", "aligned"] = Field(
         default="network", description="the target's face: by Gs, or the mask of align"
     )
+    blend: Literal["network", "poisson"] = Field(
+        default="network", description="in a swap: Gb, or the solution that it learns from"
+    )

@@ -12,6 +12,7 @@ from models.layers.borders import soft_border
 from models.layers.face_parts import SKIN
 from models.layers.heatmaps import COUNT, landmarks, resized
 from models.layers.inpainting import Blending, Inpainting
+from models.layers.poisson import poisson
 from models.layers.resunet import ResUnet
 from models.layers.segmentation_unet import SegmentationUNet
 from models.layers.soft_erosion import SoftErosion, kernel_at
@@ -69,6 +70,7 @@ class Networks(nn.Module):
         self.blending = Blending(*shape)
         self.soften = SoftErosion(kernel_at(config.size_px))
         self.aligned = config.target_mask == "aligned"
+        self.solves = config.blend == "poisson"
 
     def generator(self, stage: str) -> ResUnet:
         """The U-Net that draws in a stage of the training."""
@@ -128,6 +130,7 @@ class Networks(nn.Module):
         seen = self.face(drawn) & inside
         cut = torch.where(seen, drawn, BLACK)
         painted = self.inpainting(cut, (inside & ~seen).float()).float()
-        blended = self.blending(painted, crops, inside.float()).float()
+        blend = poisson if self.solves else self.blending
+        blended: Tensor = blend(painted, crops, inside.float()).float()
         mask = mask * soft_border(crops.shape[-1], BORDER).to(mask.device)
         return Chain(drawn, cut, painted, blended, mask)

@@ -383,6 +383,17 @@ def test_previews_show_gr_until_the_others_have_learned() -> None:
     assert picture.shape == (3, 2 * SIDE, 7 * SIDE)
 
 
+@torch.no_grad()
+def test_poissons_solution_can_stand_for_gb() -> None:
+    swapper = small(blend="poisson").eval()
+    target, source = batch(2), batch(3, 1)
+    chain = swapper.networks.swap(target, source, torch.eye(3)[:2])
+    outside = torch.nn.functional.max_pool2d(target["mask"], 3, 1, 1) == 0
+    apart = (chain.blended - target["crop"]).abs().amax(1, keepdim=True)
+    assert float(apart[outside].max()) < 1e-5
+    assert float(apart[~outside].mean()) > 0.05
+
+
 def test_a_swap_needs_the_source() -> None:
     with pytest.raises(ModelError, match="no view of the source"):
         small().swap(batch(1))

@@ -22,9 +22,14 @@ from likeness.contracts import environment
 from models.layers.aei import AEINet, InjectionNet
 from models.layers.critics import MultiScale
 from models.layers.hearnet import HearNet
+from models.layers.heatmaps import COUNT
+from models.layers.inpainting import Blending, Inpainting
+from models.layers.resunet import ResUnet
+from models.layers.segmentation_unet import SegmentationUNet
 from models.swappers import registry
 from models.swappers.base import Batch, Phase, Swapper
 from models.training import loop, optimisers
+from models.training.setting import lay_out
 
 SIDE_PX, WIDTH = 256, 0.25
 BATCH, REPEATS = 4, 3
@@ -58,6 +63,18 @@ def identities() -> Tensor:
     return nn.functional.normalize(torch.randn((BATCH, IDENTITY), generator=random))
 
 
+def holes() -> Tensor:
+    """(BATCH,1,S,S) of 0 and 1, the same each time."""
+    return (pictures(1) > 0).float()
+
+
+def landmarks() -> Tensor:
+    """(BATCH,98,2) in px, the same each time."""
+    random = torch.Generator().manual_seed(0)
+    return torch.rand((BATCH, COUNT, 2), generator=random) * SIDE_PX
+
+
+FSGAN_WIDTH = round(128 * WIDTH)
 NETWORKS = {
     "aei_net": Network(
         lambda: AEINet(SIDE_PX, IDENTITY, WIDTH), lambda: (pictures(), identities())
@@ -65,9 +82,28 @@ NETWORKS = {
     "hear_net": Network(lambda: HearNet(width=WIDTH), lambda: (pictures(), pictures())),
     "simswap": Network(lambda: InjectionNet(IDENTITY, WIDTH), lambda: (pictures(), identities())),
     "critics": Network(lambda: MultiScale(3, round(64 * WIDTH), 6), lambda: (pictures(),)),
+    "fsgan_reenactment": Network(
+        lambda: ResUnet(3, (3, 3), FSGAN_WIDTH, landmarks=COUNT),
+        lambda: (pictures(), landmarks()),
+    ),
+    "fsgan_segmentation": Network(
+        lambda: SegmentationUNet(round(64 * WIDTH)), lambda: (pictures(),)
+    ),
+    "fsgan_inpainting": Network(lambda: Inpainting(FSGAN_WIDTH), lambda: (pictures(), holes())),
+    "fsgan_blending": Network(
+        lambda: Blending(FSGAN_WIDTH), lambda: (pictures(), pictures(), holes())
+    ),
 }
 FAMILIES: dict[str, dict[str, Any]] = {
     "faceshifter": {"size_px": SIDE_PX, "width": WIDTH},
+    "fsgan": {
+        "size_px": SIDE_PX,
+        "width": FSGAN_WIDTH,
+        "segmentation_width": round(64 * WIDTH),
+        "critic_width": round(64 * WIDTH),
+        "small_share": 0,  # the whole side from the first step
+        "perceptual_weight": 0,  # there is no recogniser to give it
+    },
 }
 
 
@@ -153,7 +189,7 @@ def training(family: str, settings: dict[str, Any]) -> Result:
     plain = registry.build(family, settings).train()
     plain.plan_images = 1_000_000
     ours = copy.deepcopy(plain)
-    loop.lay_out(ours)
+    lay_out(ours)
     works = []
     for swapper, better in ((plain, False), (ours, True)):
         phases = loop.active(swapper.phases(), 0)

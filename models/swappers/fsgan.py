@@ -1,0 +1,181 @@
+"""FSGAN: re-enactment, segmentation, inpainting and blending, for faces never seen in training.
+
+Nirkin, Keller, Hassner, "FSGAN: Subject Agnostic Face Swapping and Reenactment" (ICCV 2019), with
+the sizes and weights of its second version. Gr moves views of the source to the target's
+landmarks; three of them are mixed by the appearance map; Gs cuts out their face; Gc paints what
+of the target's face it does not cover; Gb blends. At the defaults the networks have the
+published channels; what differs is said in docs/model_cards/fsgan.md.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from likeness.contracts.errors import ModelError
+from models.layers.critics import MultiScale
+from models.layers.mapped_views import view_shares
+from models.layers.recogniser import Recogniser
+from models.losses.adversarial import squares_critic, squares_generator
+from models.swappers._fsgan_config import FsganConfig
+from models.swappers._fsgan_lessons import Lesson, Teacher
+from models.swappers._fsgan_networks import Networks
+from models.swappers.base import Batch, Frozen, Phase, Sampling, Swapper, SwapperConfig
+
+STAGES = ("reenactment", "inpainting", "blending")
+SEGMENTATION, SMALL, CRITIC = "segmentation", "_small", "_critic"
+SHOWN = 4
+"""Faces in the picture of the chain."""
+
+
+class Fsgan(Swapper):
+    """The family; see the module's docstring."""
+
+    family: ClassVar[str] = "fsgan"
+    Config: ClassVar[type[SwapperConfig]] = FsganConfig
+    needs: ClassVar[tuple[str, ...]] = ("mask", "landmarks_468", "landmarks_5")
+    sampling: ClassVar[Sampling | None] = Sampling(same=1.0, within="clip")
+    source_images: ClassVar[int] = 24
+    config: FsganConfig
+
+    def __init__(self, config: SwapperConfig) -> None:
+        super().__init__(config)
+        given = self.config
+        self.networks = Networks(given)
+        sizes = (given.critic_width, given.critic_depth, given.critic_scales)
+        self.critics = nn.ModuleDict({stage: MultiScale(3, *sizes) for stage in STAGES})
+        self.recogniser: Recogniser | None = None
+
+    @property
+    def size_px(self) -> int:
+        """Side of the crops."""
+        return self.config.size_px
+
+    @property
+    def coverage(self) -> float:
+        """Share of align's crop."""
+        return self.config.coverage
+
+    def equip(self, analysers: Frozen) -> None:
+        """Take the recogniser whose features the losses compare; it is not saved."""
+        if self.config.perceptual_weight:
+            self.recogniser = Recogniser(saved=False)
+            self.recogniser.take(analysers.embedder())
+
+    def _adversarial(self, stage: str) -> float:
+        """Weight of a stage's adversarial loss."""
+        given = self.config
+        return (
+            given.adversarial_weight if stage != "blending" else given.blending_adversarial_weight
+        )
+
+    def _spans(self) -> dict[str, tuple[int, int, int]]:
+        """Of each stage with a part of the budget: first image, first at the whole side, end."""
+        given, budget = self.config, self.plan_images
+        shares = [given.reenactment_share, given.inpainting_share, given.blending_share]
+        ends = [round(budget * sum(shares[:count]) / sum(shares)) for count in range(4)]
+        spans = {}
+        for stage, begin, end, share in zip(STAGES, ends[:-1], ends[1:], shares, strict=True):
+            if share:
+                spans[stage] = (begin, begin + round((end - begin) * given.small_share), end)
+        return spans
+
+    def phases(self) -> list[Phase]:
+        """Gs and Gr together, then Gc, then Gb; each at half the side first, each with a critic."""
+        found = []
+        for stage, (begin, middle, end) in self._spans().items():
+            if stage == "reenactment" and self.config.segmentation_share:
+                last = round(end * self.config.segmentation_share)
+                own = list(self.networks.segmentation.parameters())
+                rate = self.config.learning_rate
+                found.append(Phase(SEGMENTATION, own, begin, last, learning_rate=rate))
+            if self.config.small_share:
+                found += self._pair(stage, (begin, middle), small=True)
+            found += self._pair(stage, (middle, end), small=False)
+        # Without a budget all are listed; within one, none that rounding has left without a step.
+        return [p for p in found if not self.plan_images or p.first_image < (p.last_image or 0)]
+
+    def _pair(self, stage: str, span: tuple[int, int], *, small: bool) -> list[Phase]:
+        """The phases of a generator and of its critic, at one size."""
+        network, name = self.networks.generator(stage), stage + SMALL * small
+        rate = self.config.learning_rate * (1.0 if small else self.config.whole_rate)
+        own = network.small_parameters() if small else network.whole_parameters()
+        found = [Phase(name, own, *span, learning_rate=rate)]
+        if self._adversarial(stage):
+            against = list(self.critics[stage].parameters())
+            rate = rate * self.config.critic_rate
+            found.append(Phase(name + CRITIC, against, *span, learning_rate=rate))
+        return found
+
+    def losses(self, phase: str, source: Batch, target: Batch) -> dict[str, Tensor]:
+        """Losses of one network; see `phases` for their names.
+
+        Raises:
+            TypeError: a phase that this family does not have.
+            ModelError: features are to be compared, and `equip` has not run.
+        """
+        teacher = Teacher(self.networks, self.config, self.recogniser)
+        if phase == SEGMENTATION:
+            _, middle, end = self._spans()["reenactment"]
+            last = end * self.config.segmentation_share
+            ramp = min(self.images_seen / last, 1.0) if last else 1.0
+            return teacher.segmentation(source, target, ramp, small=self.images_seen < middle)
+        name = phase.removesuffix(CRITIC)
+        small, stage = name.endswith(SMALL), name.removesuffix(SMALL)
+        if stage not in STAGES:
+            return super().losses(phase, source, target)
+        critic = phase.endswith(CRITIC)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not critic):
+            lesson = teacher.lesson(stage, source, target, small=small, judged=not critic)
+        if critic:
+            judge = self.critics[stage]
+            return {"squares": squares_critic(judge(lesson.real), judge(lesson.drawn))}
+        return self._judged(stage, lesson, teacher)
+
+    def _judged(self, stage: str, lesson: Lesson, teacher: Teacher) -> dict[str, Tensor]:
+        """Losses of what a generator drew."""
+        rec = teacher.rec(lesson.drawn, lesson.wanted, lesson.five)
+        found = {"reconstruction": rec, **lesson.others}
+        if self._adversarial(stage):
+            verdict = squares_generator(self.critics[stage](lesson.drawn))
+            found["adversarial"] = self._adversarial(stage) * verdict
+        return found
+
+    def rehearse(self, phase: str, source: Batch, target: Batch) -> None:
+        """A swap between the rows of two batches, once for all networks.
+
+        Row i's target gets the source of row i - 1: in use the two are different people.
+        """
+        if phase == self.phases()[-1].name:
+            others = {name: column.roll(1, 0) for name, column in source.items()}
+            self.networks.swap(target, others, torch.eye(len(target["crop"])).to(target["crop"]))
+
+    def swap(self, target: Batch, source: Batch | None = None) -> tuple[Tensor, Tensor]:
+        """Redraw the source's views in the target's pose and set them in; see `Swapper.swap`.
+
+        Raises:
+            ModelError: there is no crop of the source.
+        """
+        if source is None or not len(source["crop"]):
+            step = "give crops of the source: `convert` takes them from its shards"
+            raise ModelError(self.family, "has no view of the source", step)
+        shares = view_shares(source["landmarks_468"], target["landmarks_468"])
+        _, middle, end = self._spans()["reenactment"]
+        if self.images_seen < end < self.plan_images:
+            # A preview while what follows Gr has learned nothing yet.
+            small = self.images_seen < middle
+            return self.networks.shown(target, source, shares, small=small), target["mask"]
+        chain = self.networks.swap(target, source, shares)
+        return chain.blended, chain.mask
+
+    def pictures(self, target: Batch, source: Batch) -> dict[str, Tensor]:
+        """`chain`: a row per face of nearest view, target, and what each network adds."""
+        some = {name: column[:SHOWN] for name, column in target.items()}
+        shares = view_shares(source["landmarks_468"], some["landmarks_468"])
+        chain, crops = self.networks.swap(some, source, shares), some["crop"]
+        pasted = crops + chain.mask * (chain.blended - crops)
+        nearest = source["crop"][shares.argmax(1)]
+        columns = (nearest, crops, chain.drawn, chain.cut, chain.painted, chain.blended, pasted)
+        return {"chain": torch.cat([torch.cat(list(column), 1) for column in columns], 2)}

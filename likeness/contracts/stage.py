@@ -17,7 +17,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 from pydantic import BaseModel
 
-from likeness.contracts import atomic, environment
+from likeness.contracts import atomic
 from likeness.contracts.errors import LikenessError
 from likeness.contracts.params import PARAMS_FILE, load_section
 from likeness.contracts.progress import Advance, progress
@@ -132,8 +132,8 @@ class Stage(Generic[P]):
         """Run and exit: 0, 2 with one line for a LikenessError, 130 for Ctrl-C."""
         signal.signal(signal.SIGTERM, _interrupt)
         _end_with_parent()
-        if arguments is None and not environment.workers():  # Ray's own modules import pandas
-            sys.meta_path.insert(0, WithoutPandas())
+        if arguments is None:
+            keep_arrow_from_pandas()
         try:
             self.execute(arguments)
         except LikenessError as error:
@@ -153,12 +153,8 @@ class Stage(Generic[P]):
         sys.exit(0)
 
 
-class WithoutPandas(MetaPathFinder):
-    """Lets Arrow find no pandas: no stage uses it, and it takes longer to import than the rest.
-
-    Arrow imports it, where it is installed, with the first array that it is given or gives, and
-    does without where it is not.
-    """
+class _WithoutPandas(MetaPathFinder):
+    """Finds no pandas."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -170,6 +166,22 @@ class WithoutPandas(MetaPathFinder):
         """
         if fullname == "pandas":
             raise ModuleNotFoundError("stages do without pandas", name=fullname)
+
+
+def keep_arrow_from_pandas() -> None:
+    """Let Arrow note that there is no pandas; others (torch, Ray) find it afterwards.
+
+    No stage uses it, and it takes longer to import than all the rest. Arrow looks for it once, with
+    the first list that it is given, and does without where it is not.
+    """
+    import pyarrow as pa
+
+    finder = _WithoutPandas()
+    sys.meta_path.insert(0, finder)
+    try:
+        pa.array([0])
+    finally:
+        sys.meta_path.remove(finder)
 
 
 def _end_with_parent() -> None:

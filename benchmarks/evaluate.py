@@ -20,6 +20,7 @@ from likeness.contracts.environment import state_folder
 from likeness.contracts.errors import LikenessError
 from likeness.media.encode import VideoWriter
 from likeness.media.footage import open_footage
+from models.analysers.export import RECOGNISER, write_recogniser
 from models.analysers.fetch import fetch
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -64,6 +65,7 @@ def workspace(folder: Path) -> None:
     (folder / "data/consents").mkdir(parents=True)
     (folder / "data/packs").mkdir()
     (folder / "data/packs/embedded").symlink_to(ROOT / "data/packs/embedded")
+    write_recogniser(fetch([RECOGNISER])[RECOGNISER], folder / "data/packs/recogniser")
     found = fetch(["woman-pexels", "man-portrait"])
     for name, role in ((GIVER, "source"), (TAKER, "target")):
         home = folder / "data/clips" / name
@@ -142,9 +144,11 @@ def prepare(folder: Path) -> None:
         owner = {"identity": clip, "clips": "data/clips", "roster": roster}
         stage(folder, "roster", {**pick(known, "consent"), **owner})
         shards = {"crops": f"data/crops/{clip}", "shards": f"data/shards/{clip}"}
-        stage(folder, "shard", {"roster": roster, **shards})
+        listed = {"roster": roster, "manifest": f"data/manifests/{clip}.json"}
+        stage(folder, "shard", {**listed, **shards})
     both = {"source": f"data/shards/{GIVER}", "target": f"data/shards/{TAKER}"}
-    stage(folder, "train", {"model": "mesh", **both, "out": "data/models/mesh"})
+    known = {"recogniser": "data/packs/recogniser", "out": "data/models/mesh"}
+    stage(folder, "train", {"model": "mesh", **both, **known})
     known = paths(TAKER)
     model = {"model": "data/models/mesh", "source": f"data/shards/{GIVER}"}
     stage(folder, "convert", {"swap": SWAP, **model, **pick(known, "aligned", "converted")})

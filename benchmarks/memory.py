@@ -20,12 +20,13 @@ import av
 from benchmarks.harness import Result, cost, record
 from likeness.contracts.environment import shared_folder, state_folder
 from likeness.contracts.errors import LikenessError
-from models.analysers.export import write_pack
-from models.analysers.fetch import fetch_pack
+from models.analysers.export import RECOGNISER, write_pack, write_recogniser
+from models.analysers.fetch import fetch, fetch_pack
 
 ROOT = Path(__file__).resolve().parents[1]
 LONG, SHORT, SHORT_FRAMES = "long", "short", 600
 PACK, JUDGE = "data/packs/embedded", "data/packs/judge"
+RECOGNISER_FOLDER = "data/packs/recogniser"
 PARAMS = """pack: {name: embedded}
 identities:
   subject: {consent: subject}
@@ -62,6 +63,7 @@ def workspace(folder: Path, footage: Path) -> None:
     (folder / "data/consents/subject.yaml").write_text(CONSENT)
     (folder / "data/packs").mkdir()
     write_pack("embedded", fetch_pack("embedded"), folder / PACK)
+    write_recogniser(fetch([RECOGNISER])[RECOGNISER], folder / RECOGNISER_FOLDER)
     peak_mib(folder, "judge", pack=PACK, out=JUDGE)
     for clip in (LONG, SHORT):
         home = folder / "data/clips" / clip
@@ -142,8 +144,10 @@ def model(folder: Path) -> None:
         roster="data/rosters/subject.json",
     )
     shards = "data/shards/subject"
-    peak_mib(folder, "shard", roster="data/rosters/subject.json", crops=str(crops), shards=shards)
-    peak_mib(folder, "train", model="mesh", source=shards, target=shards, out="data/models/mesh")
+    listed = {"roster": "data/rosters/subject.json", "manifest": "data/manifests/subject.json"}
+    peak_mib(folder, "shard", **listed, crops=str(crops), shards=shards)
+    both = {"source": shards, "target": shards, "recogniser": RECOGNISER_FOLDER}
+    peak_mib(folder, "train", model="mesh", **both, out="data/models/mesh")
     clip.write_text(text)
     hidden.rename(crops / f"{LONG}.parquet")
 

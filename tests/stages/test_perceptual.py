@@ -62,7 +62,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(files: Path) -> Iterator[str]:
     handler = partial(Quiet, directory=str(files))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as made:
-        thread = threading.Thread(target=made.serve_forever)
+        thread = threading.Thread(target=made.serve_forever, args=(0.01,))
         thread.start()
         yield f"http://127.0.0.1:{made.server_address[1]}"
         made.shutdown()

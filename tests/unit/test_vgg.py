@@ -15,9 +15,12 @@ from models.layers.vgg import INPUTS, Vgg19, convolutions, select
 from models.swappers import registry
 from models.swappers.base import Batch
 from models.training import loop
+from models.training.exchange import Alone
 from models.training.frozen import FrozenNetworks
 from models.training.plan import Job, Plan
 from models.training.results import settings_of
+from models.training.setting import gather
+from models.training.steps import Bench
 from tests.swapper_cases import TINY
 from tests.synthetic_shards import write_perceptual, write_pool, write_recogniser
 from tests.synthetic_vgg import TAPS, WIDTH, plain_vgg19
@@ -144,10 +147,13 @@ def job_of(place: Path, out: Path, choice: str | None, weight: float = 1.0) -> J
 
 
 def test_fsgan_trains_with_it_and_says_so(place: Path, tmp_path: Path) -> None:
-    run = loop.train(job_of(place, tmp_path, "vgg19"), device=CPU)
-    values = [row[3] for row in run.progress.history if row[2] == "reconstruction"]
-    assert values
-    assert all(0 < value < 100 for value in values)
+    run = loop.build(job_of(place, tmp_path, "vgg19"), CPU)
+    generator = run.swapper.networks.reenactment
+    before = [weight.clone() for weight in generator.parameters()]
+    bench = Bench(run.swapper, gather(run.swapper, *run.crops), run.job.plan, Alone())
+    assert 0 < loop.train_step(run, bench) < 100
+    moved = [not torch.equal(a, b) for a, b in zip(before, generator.parameters(), strict=True)]
+    assert any(moved)
     assert settings_of(run)["perceptual_networks"] == [
         {"name": "vgg19", "sha256": "1" * 64, "licence": None, "input": "symmetric"}
     ]

@@ -79,6 +79,9 @@ class Vgg19(FeatureNetwork):
         width: channels of the first convolution.
     """
 
+    scale: Tensor
+    shift: Tensor
+
     def __init__(self, given: str = "imagenet", width: int = WIDTH) -> None:
         super().__init__()
         layers = convolutions(width)

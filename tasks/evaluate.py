@@ -124,7 +124,8 @@ def load_networks(context: Context[EvaluateParams]) -> Judge:
     """
     config = context.inputs["model"] / "config.json"
     used = read_json(config).get("perceptual_networks", []) if config.is_file() else []
-    return load_judge(context.inputs["pack"], context.inputs["judge"], tuple(used))
+    hashes = tuple(network["sha256"] for network in used)
+    return load_judge(context.inputs["pack"], context.inputs["judge"], hashes)
 
 
 def blend_of(context: Context[EvaluateParams]) -> BlendParams:

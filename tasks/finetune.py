@@ -20,7 +20,7 @@ def run(context: Context[Plan]) -> None:
 STAGE = Stage(
     name="train",  # the section of params.yaml that both stages read
     params=Plan,
-    inputs={"source": None, "target": None, "recogniser": None, "init": None},
+    inputs={"source": None, "target": None, "recogniser": None, "perceptual": None, "init": None},
     outputs={"out": None},
     options=("model",),
     run=run,

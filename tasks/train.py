@@ -1,7 +1,7 @@
 """Stage `train`: a model out of two identities' data sets, or out of a pool's.
 
 In: the shards of the source and of the target, each an identity's or a pool's, and the frozen
-recogniser that some families' losses look at. Out: the model's folder with model.safetensors,
+networks that some families' losses look at. Out: the model's folder with model.safetensors,
 config.json, history.parquet and preview.jpg. Families that learn nothing (mesh_transfer) only take
 what they need from the data. Resume state lies in LIKENESS_STATE, under a fingerprint of
 everything the result depends on.
@@ -163,6 +163,7 @@ def train_model(context: Context[Plan], init: Path | None = None) -> None:
         facts={"pack": pack_of(source), "code_sha256": code_of(entry.family)},
         init=init,
         recogniser=context.inputs["recogniser"],
+        perceptual=context.inputs["perceptual"],
     )
     state = environment.state_folder().resolve() / "training" / fingerprint(job)
     start(dataclasses.replace(job, state=state), environment.workers())
@@ -176,7 +177,7 @@ def run(context: Context[Plan]) -> None:
 STAGE = Stage(
     name="train",
     params=Plan,
-    inputs={"source": None, "target": None, "recogniser": None},
+    inputs={"source": None, "target": None, "recogniser": None, "perceptual": None},
     outputs={"out": None},
     options=("model",),
     run=run,

@@ -14,8 +14,10 @@ from likeness.media.images import encode_jpeg
 from models import tensorfile
 from models.analysers.mobilefacenet import MobileFaceNet
 from models.layers.mesh_topology import canonical_vertices
-from models.training.frozen import FACTS_FILE, WEIGHTS_FILE
+from models.layers.vgg import select
+from models.training.frozen import CHOICE_FILE, FACTS_FILE, WEIGHTS_FILE
 from models.training.people import POOL_FILE
+from tests.synthetic_vgg import state_dict
 
 SIZE_PX, MASK_PX = 128, 64
 
@@ -106,4 +108,16 @@ def write_recogniser(folder: Path) -> Path:
     torch.manual_seed(0)
     tensorfile.write(folder / WEIGHTS_FILE, MobileFaceNet().state_dict())
     (folder / FACTS_FILE).write_text(json.dumps({"name": "drawn", "sha256": "0" * 64}))
+    return folder
+
+
+def write_perceptual(folder: Path, given: str | None) -> Path:
+    """What stage `perceptual` writes: a narrow VGG-19 for that input, or None for `embedded`."""
+    folder.mkdir(exist_ok=True)
+    facts: dict[str, object] = {"network": "embedded"}
+    if given is not None:
+        tensorfile.write(folder / "vgg19.safetensors", select(state_dict()))
+        facts = {"network": "vgg19", "name": "vgg19", "file": "vgg19.safetensors"}
+        facts |= {"sha256": "1" * 64, "licence": None, "input": given}
+    (folder / CHOICE_FILE).write_text(json.dumps(facts))
     return folder

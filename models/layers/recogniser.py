@@ -7,14 +7,13 @@ fits their five points best, so that gradients reach every pixel of the crop.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from models.analysers.mobilefacenet import ArcFaceInput, MobileFaceNet
+from models.layers.feature_network import FeatureNetwork, exact, freeze, side_by_side
 from models.layers.similarity import centres, fit_similarity, inverse, multiply, plane
 
 SIDE_PX = 112
@@ -29,16 +28,6 @@ TEMPLATE = (
 TAPS = (4, 11, 14)
 """Blocks after which the map is 28, 14 and 7 px wide; the one of 56 px comes before the first."""
 SIDES_PX = (56, 28, 14, 7)
-
-
-def _freeze(network: nn.Module, saved: bool) -> None:
-    """Turn all parameters and buffers below `network` into buffers, saved with the model or not."""
-    for module in network.modules():
-        for name, parameter in list(module.named_parameters(recurse=False)):
-            delattr(module, name)
-            module.register_buffer(name, parameter.detach(), persistent=saved)
-        for name, buffer in list(module.named_buffers(recurse=False)):
-            module.register_buffer(name, buffer, persistent=saved)
 
 
 def _fused(first: nn.Module, second: nn.Module) -> nn.Module:
@@ -91,33 +80,17 @@ def warp_to_template(crop: Tensor, landmarks_5: Tensor) -> Tensor:
     return light - 1
 
 
-def _exact(device: torch.device) -> AbstractContextManager[object]:
-    """No autocast, on devices that have it."""
-    if not torch.amp.is_autocast_available(device.type):
-        return nullcontext()
-    return torch.autocast(device.type, enabled=False)
-
-
-def _side_by_side(image: Tensor) -> Tensor:
-    return image.contiguous(memory_format=torch.channels_last)
-
-
-class Recogniser(nn.Module):
+class Recogniser(FeatureNetwork):
     """Identity and features of crops; always in eval mode, always float32.
 
     Args:
         saved: whether the weights belong to the model's file. What only losses look at need not.
-
-    Attributes:
-        float32_only: tells `convert` not to round this part to bfloat16.
     """
-
-    float32_only = True
 
     def __init__(self, saved: bool = True) -> None:
         super().__init__()
         self.network = ArcFaceInput(fuse(MobileFaceNet()))
-        _freeze(self.network, saved)
+        freeze(self.network, saved)
         self.eval()
 
     @torch.no_grad()
@@ -134,10 +107,6 @@ class Recogniser(nn.Module):
             if name in given:
                 buffer.copy_(given[name])
 
-    def train(self, mode: bool = True) -> Recogniser:
-        """Stay in eval mode, whatever the family's mode."""
-        return super().train(mode=False)
-
     @torch.no_grad()
     def take(self, other: Recogniser) -> None:
         """Copy another recogniser's weights."""
@@ -147,15 +116,15 @@ class Recogniser(nn.Module):
 
     def embed(self, crop: Tensor, landmarks_5: Tensor) -> Tensor:
         """Unit embeddings (B,128) of crops (B,3,S,S) in [-1,1] with landmarks_5 (B,5,2) in px."""
-        with _exact(crop.device):
-            found: Tensor = self.network(_side_by_side(warp_to_template(crop, landmarks_5)))
+        with exact(crop.device):
+            found: Tensor = self.network(side_by_side(warp_to_template(crop, landmarks_5)))
             return functional.normalize(found)
 
     def features(self, crop: Tensor, landmarks_5: Tensor) -> list[Tensor]:
         """Maps (B,C,s,s) for s = 56, 28, 14, 7 (C = 64, 64, 128, 128); arguments as of `embed`."""
-        with _exact(crop.device):
+        with exact(crop.device):
             outer = self.network
-            warped = _side_by_side(warp_to_template(crop, landmarks_5))
+            warped = side_by_side(warp_to_template(crop, landmarks_5))
             image = warped * outer.scale + outer.shift
             body = outer.network
             feature = body.dw_conv(body.conv1(image))

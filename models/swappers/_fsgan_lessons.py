@@ -15,10 +15,10 @@ from torch.nn import functional
 
 from likeness.contracts.errors import ModelError
 from models.layers.face_parts import pseudo_labels
+from models.layers.feature_network import FeatureNetwork
 from models.layers.heatmaps import resized
 from models.layers.holes import random_holes
 from models.layers.poisson import poisson
-from models.layers.recogniser import Recogniser
 from models.layers.reenactment import stepwise
 from models.losses.perceptual import perceptual
 from models.losses.segmentation import between, cross_entropy
@@ -53,13 +53,13 @@ class Teacher:
     Args:
         networks: which learn.
         config: weights of the losses.
-        recogniser: whose features are compared; needed where `perceptual_weight` is not 0.
+        network: whose features are compared; needed where `perceptual_weight` is not 0.
     """
 
     def __init__(
-        self, networks: Networks, config: FsganConfig, recogniser: Recogniser | None
+        self, networks: Networks, config: FsganConfig, network: FeatureNetwork | None
     ) -> None:
-        self.networks, self.config, self.recogniser = networks, config, recogniser
+        self.networks, self.config, self.network = networks, config, network
 
     def rec(self, drawn: Tensor, wanted: Tensor, five: Tensor) -> Tensor:
         """Weighted perceptual and pixel loss of two (B,3,s,s), equations 4 to 6.
@@ -67,19 +67,19 @@ class Teacher:
         Features are compared of the first `perceptual_share` of the batch, which lies in no order.
 
         Raises:
-            ModelError: there is no recogniser, and features count.
+            ModelError: there is no such network, and features count.
         """
         config = self.config
         total = config.pixel_weight * (drawn.float() - wanted.float()).abs().mean()
         if not config.perceptual_weight:
             return total
-        if self.recogniser is None:
-            problem = "has no recogniser whose features it compares"
+        if self.network is None:
+            problem = "has no network whose features it compares"
             raise ModelError("fsgan", problem, "run stage `train`, or set `perceptual_weight: 0`")
         some = slice(math.ceil(config.perceptual_share * len(drawn)))
         with torch.no_grad():
-            known = self.recogniser.features(wanted[some], five[some])
-        seen = self.recogniser.features(drawn[some], five[some])
+            known = self.network.features(wanted[some], five[some])
+        seen = self.network.features(drawn[some], five[some])
         return total + config.perceptual_weight * perceptual(seen, known)
 
     def segmentation(self, source: Batch, target: Batch, ramp: float, *, small: bool) -> Losses:

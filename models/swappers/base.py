@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 if TYPE_CHECKING:  # families without it do not depend on it
+    from models.layers.feature_network import FeatureNetwork
     from models.layers.recogniser import Recogniser
 
 Batch = dict[str, Tensor]
@@ -78,6 +79,12 @@ class Frozen(Protocol):
 
     def embedder(self) -> Recogniser:
         """The recogniser of the embedded pack, on the CPU."""
+
+    def perceptual(self) -> FeatureNetwork:
+        """The network whose features losses compare, as params.yaml chose it, on the CPU.
+
+        Its `features(crop, landmarks_5)` gives maps from fine to coarse; no model's file holds it.
+        """
 
 
 class Crops(Protocol):

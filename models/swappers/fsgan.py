@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from likeness.contracts.errors import ModelError
 from models.layers.critics import MultiScale
+from models.layers.feature_network import FeatureNetwork
 from models.layers.mapped_views import view_shares
-from models.layers.recogniser import Recogniser
 from models.losses.adversarial import squares_critic, squares_generator
 from models.swappers._fsgan_config import FsganConfig
 from models.swappers._fsgan_lessons import Lesson, Teacher
@@ -46,7 +46,7 @@ class Fsgan(Swapper):
         self.networks = Networks(given)
         sizes = (given.critic_width, given.critic_depth, given.critic_scales)
         self.critics = nn.ModuleDict({stage: MultiScale(3, *sizes) for stage in STAGES})
-        self.recogniser: Recogniser | None = None
+        self.perceptual: FeatureNetwork | None = None
 
     @property
     def size_px(self) -> int:
@@ -59,10 +59,9 @@ class Fsgan(Swapper):
         return self.config.coverage
 
     def equip(self, analysers: Frozen) -> None:
-        """Take the recogniser whose features the losses compare; it is not saved."""
+        """Take the network whose features the losses compare; it is not saved."""
         if self.config.perceptual_weight:
-            self.recogniser = Recogniser(saved=False)
-            self.recogniser.take(analysers.embedder())
+            self.perceptual = analysers.perceptual()
 
     def _adversarial(self, stage: str) -> float:
         """Weight of a stage's adversarial loss."""
@@ -116,7 +115,7 @@ class Fsgan(Swapper):
             TypeError: a phase that this family does not have.
             ModelError: features are to be compared, and `equip` has not run.
         """
-        teacher = Teacher(self.networks, self.config, self.recogniser)
+        teacher = Teacher(self.networks, self.config, self.perceptual)
         if phase == SEGMENTATION:
             _, middle, end = self._spans()["reenactment"]
             last = end * self.config.segmentation_share

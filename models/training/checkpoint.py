@@ -124,6 +124,8 @@ def _files(job: Job) -> list[Path]:
     people = [f for side in (job.source, job.target) for f in folders_of(side)]
     data = [path for folder in people for path in sorted(folder.glob("*.parquet"))]
     given = [sorted(f.glob("*.safetensors")) for f in (job.init, job.recogniser) if f]
+    if job.perceptual:
+        given.append(sorted(job.perceptual.iterdir()))
     return code + data + [path for paths in given for path in paths]
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch.optim import Optimizer
@@ -42,7 +43,7 @@ SAVING_SHARE = 10
 
 @dataclass
 class Run:
-    """A training in progress: what moves, and where it stands."""
+    """A training in progress: what moves, what it looks at, and where it stands."""
 
     job: Job
     swapper: Swapper
@@ -52,6 +53,7 @@ class Run:
     optimisers: dict[str, Optimizer]
     progress: Progress
     device: torch.device
+    frozen: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def images(self) -> int:
@@ -104,14 +106,14 @@ def build(job: Job, device: torch.device) -> Run:
         problem = f"is for two identities, {' and '.join(sorted({p.identity for p in crops}))}"
         step = "name identities in params.yaml, or a family for any face"
         raise ModelError(job.family, f"{problem} given", step)
-    furnish(swapper, job)
+    frozen = furnish(swapper, job)
     swapper.prepare(*crops)
     lay_out(swapper.to(device).train())
     swapper.plan_images = job.plan.steps * job.plan.step_images
     phases = swapper.phases()
     movers = {phase.name: optimisers.make(phase) for phase in phases}
     faces = choose_faces(*crops, swapper.source_images)
-    return Run(job, swapper, crops, faces, phases, movers, Progress(), device)
+    return Run(job, swapper, crops, faces, phases, movers, Progress(), device, frozen)
 
 
 def resume(run: Run, exchange: Exchange) -> None:

@@ -85,6 +85,7 @@ class Job:
         facts: further entries of config.json.
         init: folder of a model of this family to start from; None starts from random weights.
         recogniser: folder that stage `pack` wrote, for families that look at its network.
+        perceptual: folder that stage `perceptual` wrote; None leaves features to the recogniser.
     """
 
     model: str
@@ -98,3 +99,4 @@ class Job:
     facts: dict[str, Any] = field(default_factory=dict)
     init: Path | None = None
     recogniser: Path | None = None
+    perceptual: Path | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,11 +13,9 @@ from likeness.media.images import encode_jpeg
 from models import tensorfile
 from models.swappers.registry import CONFIG, WEIGHTS
 from models.training.checkpoint import Progress
-from models.training.frozen import FrozenNetworks
 from models.training.loop import Run
 from models.training.plan import Job
 from models.training.previews import draw_pictures, draw_preview
-from models.training.setting import looks_at_recogniser
 
 PREVIEW, HISTORY_FILE = "preview.jpg", "history.parquet"
 
@@ -42,13 +39,6 @@ def write_history(path: Path, progress: Progress, job: Job) -> None:
         )
 
 
-def _looked_at(run: Run) -> dict[str, Any]:
-    """Facts of the frozen network that the losses saw; empty for families without one."""
-    if run.job.recogniser is None or not looks_at_recogniser(run.swapper):
-        return {}
-    return FrozenNetworks(run.job.recogniser).facts()
-
-
 def pools_of(run: Run) -> dict[str, object]:
     """Who was trained on, by side, where that is a pool; nothing for models of two identities."""
     sides = zip(("source", "target"), run.crops, strict=True)
@@ -60,7 +50,6 @@ def settings_of(run: Run) -> dict[str, object]:
     """Content of config.json."""
     job, swapper = run.job, run.swapper
     facts = run.crops[1].facts
-    looked_at = _looked_at(run)
     return {
         "family": job.family,
         "config": swapper.config.model_dump(mode="json"),
@@ -74,7 +63,7 @@ def settings_of(run: Run) -> dict[str, object]:
         "template": facts["template"],
         "crop_size_px": facts["size_px"],
         "parameters": sum(p.numel() for p in swapper.parameters()),
-        "perceptual_networks": [looked_at["sha256"]] if looked_at else [],
+        "perceptual_networks": run.frozen,
         "train": job.plan.model_dump(mode="json") if run.phases else None,
         **pools_of(run),
         **job.facts,

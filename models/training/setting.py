@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from likeness.contracts import environment
@@ -39,20 +41,25 @@ def looks_at_recogniser(swapper: Swapper) -> bool:
     return type(swapper).equip is not Swapper.equip
 
 
-def furnish(swapper: Swapper, job: Job) -> None:
+def furnish(swapper: Swapper, job: Job) -> list[dict[str, Any]]:
     """Give a new swapper its frozen networks, and the weights it starts from.
+
+    Returns:
+        Name, sha256 and licence of the networks that the family took.
 
     Raises:
         ModelError: files that are missing, damaged or of another family or size.
     """
+    taken: list[dict[str, Any]] = []
     if looks_at_recogniser(swapper):
         if job.recogniser is None:
             problem = "looks at a recogniser, and none was given"
             raise ModelError(job.family, problem, "run `dvc repro`, or set Job.recogniser")
-        swapper.equip(FrozenNetworks(job.recogniser))
+        swapper.equip(FrozenNetworks(job.recogniser, job.perceptual, taken))
     if job.init is not None:
         path = job.init / registry.WEIGHTS
         registry.restore(swapper, tensorfile.read(path), path)
+    return taken
 
 
 def gather(swapper: Swapper, source: People, target: People) -> Sides:

@@ -492,9 +492,10 @@ def test_a_judge_that_the_pack_or_the_training_uses_is_refused(
     (same / "judge.json").write_text(json.dumps(content))
     with pytest.raises(WeightsError, match="circular"):
         case.run(pasted[0], judge=same)
+    seen = {"name": given["name"], "sha256": given["sha256"]}
     model = case.root / "data/models/learned"
     model.mkdir(parents=True)
-    (model / "config.json").write_text(json.dumps({"perceptual_networks": [given["sha256"]]}))
+    (model / "config.json").write_text(json.dumps({"perceptual_networks": [seen]}))
     with pytest.raises(WeightsError, match="a training loss uses"):
         case.run(pasted[0], model=model)
 

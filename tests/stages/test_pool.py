@@ -16,7 +16,7 @@ from tasks.finetune import STAGE as FINETUNE
 from tasks.pool import STAGE as POOL
 from tasks.train import STAGE as TRAIN
 from tasks.train import require_data
-from tests.synthetic_shards import write_recogniser, write_shards
+from tests.synthetic_shards import write_perceptual, write_recogniser, write_shards
 
 PARAMS = """\
 identities:
@@ -72,8 +72,9 @@ class Place:
         arguments = ["--model", model, "--out", str(self.folder / model)]
         arguments += ["--source", str(self.folder / "shards" / source)]
         arguments += ["--target", str(self.folder / "shards" / target)]
-        arguments += ["--recogniser", str(self.folder / "recogniser"), *more]
-        stage.execute([*arguments, "--params", str(self.folder / "params.yaml")])
+        for name in ("recogniser", "perceptual"):
+            arguments += [f"--{name}", str(self.folder / name)]
+        stage.execute([*arguments, *more, "--params", str(self.folder / "params.yaml")])
 
 
 @pytest.fixture
@@ -81,6 +82,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.setenv("LIKENESS_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("LIKENESS_THREADS", "1")
     write_recogniser(tmp_path / "recogniser")
+    write_perceptual(tmp_path / "perceptual", None)
     return Place(tmp_path)
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from models.swappers import registry
 from tasks.train import STAGE
-from tests.synthetic_shards import write_recogniser, write_shards
+from tests.synthetic_shards import write_perceptual, write_recogniser, write_shards
 
 FILES = ("model.safetensors", "config.json", "history.parquet", "preview.jpg")
 PARAMS = """\
@@ -40,6 +40,7 @@ class Place:
         write_shards(folder / "ann", "ann", 8, seed=1)
         write_shards(folder / "ben", "ben", 6, seed=2)
         write_recogniser(folder / "recogniser")
+        write_perceptual(folder / "perceptual", None)
         self.write_params()
 
     def write_params(self, images: int = 640, more: str = "") -> None:
@@ -47,7 +48,7 @@ class Place:
 
     def arguments(self, out: str, source: str = "ann") -> list[str]:
         given = {"source": source, "target": "ben", "out": out, "params": "params.yaml"}
-        given["recogniser"] = "recogniser"
+        given |= {name: name for name in ("recogniser", "perceptual")}
         pairs = [[f"--{name}", str(self.folder / value)] for name, value in given.items()]
         return ["--model", "ann-ben", *(part for pair in pairs for part in pair)]
 

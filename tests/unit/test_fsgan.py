@@ -233,15 +233,18 @@ def test_holes_hide_a_part_of_a_face_and_repeat(seed: int) -> None:
     assert first.any()
 
 
-def test_a_missing_recogniser_is_said() -> None:
-    with pytest.raises(ModelError, match="no recogniser"):
+def test_a_missing_network_is_said() -> None:
+    with pytest.raises(ModelError, match="no network whose features"):
         small(perceptual_weight=1.0).losses("reenactment", batch(2), batch(2, 1))
 
 
-def test_features_count_where_a_recogniser_is_given() -> None:
+def test_features_count_where_a_network_is_given() -> None:
     class Given:
         def embedder(self) -> Recogniser:
             return Recogniser()
+
+        def perceptual(self) -> Recogniser:
+            return Recogniser(saved=False)
 
     plain, seeing = small(), small(perceptual_weight=1.0, perceptual_share=0.5)
     seeing.equip(Given())
@@ -250,7 +253,7 @@ def test_features_count_where_a_recogniser_is_given() -> None:
             swapper.losses("reenactment", batch(2), batch(2, 1)) for swapper in (plain, seeing)
         )
     assert looking["reconstruction"] > plainly["reconstruction"]
-    assert not [name for name in seeing.state_dict() if "recogniser" in name]
+    assert not [name for name in seeing.state_dict() if "perceptual" in name]
 
 
 # Phases

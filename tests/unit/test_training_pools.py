@@ -297,7 +297,7 @@ def test_the_model_says_who_and_what_it_learned_from(make_job: Callable[..., Job
     trained = ["ann", "ben", "cid"]
     assert config["source"] == config["target"] == "all"
     assert config["pools"] == {"source": trained, "target": trained}
-    assert config["perceptual_networks"] == ["0" * 64]
+    assert config["perceptual_networks"] == [{"name": "drawn", "sha256": "0" * 64}]
 
 
 def test_training_begins_where_another_model_ended(make_job: Callable[..., Job]) -> None:

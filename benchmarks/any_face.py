@@ -25,6 +25,7 @@ from models.layers.hearnet import HearNet
 from models.swappers import registry
 from models.swappers.base import Batch, Phase, Swapper
 from models.training import loop, optimisers
+from models.training.setting import lay_out
 
 SIDE_PX, WIDTH = 256, 0.25
 BATCH, REPEATS = 4, 3
@@ -153,7 +154,7 @@ def training(family: str, settings: dict[str, Any]) -> Result:
     plain = registry.build(family, settings).train()
     plain.plan_images = 1_000_000
     ours = copy.deepcopy(plain)
-    loop.lay_out(ours)
+    lay_out(ours)
     works = []
     for swapper, better in ((plain, False), (ours, True)):
         phases = loop.active(swapper.phases(), 0)

@@ -95,6 +95,7 @@ class FaceShifter(Swapper):
         given = self.config
         natural = natural_depth(given.size_px)
         self.recogniser = Recogniser()
+        self._known: tuple[Tensor, Tensor] | None = None
         self.aei: AEINet | InjectionNet
         if given.identity_injection == "aad":
             self.aei = AEINet(given.size_px, IDENTITY, given.width, given.depth)
@@ -123,6 +124,7 @@ class FaceShifter(Swapper):
     def equip(self, analysers: Frozen) -> None:
         """Take the recogniser, which is saved with the model."""
         self.recogniser.take(analysers.embedder())
+        self._known = None
 
     def phases(self) -> list[Phase]:
         """Generator and critic in one step; HEAR-Net in the last part of the budget, alone."""
@@ -156,8 +158,14 @@ class FaceShifter(Swapper):
         return self.recogniser.embed(batch["crop"], batch["landmarks_5"])
 
     def wanted(self, source: Batch) -> Tensor:
-        """Unit mean (1,128) of the identities of some crops of one person."""
-        return functional.normalize(self.identity_of(source).mean(dim=0, keepdim=True))
+        """Unit mean (1,128) of the identities of some crops of one person.
+
+        `convert` gives the same crops with every batch: the last answer is kept.
+        """
+        if self._known is None or self._known[0] is not source["crop"]:
+            mean = self.identity_of(source).mean(dim=0, keepdim=True)
+            self._known = (source["crop"], functional.normalize(mean).detach())
+        return self._known[1]
 
     def swap(self, target: Batch, source: Batch | None = None) -> tuple[Tensor, Tensor]:
         """Draw the targets with the mean identity of the source's crops; refine by HEAR-Net.

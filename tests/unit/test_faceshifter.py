@@ -166,6 +166,24 @@ def test_the_source_counts_by_its_mean_identity() -> None:
 
 
 @torch.no_grad()
+def test_the_recogniser_looks_at_the_source_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    swapper, source, seen = make(hear=False).eval(), batch(3, seed=1), list[int]()
+    embed = swapper.recogniser.embed
+
+    def counted(crop: Tensor, points: Tensor) -> Tensor:
+        seen.append(len(crop))
+        return embed(crop, points)
+
+    monkeypatch.setattr(swapper.recogniser, "embed", counted)
+    first = swapper.swap(batch(2), source)[0]
+    assert torch.equal(swapper.swap(batch(2), dict(source))[0], first)
+    assert seen == [3]
+    other = batch(3, seed=4)
+    assert torch.equal(swapper.wanted(other), make(hear=False).eval().wanted(other))
+    assert seen == [3, 3]
+
+
+@torch.no_grad()
 def test_refinement_can_be_left_out() -> None:
     plain = make(hear=False).eval()
     target, source = batch(2), batch(1, seed=1)

@@ -6,6 +6,8 @@ export DO_NOT_TRACK := 1
 export DVC_NO_ANALYTICS := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export RAY_USAGE_STATS_ENABLED := 0
+# Every stage is a process: where compiled modules are not kept, each compiles thousands anew.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help setup swap test lint bench ui lock clean
 
@@ -45,7 +47,7 @@ lock: setup  ## write requirements.lock from pyproject.toml
 	$(PYTHON) scripts/lock.py
 
 clean:  ## remove outputs, caches and resume state; footage, weights, metrics and .venv stay
-	rm -rf data/packs data/crops data/rosters data/appearance data/models reports
+	rm -rf data/packs data/crops data/rosters data/manifests data/appearance data/models reports
 	[ ! -d data/swaps ] || find data/swaps -type f -not -name metrics.json -delete
 	find data/shards data/traces data/probes -type f -not -name .gitkeep -delete
 	rm -rf .likeness/training .mypy_cache .ruff_cache .pytest_cache .hypothesis

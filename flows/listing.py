@@ -11,7 +11,7 @@ from flows.status import read_state
 from likeness.contracts.catalog import Clip, list_clips, load_clip
 from likeness.contracts.documents import read_json
 from likeness.contracts.params import IdentityEntry, load_entry
-from likeness.contracts.pools import FinetuneEntry, load_model, load_pool, members, model_names
+from likeness.contracts.pools import ALL, FinetuneEntry, load_model, load_pool, members, model_names
 
 
 def _rows_of(path: Path) -> int | None:
@@ -74,6 +74,16 @@ def pool_rows(root: Path) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def pools_losing(identity: str, root: Path) -> list[str]:
+    """Pools of `all` that train on an identity: their models are trained anew without it."""
+    found = []
+    for name in names("pools", root):
+        entry = load_pool(name, root / PARAMS)
+        if entry.identities == ALL and identity not in entry.held_out:
+            found.append(name)
+    return found
 
 
 def idle_pools(clip: str, root: Path) -> set[str]:

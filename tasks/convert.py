@@ -27,6 +27,7 @@ from likeness.contracts.tables.crops import CROPS
 from likeness.media.images import encode_jpeg
 
 if TYPE_CHECKING:  # torch takes seconds to import; arguments are checked before
+    import torch
     from torch import Tensor
 
     from models.swappers.base import Batch, Swapper
@@ -62,6 +63,14 @@ def covered(affines: Affine, aligned_px: int, size_px: int, coverage: float) -> 
     return moved
 
 
+def device_of(swapper: Swapper) -> torch.device:
+    """Where a model lies; the CPU for one that holds no tensor."""
+    import torch
+
+    held = (*swapper.parameters(), *swapper.buffers())
+    return held[0].device if held else torch.device("cpu")
+
+
 def swap_batch(
     swapper: Swapper, batch: Batch, precision: str, source: Batch | None = None
 ) -> tuple[Tensor, Tensor]:
@@ -72,8 +81,7 @@ def swap_batch(
     """
     import torch
 
-    held = (*swapper.parameters(), *swapper.buffers())
-    device = held[0].device if held else torch.device("cpu")
+    device = device_of(swapper)
     half = precision == "bf16" and any(True for _ in swapper.parameters())
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=half):
         given = {name: value.to(device) for name, value in batch.items()}
@@ -109,8 +117,8 @@ def source_crops(folder: Path, swapper: Swapper) -> Batch | None:
     from models.training.gallery import views
 
     crops = open_crops(folder, swapper.needs, swapper.size_px, float(swapper.coverage))
-    device = next(iter((*swapper.parameters(), *swapper.buffers()))).device
-    return {name: value.to(device) for name, value in views(crops, swapper.source_images).items()}
+    device, found = device_of(swapper), views(crops, swapper.source_images)
+    return {name: value.to(device) for name, value in found.items()}
 
 
 def converted_rows(

@@ -33,6 +33,7 @@ from models.analysers.observer import Observer
 from models.analysers.pack import load_pack
 from models.analysers.sweep import Found, find_faces, scanned_frames
 from models.analysers.view import View
+from models.training.memory import keep_freed_memory
 
 Floats = npt.NDArray[np.float32]
 
@@ -131,6 +132,7 @@ def detect(
 
 def run(context: Context[DetectParams]) -> None:
     """Detect on the clip's footage and write the table."""
+    keep_freed_memory()
     pack = load_pack(context.inputs["pack"])
     columns = ["frame_index", "shot_index", "decoded"]
     table = FRAMES.read(context.inputs["frames"], columns)

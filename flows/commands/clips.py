@@ -20,7 +20,7 @@ from flows.commands.common import (
     print_json,
 )
 from flows.graph import Graph
-from flows.listing import idle_pools, list_everything
+from flows.listing import idle_pools, list_everything, pools_losing
 from flows.removal import check_removal, out_of_date, remove_clip, sync
 from flows.report import show_table
 from flows.status import read_state, will_run
@@ -111,6 +111,8 @@ def remove(clip: Annotated[str, CLIP_NAME], yes: Yes = False) -> None:
         print(f"removes {path}")
     if removal.identity:
         print(f"removes identities.{removal.identity} from params.yaml")
+        for pool in pools_losing(removal.identity, ROOT):
+            print(f"takes {removal.identity} out of pools.{pool}: its models will be trained anew")
     confirm(f"Remove {clip}?", yes)
     remove_clip(removal, ROOT)
     print(f"removed {clip}; old versions stay in DVC's cache until `dvc gc --workspace`")

@@ -22,7 +22,7 @@ from models.analysers.observer import Observer
 from models.analysers.view import View
 
 Floats = npt.NDArray[np.float32]
-STEADY = 0.75
+STEADY = 0.6
 """Overlap of both ends of a stretch from which straight lines between them do."""
 CONFIRMED = 0.75
 """Overlap of followed and expected box from which straight lines do on both sides of it."""

@@ -7,6 +7,8 @@ fits their five points best, so that gradients reach every pixel of the crop.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -89,6 +91,13 @@ def warp_to_template(crop: Tensor, landmarks_5: Tensor) -> Tensor:
     return light - 1
 
 
+def _exact(device: torch.device) -> AbstractContextManager[object]:
+    """No autocast, on devices that have it."""
+    if not torch.amp.is_autocast_available(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
+
+
 def _side_by_side(image: Tensor) -> Tensor:
     return image.contiguous(memory_format=torch.channels_last)
 
@@ -138,13 +147,13 @@ class Recogniser(nn.Module):
 
     def embed(self, crop: Tensor, landmarks_5: Tensor) -> Tensor:
         """Unit embeddings (B,128) of crops (B,3,S,S) in [-1,1] with landmarks_5 (B,5,2) in px."""
-        with torch.autocast(crop.device.type, enabled=False):
+        with _exact(crop.device):
             found: Tensor = self.network(_side_by_side(warp_to_template(crop, landmarks_5)))
             return functional.normalize(found)
 
     def features(self, crop: Tensor, landmarks_5: Tensor) -> list[Tensor]:
         """Maps (B,C,s,s) for s = 56, 28, 14, 7 (C = 64, 64, 128, 128); arguments as of `embed`."""
-        with torch.autocast(crop.device.type, enabled=False):
+        with _exact(crop.device):
             outer = self.network
             warped = _side_by_side(warp_to_template(crop, landmarks_5))
             image = warped * outer.scale + outer.shift

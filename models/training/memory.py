@@ -1,4 +1,4 @@
-"""Memory that a training step gives back stays with the process."""
+"""Memory that a training step, or a frame, gives back stays with the process."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ def keep_freed_memory() -> None:
 
     By default glibc maps each tensor above 32 MB anew and unmaps it after use: every step then
     waits for the kernel to find, clear and map gigabytes of pages (measured at 82 million
-    parameters: 2.4 seconds a step instead of 2.1). The peak stays the same within a few percent.
-    Other C libraries know no such parameters, and nothing happens.
+    parameters: 2.4 seconds a step instead of 2.1). Decoded frames are smaller, but many:
+    `detect` has up to 14,000 page faults less on 160 frames of a megapixel. The peak stays the
+    same within a few percent. Other C libraries know no such parameters, and nothing happens.
     """
     adjust = getattr(ctypes.CDLL(None), "mallopt", None)
     if adjust is not None:

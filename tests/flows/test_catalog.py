@@ -286,7 +286,10 @@ def test_pools_and_continued_models_are_known(house: Path, likeness: Likeness) -
     code, _, err = likeness("remove", "ben-1", "--yes")
     assert code == 2
     assert "last clip of `ben`, which is used by pools.some, finetuned.onwards, swaps.ann-" in err
-    assert likeness("remove", "cid-1", "--yes")[0] == 0  # `all` names nobody
+    code, out, _ = likeness("remove", "cid-1", "--yes")
+    assert code == 0  # `all` names nobody
+    assert "takes cid out of pools.everybody: its models will be trained anew" in out
+    assert "pools.some" not in out
 
 
 def test_wrong_pools_and_continued_models_are_one_line(house: Path, likeness: Likeness) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from likeness.contracts.errors import (
     CatalogError,
@@ -22,8 +24,11 @@ from likeness.contracts.tables.crops import CROPS
 from likeness.media.images import decode_jpeg
 from likeness.vision import alignment
 from models.swappers import registry
+from models.swappers.base import Batch, SwapperConfig
 from tasks.convert import STAGE, covered, joined_masks, load_swapper, swap_batch
+from tests.anyface import AnyFace
 from tests.swapcase import MASK_PX, PARAMS, SIZE_PX, SWAP, Case, Drawn, make_case, write_crops
+from tests.synthetic_shards import write_shards
 
 
 @pytest.fixture
@@ -184,6 +189,60 @@ def test_a_model_of_somebody_else_is_refused(case: Case, role: str) -> None:
     message = refused(case, ModelError)
     assert "`eve`" in message
     assert role in message
+
+
+def test_a_model_of_a_pool_is_for_anybody(case: Case) -> None:
+    pools = {"source": ["carl"], "target": ["carl"]}
+    change_json(case.model / "config.json", source="people", target="people", pools=pools)
+    assert len(converted(case)) == case.frames - 1
+
+
+class Given(Drawn):
+    """A family that is given crops of the source."""
+
+    source_images: ClassVar[int] = 3
+    needs: ClassVar[tuple[str, ...]] = ("mask", "landmarks_5")
+
+    def __init__(self) -> None:
+        super().__init__(size_px=48, coverage=0.75)
+        self.given: list[Batch] = []
+
+    def swap(self, target: Batch, source: Batch | None = None) -> tuple[Tensor, Tensor]:
+        """Remember the source."""
+        assert source is not None
+        self.given.append(source)
+        return super().swap(target, source)
+
+
+def test_families_are_given_the_same_few_crops_of_the_source(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_shards(Path("data/shards/ann"), "ann", 9)
+    params = Path("params.yaml")
+    params.write_text(f"convert: {{batch_images: 2}}\n{params.read_text()}")
+    swapper = Given()
+    monkeypatch.setattr(registry, "load", lambda _folder: swapper.eval())
+    converted(case)
+    assert len(swapper.given) > 1
+    first = swapper.given[0]
+    assert first["crop"].shape == (3, 3, 48, 48)
+    assert set(first) == {"crop", "mask", "landmarks_5"}
+    assert all(torch.equal(g["crop"], first["crop"]) for g in swapper.given)
+    assert not torch.equal(first["crop"][0], first["crop"][1])
+
+
+def test_bf16_leaves_a_recogniser_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "load", lambda _folder: AnyFace(SwapperConfig()).eval())
+    swapper = load_swapper(Path(), "bf16")
+    assert isinstance(swapper, AnyFace)
+    assert swapper.first.weight.dtype == torch.bfloat16
+    kept = {b.dtype for b in swapper.recogniser.buffers() if b.is_floating_point()}
+    assert kept == {torch.float32}
+    crops = {"crop": torch.rand(2, 3, 32, 32), "mask": torch.ones(2, 1, 32, 32)}
+    crops["landmarks_5"] = torch.rand(2, 5, 2) * 30
+    image, _ = swap_batch(swapper, crops, "bf16", crops)
+    assert image.dtype == torch.float32
+    assert image.isfinite().all()
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../crops.parquet", "data/../../x.parquet"])

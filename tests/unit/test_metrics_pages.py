@@ -245,6 +245,17 @@ def test_lineage_names_hashes_that_it_was_given(made: ReportCase) -> None:
     assert len(list(root.iter("path"))) == sum(len(node.above) for node in found)
 
 
+def test_lineage_of_a_pools_model_shows_the_source_to_convert_alone(made: ReportCase) -> None:
+    with chdir(made.root):
+        inputs, about = made.inputs("first"), made.report("first", METRICS).about
+        model = {"target": "everybody", "pools": {"target": ["carl", "dora"]}}
+        found = {node.key: node for node in descent.nodes(inputs, about, model)}
+    assert found["train"].above == ("shard-target",)
+    assert "shard" in found["convert"].above
+    assert found["shard-target"].title == "pool everybody"
+    assert found["shard-target"].facts == ("learns from 2",)
+
+
 def test_strips_shrink_before_the_page_outgrows_its_limit() -> None:
     album = Album(10, set(), set())
     picture = RNG.integers(0, 255, (192, 192, 3), np.uint8)

@@ -16,6 +16,7 @@ import torch
 from likeness.contracts.errors import ModelError
 from models import tensorfile
 from models.layers.norm import SettledBatchNorm, settling
+from models.layers.recogniser import Recogniser
 from models.swappers import registry
 from models.swappers.base import Batch, Sampling, SwapperConfig
 from models.training import loop, setting
@@ -150,6 +151,16 @@ def test_what_is_not_warped_is_the_crop_itself(folder: Path) -> None:
     still = Plan(batch_images=4, augment=Augmentation(warp=0))
     batch = pairs.batches(pairs.choose(still, 0), CPU)[0]
     assert batch["warped"] is batch["crop"]
+
+
+def test_batches_are_made_on_the_device(folder: Path) -> None:
+    """On a device without values; a tensor left on the CPU would meet one that is not."""
+    meta = torch.device("meta")
+    pairs = pairs_of(folder / "all", folder / "all", Sampling(0.5))
+    source, target = pairs.batches(pairs.choose(Plan(batch_images=4), 0), meta)
+    assert {tensor.device for batch in (source, target) for tensor in batch.values()} == {meta}
+    found = Recogniser().to(meta).embed(source["crop"], source["landmarks_5"])
+    assert (found.device, found.shape) == (meta, (4, 128))
 
 
 @pytest.mark.parametrize("flip", [0.0, 1.0])

@@ -103,19 +103,25 @@ def nodes(
     learned = [f"{about['family']}, {model.get('images') or 0} images"]
     if weights.is_file():
         learned.append(short(sha256_of(weights)))
-    other = str(model.get("target") or "")
+    other, members = str(model.get("target") or ""), model.get("pools", {}).get("target")
     found = [*_source_nodes(inputs["source"], str(about["source"])), *_target_nodes(inputs)]
-    if other:
+    if members is not None:
+        # Such a model is shown the source when it swaps; its training may never have seen it.
+        people = f"learns from {len(members)}"
+        found.append(Node("shard-target", 3, 1, f"pool {other}", (people,), (), "faint"))
+    elif other:
         # Read by `train` only: this stage knows its name and nothing else.
         found.append(
             Node("shard-target", 3, 1, f"shard of {other}", (), ("target-align",), "faint")
         )
     above = ("shard", "shard-target") if other else ("shard",)
+    given = () if members is None else ("shard",)
+    learned_from = above if members is None else ("shard-target",)
     return [
         *found,
-        Node("train", 4, 0.5, f"train: {about['model']}", tuple(learned), above),
+        Node("train", 4, 0.5, f"train: {about['model']}", tuple(learned), learned_from),
         Node("convert", 5, 0.5, "convert", (short(sha256_of(inputs["converted"])),),
-             ("train", "target-align")),
+             ("train", "target-align", *given)),
         Node("blend", 6, 0.5, "blend: render.mp4", (short(sha256_of(inputs["render"])),),
              ("convert", "target")),
         Node("evaluate", 7, 0.5, "evaluate: this report", (), ("blend",), "result"),
@@ -150,6 +156,8 @@ def _edge(
         rim = RIMS + (7 if by_key[above].row == 0 else 0)
         foot, side = y0 + by_key[above].height / 2, y1 + node.height / 2
         path = f"M{x0 + BOX:.1f},{foot:.1f}H{rim}V{side:.1f}H{x1 + BOX:.1f}"
+    elif node.row - by_key[above].row == 2 and x0 < x1:  # past one box, into the next one's side
+        path = f"M{start[0]:.1f},{start[1]:.1f}V{y1 + node.height / 2:.1f}H{x1:.1f}"
     else:
         bend = (start[1] + end[1]) / 2
         path = f"M{start[0]:.1f},{start[1]:.1f}V{bend:.1f}H{end[0]:.1f}V{end[1]:.1f}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from models.layers.heatmaps import SIGMA
 from models.swappers.base import SwapperConfig
@@ -26,7 +26,7 @@ class FsganConfig(SwapperConfig):
         default=SIGMA, gt=0, le=0.2, description="width of landmarks, share of the side"
     )
     steps: int = Field(default=3, ge=1, le=9, description="of the stepwise re-enactment; 1: none")
-    reenactment_share: float = Field(default=1.0, gt=0, description="part of the budget for Gr")
+    reenactment_share: float = Field(default=1.0, ge=0, description="part of the budget for Gr")
     inpainting_share: float = Field(default=1.0, ge=0, description="part of the budget for Gc")
     blending_share: float = Field(default=1.0, ge=0, description="part of the budget for Gb")
     small_share: float = Field(
@@ -56,3 +56,9 @@ class FsganConfig(SwapperConfig):
     blend: Literal["network", "poisson"] = Field(
         default="network", description="in a swap: Gb, or the solution that it learns from"
     )
+
+    @model_validator(mode="after")
+    def _something_learns(self) -> FsganConfig:
+        if not self.reenactment_share + self.inpainting_share + self.blending_share:
+            raise ValueError("one of the shares of the budget must be above 0")
+        return self

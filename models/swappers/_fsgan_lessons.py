@@ -23,7 +23,7 @@ from models.layers.reenactment import stepwise
 from models.losses.perceptual import perceptual
 from models.losses.segmentation import between, cross_entropy
 from models.swappers._fsgan_config import FsganConfig
-from models.swappers._fsgan_networks import BLACK, Networks, halved
+from models.swappers._fsgan_networks import BLACK, Networks, halved, inner
 from models.swappers.base import Batch
 
 Losses = dict[str, Tensor]
@@ -167,7 +167,7 @@ class Teacher:
         with torch.no_grad():
             crops, five = target["crop"], target["landmarks_5"]
             drawn, _ = self.networks.redraw(source["crop"].roll(1, 0), target["landmarks_468"])
-            mask = (self.networks.face(drawn) & self.networks.face_of(target)).float()
+            mask = inner(self.networks.face(drawn) & self.networks.face_of(target))
             wanted = poisson(drawn, crops, mask)
             if small:
                 pictures = (drawn, crops, mask, wanted)

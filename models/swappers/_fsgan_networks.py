@@ -23,6 +23,8 @@ BLACK = -1.0
 """Value of a picture where nothing of the face is seen."""
 BORDER = 0.05
 """The mask fades towards the crop's edge over this share of the side."""
+RIM = 0.04
+"""Width of a face's rim that blending leaves to the target, share of the side."""
 TOGETHER = 16
 """Views drawn at a time in a swap: three of each target would need three times the memory."""
 
@@ -51,6 +53,16 @@ def halved(batch: Batch) -> Batch:
     pictures = {n: functional.avg_pool2d(batch[n], 2) for n in ("crop", "mask")}
     points = {n: resized(batch[n], size_px, size_px // 2) for n in ("landmarks_468", "landmarks_5")}
     return batch | pictures | points
+
+
+def inner(face: Tensor) -> Tensor:
+    """A face (B,1,S,S), bool, without its rim: float32 of 0 and 1.
+
+    Poisson's equation takes colours from where the mask ends. On the very edge of a face they are
+    those of hair and background, with which the whole face would then be stained.
+    """
+    reach = max(1, round(RIM * face.shape[-1]))
+    return 1 - functional.max_pool2d((~face).float(), 2 * reach + 1, 1, reach)
 
 
 class Networks(nn.Module):
@@ -131,6 +143,6 @@ class Networks(nn.Module):
         cut = torch.where(seen, drawn, BLACK)
         painted = self.inpainting(cut, (inside & ~seen).float()).float()
         blend = poisson if self.solves else self.blending
-        blended: Tensor = blend(painted, crops, inside.float()).float()
+        blended: Tensor = blend(painted, crops, inner(inside)).float()
         mask = mask * soft_border(crops.shape[-1], BORDER).to(mask.device)
         return Chain(drawn, cut, painted, blended, mask)

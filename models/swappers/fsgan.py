@@ -161,7 +161,7 @@ class Fsgan(Swapper):
             step = "give crops of the source: `convert` takes them from its shards"
             raise ModelError(self.family, "has no view of the source", step)
         shares = view_shares(source["landmarks_468"], target["landmarks_468"])
-        _, middle, end = self._spans()["reenactment"]
+        _, middle, end = self._spans().get("reenactment", (0, 0, 0))
         if self.images_seen < end < self.plan_images:
             # A preview while what follows Gr has learned nothing yet.
             small = self.images_seen < middle

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from torch import Tensor
 
-from likeness.contracts.errors import ModelError
+from likeness.contracts.errors import ModelError, ParamsError
 from models.layers import heatmaps, mesh_topology
 from models.layers.face_shape import Pose, fit_pose
 from models.layers.holes import random_holes
@@ -22,6 +22,7 @@ from models.layers.resunet import ResUnet, Stem
 from models.losses.perceptual import perceptual
 from models.losses.segmentation import between, cross_entropy
 from models.swappers import registry
+from models.swappers._fsgan_networks import inner
 from models.swappers.base import Batch
 from models.swappers.fsgan import Fsgan
 from tests.swapper_cases import TINY
@@ -294,6 +295,17 @@ def test_a_fine_tuning_moves_gr_alone() -> None:
     assert swapper.state_dict().keys() == small().state_dict().keys()  # it can begin with those
 
 
+def test_any_stage_can_be_left_out_but_not_all() -> None:
+    swapper = small(reenactment_share=0, inpainting_share=0, adversarial_weight=0, small_share=0.5)
+    swapper.plan_images = 100
+    names = ["blending_small", "blending_small_critic", "blending", "blending_critic"]
+    assert [p.name for p in swapper.phases()] == names
+    with torch.no_grad():
+        assert swapper.eval().swap(batch(1), batch(2, 1))[0].isfinite().all()
+    with pytest.raises(ParamsError, match="one of the shares"):
+        small(reenactment_share=0, inpainting_share=0, blending_share=0)
+
+
 def test_step_sizes_are_those_of_the_size_and_of_the_critic() -> None:
     swapper = small(learning_rate=1e-4, whole_rate=0.4, critic_rate=0.1)
     rates = {p.name: p.learning_rate for p in swapper.phases()}
@@ -384,6 +396,14 @@ def test_previews_show_gr_until_the_others_have_learned() -> None:
     assert (chain.cut[:, :, 0] == -1).all()  # no face there
     picture = swapper.pictures(target, source)["chain"]
     assert picture.shape == (3, 2 * SIDE, 7 * SIDE)
+
+
+def test_blending_leaves_the_rim_of_a_face() -> None:
+    face = batch(1)["mask"] > 0
+    shrunk = inner(face)
+    assert shrunk[0, 0, 9:23, 9:23].min() == 1  # one pixel of 32
+    assert float(shrunk.sum()) == 14**2
+    assert inner(~face).sum() < (~face).sum()
 
 
 @torch.no_grad()

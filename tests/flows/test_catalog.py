@@ -83,7 +83,7 @@ def test_adding_and_removing_a_clip(house: Path, film: Path, likeness: Likeness)
         "roster@ann", "shard@ann", "appearance@ann", "retrieval",
     }  # fmt: skip
     graph = {node.address for node in read_graph(house).stages}
-    assert graph - set(stages) == {"judge", "detectability"}
+    assert graph - set(stages) == {"judge", "detectability", "perceptual"}
 
     code, out, _ = likeness("list", "--json")
     (row,) = json.loads(out)["clips"]
@@ -281,7 +281,8 @@ def test_pools_and_continued_models_are_known(house: Path, likeness: Likeness) -
     assert listing.idle_pools("ann-1", house) == set()
     graph = read_graph(house)
     assert "pool@everybody" in graph.nodes
-    assert graph.upstream["finetune@onwards"] == ("pack", "shard@ann", "shard@ben", "train@first")
+    before = ("pack", "perceptual", "shard@ann", "shard@ben", "train@first")
+    assert graph.upstream["finetune@onwards"] == before
     assert graph.upstream["pool@some"] == ("shard@ann", "shard@ben", "shard@cid")
     code, _, err = likeness("remove", "ben-1", "--yes")
     assert code == 2

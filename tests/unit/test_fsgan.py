@@ -321,7 +321,7 @@ def test_the_agreement_of_gs_with_gr_grows_from_nothing() -> None:
     found = []
     for swapper.images_seen in (0, 50, 75, 100):
         torch.manual_seed(0)
-        found.append(float(swapper.losses("segmentation", batch(2), batch(2, 1))["consistency"]))
+        found.append(swapper.losses("segmentation", batch(2), batch(2, 1))["consistency"].item())
     assert found[0] == 0
     assert found[2] == pytest.approx(0.75 * found[3], rel=1e-4)
     assert found[1] > 0  # Gr draws by its base alone there

@@ -147,7 +147,9 @@ def prepare(folder: Path) -> None:
         listed = {"roster": roster, "manifest": f"data/manifests/{clip}.json"}
         stage(folder, "shard", {**listed, **shards})
     both = {"source": f"data/shards/{GIVER}", "target": f"data/shards/{TAKER}"}
-    known = {"recogniser": "data/packs/recogniser", "out": "data/models/mesh"}
+    stage(folder, "perceptual", {"out": "data/packs/perceptual"})
+    known = {name: f"data/packs/{name}" for name in ("recogniser", "perceptual")}
+    known["out"] = "data/models/mesh"
     stage(folder, "train", {"model": "mesh", **both, **known})
     known = paths(TAKER)
     model = {"model": "data/models/mesh", "source": f"data/shards/{GIVER}"}

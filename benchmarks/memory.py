@@ -26,7 +26,7 @@ from models.analysers.fetch import fetch, fetch_pack
 ROOT = Path(__file__).resolve().parents[1]
 LONG, SHORT, SHORT_FRAMES = "long", "short", 600
 PACK, JUDGE = "data/packs/embedded", "data/packs/judge"
-RECOGNISER_FOLDER = "data/packs/recogniser"
+RECOGNISER_FOLDER, PERCEPTUAL = "data/packs/recogniser", "data/packs/perceptual"
 PARAMS = """pack: {name: embedded}
 identities:
   subject: {consent: subject}
@@ -146,7 +146,9 @@ def model(folder: Path) -> None:
     shards = "data/shards/subject"
     listed = {"roster": "data/rosters/subject.json", "manifest": "data/manifests/subject.json"}
     peak_mib(folder, "shard", **listed, crops=str(crops), shards=shards)
+    peak_mib(folder, "perceptual", out=PERCEPTUAL)
     both = {"source": shards, "target": shards, "recogniser": RECOGNISER_FOLDER}
+    both["perceptual"] = PERCEPTUAL
     peak_mib(folder, "train", model="mesh", **both, out="data/models/mesh")
     clip.write_text(text)
     hidden.rename(crops / f"{LONG}.parquet")

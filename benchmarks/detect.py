@@ -33,9 +33,8 @@ from tasks.detect import DetectParams, detect, rows_of
 
 Floats = npt.NDArray[np.float32]
 FRAMES = 300
-REPEATS = 4
-PASSES = 3
-"""Runs of ours after each of the baseline, which takes ten times as long: the first warms up."""
+REPEATS, PASSES = 3, 3
+"""Turns, and runs of each side in a row within one: the first warms up."""
 MODES = {
     "detect.default": DetectParams(),
     "detect.every_frame": DetectParams(detect_every_frames=1, embed_every_frames=1),
@@ -139,17 +138,19 @@ class Agreement:
 
 
 def measure(pack: Pack, app: Any, name: str, path: Path) -> dict[str, Result]:
-    """Frames per second of both modes and of the baseline on one clip; best of `REPEATS`."""
+    """Frames per second of both modes and of the baseline on one clip; best of all runs."""
     reference = baseline(app, path)
     count = len(reference)
     works = {mode: ours(pack, params, count) for mode, params in MODES.items()}
     spent: dict[str, list[float]] = {"baseline": [], **{mode: [] for mode in works}}
     found = {mode: work(path) for mode, work in works.items()}
     for _ in range(REPEATS):
-        spent["baseline"].append(seconds(lambda: baseline(app, path))[0])
-        for mode, work in works.items():
-            passes = (seconds(functools.partial(work, path))[0] for _ in range(PASSES))
-            spent[mode].append(min(passes))
+        turn: dict[str, Callable[[], object]] = {
+            "baseline": functools.partial(baseline, app, path),
+            **{mode: functools.partial(work, path) for mode, work in works.items()},
+        }
+        for side, run_once in turn.items():
+            spent[side] += [seconds(run_once)[0] for _ in range(PASSES)]
     fastest = {key: count / min(values) for key, values in spent.items()}
     for mode in works:
         fit = Agreement.of(found[mode], reference)

@@ -8,7 +8,7 @@ identity), get the same crops, the same augmentation and the same threads; itera
 and the shortest of each counts.
 
 Each side works in a process of its own, so that the project's handling of freed memory serves
-ours alone (models/training/memory.py): a plain loop has the C library's. Given it too, the
+ours alone (likeness/contracts/memory.py): a plain loop has the C library's. Given it too, the
 baseline takes 5.0 instead of 7 to 12 seconds per iteration, which varies with what the kernel
 has at hand (measured; the shortest of several is the kindest).
 
@@ -35,6 +35,7 @@ from torch.nn import functional
 
 from benchmarks.harness import Result, rate, record, seconds
 from likeness.contracts import environment
+from likeness.contracts.memory import keep_freed_memory
 from likeness.contracts.tables.base import Writer
 from likeness.contracts.tables.shards import SHARDS
 from likeness.media.images import encode_jpeg
@@ -46,7 +47,6 @@ from models.training.augment import positions, sample
 from models.training.batches import Apart, Choice, Pool
 from models.training.crops import decode
 from models.training.exchange import Alone
-from models.training.memory import keep_freed_memory
 from models.training.people import People
 from models.training.plan import Job, Plan
 from models.training.steps import Bench

@@ -24,6 +24,7 @@ from pydantic import Field
 from likeness.contracts import environment
 from likeness.contracts.documents import Document
 from likeness.contracts.errors import FootageError
+from likeness.contracts.memory import keep_freed_memory
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.base import Writer, as_numpy
 from likeness.contracts.tables.detections import DETECTIONS
@@ -33,7 +34,6 @@ from models.analysers.observer import Observer
 from models.analysers.pack import load_pack
 from models.analysers.sweep import Found, find_faces, scanned_frames
 from models.analysers.view import View
-from models.training.memory import keep_freed_memory
 
 Floats = npt.NDArray[np.float32]
 

@@ -20,6 +20,7 @@ from pydantic import Field, model_validator
 
 from likeness.contracts.documents import Document, read_json, to_json
 from likeness.contracts.errors import ParamsError
+from likeness.contracts.memory import keep_freed_memory
 from likeness.contracts.params import load_section, swap_overrides
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.converted import CONVERTED
@@ -35,7 +36,6 @@ from likeness.metrics.report.film import Reel
 from likeness.metrics.stream import Scorer, ordered
 from likeness.metrics.tables import write_curves, write_per_frame
 from models.analysers.judge import Judge, load_judge
-from models.training.memory import keep_freed_memory
 from tasks._crops import crops_of
 from tasks._judging import album_for, reference_for, score, videos_of
 from tasks.blend import BlendParams

@@ -1,4 +1,4 @@
-"""What small command lines share: numbers they take, and how they end."""
+"""What command lines and stages share: numbers they take, and how they end."""
 
 from __future__ import annotations
 
@@ -30,13 +30,19 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def ended(work: Callable[[], None], subject: Path, interrupted: str) -> int:
+def ended(
+    work: Callable[[], None],
+    subject: Path | str,
+    interrupted: str,
+    step: str = "free space or correct permissions",
+) -> int:
     """Do the work and give the exit code; SIGTERM counts as Ctrl-C.
 
     Args:
         work: prints its own result.
         subject: what a fault of the disk is said of where it names no file.
         interrupted: to print on Ctrl-C: what is left behind.
+        step: what to do about a fault of the disk.
 
     Returns:
         0; 2 with one line on a fault of the material or disk; 130 on Ctrl-C.
@@ -48,11 +54,10 @@ def ended(work: Callable[[], None], subject: Path, interrupted: str) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except OSError as error:
-        step = "free space or correct permissions"
         fault = LikenessError(error.filename or subject, error.strerror or str(error), step)
         print(f"error: {fault}", file=sys.stderr)
         return fault.exit_code
     except KeyboardInterrupt:
-        print(f"interrupted; {interrupted}", file=sys.stderr)
+        print(interrupted, file=sys.stderr)
         return INTERRUPTED
     return 0

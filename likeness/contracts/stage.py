@@ -18,6 +18,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 from pydantic import BaseModel
 
 from likeness.contracts import atomic
+from likeness.contracts.commands import ended
 from likeness.contracts.errors import LikenessError
 from likeness.contracts.params import PARAMS_FILE, load_section
 from likeness.contracts.progress import Advance, progress
@@ -130,27 +131,12 @@ class Stage(Generic[P]):
 
     def main(self, arguments: list[str] | None = None) -> NoReturn:
         """Run and exit: 0, 2 with one line for a LikenessError, 130 for Ctrl-C."""
-        signal.signal(signal.SIGTERM, _interrupt)
         _end_with_parent()
         if arguments is None:
             keep_arrow_from_pandas()
-        try:
-            self.execute(arguments)
-        except LikenessError as error:
-            print(f"error: {error}", file=sys.stderr)
-            sys.exit(error.exit_code)
-        except OSError as error:
-            where = error.filename or self.name
-            step = "free space or correct permissions, then run `dvc repro`"
-            print(
-                f"error: {LikenessError(where, error.strerror or str(error), step)}",
-                file=sys.stderr,
-            )
-            sys.exit(LikenessError.exit_code)
-        except KeyboardInterrupt:
-            print(f"{self.name}: interrupted; nothing half written is left", file=sys.stderr)
-            sys.exit(130)
-        sys.exit(0)
+        left = f"{self.name}: interrupted; nothing half written is left"
+        step = "free space or correct permissions, then run `dvc repro`"
+        sys.exit(ended(lambda: self.execute(arguments), self.name, left, step))
 
 
 class _WithoutPandas(MetaPathFinder):
@@ -188,7 +174,3 @@ def _end_with_parent() -> None:
     """Ask Linux for SIGTERM when DVC dies: a stage that lives on would write into a later run."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def _interrupt(_number: int, _frame: object) -> NoReturn:
-    raise KeyboardInterrupt

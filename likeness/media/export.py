@@ -89,7 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
         note = f"; {lost} cannot be decoded" if lost else ""
         print(f"{written} frames written to {given.folder}{note}")
 
-    return ended(work, given.folder, "the files written so far are whole")
+    return ended(work, given.folder, "interrupted; the files written so far are whole")
 
 
 if __name__ == "__main__":

@@ -206,7 +206,7 @@ def main(arguments: list[str] | None = None) -> int:
         if given.times is not None:
             write_json(given.times, shown)
 
-    return ended(work, given.film, "nothing was written")
+    return ended(work, given.film, "interrupted; nothing was written")
 
 
 if __name__ == "__main__":

@@ -170,7 +170,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(page(benchmark(given)), end="")
         print(f"\nwrote methods.md, methods.csv, videos.csv and benchmark.json to {given.out}")
 
-    return ended(work, given.out, "the same command goes on from here")
+    return ended(work, given.out, "interrupted; the same command goes on from here")
 
 
 if __name__ == "__main__":

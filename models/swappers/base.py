@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import torch
@@ -48,6 +48,9 @@ class Phase:
         learning_rate: step size.
         betas: moments of Adam.
         factors: multiplies the step size of each of `parameters`; None leaves all as they are.
+        options: further settings of the optimiser by name; `training.optimisers` lists them.
+        clip_gradient: largest norm of this phase's gradient; None leaves it to the plan.
+        rate: images of the training so far -> what the step size is multiplied by; None is 1.
     """
 
     name: str
@@ -58,6 +61,9 @@ class Phase:
     learning_rate: float = 5e-5
     betas: tuple[float, float] = (0.5, 0.999)
     factors: list[float] | None = None
+    options: Mapping[str, float] = field(default_factory=dict)
+    clip_gradient: float | None = None
+    rate: Callable[[int], float] | None = None
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ import torch
 
 from likeness.contracts import environment
 from likeness.contracts.errors import LikenessError, ModelError
+from likeness.contracts.memory import keep_freed_memory
 from models.training import loop
 from models.training.exchange import Group
-from models.training.memory import keep_freed_memory
 from models.training.plan import Job
 
 MAX_FAILURES = 3

@@ -15,6 +15,8 @@ from models.swappers.base import Phase
 
 FUSED = ("cpu", "cuda")
 """Devices on which torch updates all parameters in one pass over memory."""
+BASE_RATE = "base_rate"
+"""Key of a group's step size before any schedule."""
 
 
 def _groups(phase: Phase) -> list[dict[str, Any]]:
@@ -23,7 +25,14 @@ def _groups(phase: Phase) -> list[dict[str, Any]]:
     groups: dict[float, list[Parameter]] = {}
     for parameter, factor in zip(phase.parameters, factors, strict=True):
         groups.setdefault(factor, []).append(parameter)
-    return [{"params": p, "lr": phase.learning_rate * factor} for factor, p in groups.items()]
+    rates = {factor: phase.learning_rate * factor for factor in groups}
+    return [{"params": p, "lr": rates[f], BASE_RATE: rates[f]} for f, p in groups.items()]
+
+
+def scale(optimiser: Optimizer, factor: float) -> None:
+    """Set every step size to `factor` times the one that its phase began with."""
+    for group in optimiser.param_groups:
+        group["lr"] = group[BASE_RATE] * factor
 
 
 def _fused(phase: Phase) -> bool:

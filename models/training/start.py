@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from likeness.contracts import environment
+from likeness.contracts.memory import keep_freed_memory
 from models.training import checkpoint
 from models.training.loop import train
-from models.training.memory import keep_freed_memory
 from models.training.plan import Job
 from models.training.results import write_results
 

@@ -14,6 +14,7 @@ from likeness.contracts.errors import ModelError
 from models.swappers.base import Batch, Phase, Swapper
 from models.training.batches import Choices, Sides
 from models.training.exchange import Exchange
+from models.training.optimisers import scale
 from models.training.plan import Plan
 from models.training.seeds import seed_of
 
@@ -146,7 +147,10 @@ def take_step(
             f"loss {', '.join(bad)} is not finite",
             "lower learning_rate or set `train.precision: float32`, then run `dvc repro`",
         )
-    if bench.plan.clip_gradient is not None:
-        torch.nn.utils.clip_grad_norm_(phase.parameters, bench.plan.clip_gradient)
+    limit = phase.clip_gradient or bench.plan.clip_gradient
+    if limit is not None:
+        torch.nn.utils.clip_grad_norm_(phase.parameters, limit)
+    if phase.rate is not None:
+        scale(optimiser, phase.rate(step * bench.plan.step_images))
     optimiser.step()
     return values

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from likeness.contracts.errors import ModelError
 from likeness.contracts.tables.history import HISTORY
 from models.swappers import registry
+from models.swappers.autoencoder import Autoencoder
 from models.swappers.base import Batch, Phase, Swapper, SwapperConfig
 from models.training import checkpoint, loop, optimisers
 from models.training.exchange import Alone
@@ -217,6 +218,25 @@ def test_phases_begin_and_end_with_the_images_seen(
     assert seen == {(16, "early"), (32, "early"), (32, "late"), (48, "late"), (64, "late")}
 
 
+@pytest.mark.parametrize("optimiser", ["adam", "rmsprop"])
+def test_a_phase_may_let_its_step_size_fall(
+    make_job: Make, monkeypatch: pytest.MonkeyPatch, optimiser: str
+) -> None:
+    short = loop.train(make_job("short", images=32), device=CPU).swapper.state_dict()
+    plain = Autoencoder.phases
+
+    def phases(self: Autoencoder) -> list[Phase]:
+        ends = {"rate": lambda images: float(images < 32), "optimiser": optimiser}
+        return [dataclasses.replace(phase, **ends) for phase in plain(self)]
+
+    monkeypatch.setattr(Autoencoder, "phases", phases)
+    stopped = loop.train(make_job("stopped", images=32), device=CPU).swapper.state_dict()
+    longer = loop.train(make_job("longer", images=96), device=CPU).swapper.state_dict()
+    assert all(torch.equal(longer[name], stopped[name]) for name in stopped)
+    if optimiser == "adam":
+        assert all(torch.equal(short[name], stopped[name]) for name in stopped)
+
+
 def test_unknown_optimiser_is_refused() -> None:
     with pytest.raises(ModelError, match=r"unknown optimiser sgd9.*adam"):
         optimisers.make(Phase("p", [nn.Parameter(torch.zeros(1))], optimiser="sgd9"))
@@ -285,6 +305,7 @@ class Missing:
 
 sys.meta_path.insert(0, Missing())
 from models.swappers import registry
+from models.swappers.autoencoder import Autoencoder
 from models.training.plan import Job, Plan
 from models.training.start import start
 

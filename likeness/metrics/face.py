@@ -13,6 +13,7 @@ from likeness.media.footage import Frame
 from likeness.metrics import perceptual, sampling, scores, seams, views
 from likeness.metrics.gallery import SourceFaces
 from likeness.metrics.look import Look, Measures, look
+from likeness.metrics.reference import Reference
 from likeness.metrics.scores import Scores
 from likeness.metrics.views import Place, View
 from likeness.vision import alignment
@@ -25,7 +26,6 @@ SMALLEST_FLOW_PX = 24
 """Side below which dense inverse search has no room for its patches."""
 FLOW_MARGIN_PX = 8
 RENDER, COPIED, PASTED = "", "copied_", "pasted_"
-PREFIXES = (RENDER, COPIED, PASTED)
 """Prefixes of columns: the render, the target as it is, the source pasted."""
 
 
@@ -68,6 +68,7 @@ class Task:
         level: sampling.MOTION, FACE or ALL.
         judged: the second embedder looks too.
         pasted: the pasted source is measured too.
+        reference: baselines to recognise in this frame; None: none, or more is measured of them.
         touched, reached: (H,W) uint8, what is replaced; the same with its margin.
         before: lumas of render and target in the frame before, of the same face; None: no flow.
         source: what the source looks like, once that is known.
@@ -79,6 +80,7 @@ class Task:
     level: int
     judged: bool
     pasted: bool
+    reference: Reference | None
     touched: Pixels
     reached: Pixels
     before: Lumas | None
@@ -130,11 +132,19 @@ def measure(task: Task, using: Measures) -> Face:
     """Measure the face of one frame; depends on its arguments alone."""
     place, size = task.row.place(), using.frame_size
     target, render = (seen(frame, place, size) for frame in (task.target, task.render))
-    pasted = views.paste(target, task.crop, place) if task.pasted else None
+    pasted = views.paste(target, task.crop, place) if task.pasted or task.reference else None
     view = View(task.target.frame_index, place, target, render, pasted)
-    pictures = [p for p in (render, target, pasted) if p is not None]
+    named = {RENDER: render, COPIED: target}
+    if task.pasted and pasted is not None:
+        named[PASTED] = pasted
     if task.level == sampling.FACE:
-        return _recognised(view, task.row, pictures, using)
+        return _recognised(view, task.row, named | _others(task, view, using), using)
+    return _measured(task, view, named, using)
+
+
+def _measured(task: Task, view: View, named: dict[str, Pixels], using: Measures) -> Face:
+    """A face whose motion or all is measured; `named` begins with render and target."""
+    pictures, place = list(named.values()), view.place
     meshes, beliefs = using.networks.mesh(np.stack(pictures))
     found: Scores = {"mesh_score": float(beliefs[0])}
     if task.before is not None:
@@ -143,32 +153,44 @@ def measure(task: Task, using: Measures) -> Face:
     placed = list(alignment.apply_mesh(from_view, np.asarray(meshes, np.float64)))
     if task.level == sampling.MOTION:
         return Face(view, task.row, found, placed)
-    looks = look(pictures, meshes, place, using, judged=task.judged)
-    named = dict(zip(PREFIXES, looks, strict=False))
-    found |= scores.ssim_outside(*task.lumas, task.reached) | _scores(named, place)
+    found_looks = look(pictures, meshes, place, using, judged=task.judged)
+    looks = dict(zip(named, found_looks, strict=True))
+    found |= scores.ssim_outside(*task.lumas, task.reached) | _scores(looks, place)
+    others = _recognised(view, task.row, _others(task, view, using), using)
     return Face(
         view,
         task.row,
         found,
         placed,
-        named,
-        {prefix: one.embedding for prefix, one in named.items()},
-        {prefix: one.second for prefix, one in named.items() if one.second is not None},
-        {prefix: perceptual.pooled(one.layers) for prefix, one in named.items()},
+        looks,
+        {p: one.embedding for p, one in looks.items()} | others.embeddings,
+        {p: one.second for p, one in looks.items() if one.second is not None},
+        {p: perceptual.pooled(one.layers) for p, one in looks.items()} | others.features,
     )
 
 
-def _recognised(view: View, row: FaceRow, pictures: list[Pixels], using: Measures) -> Face:
-    """Who a face is, and its features, without a mesh."""
-    crops = np.stack([views.embedder_crop(picture, view.place) for picture in pictures])
+def _others(task: Task, view: View, using: Measures) -> dict[str, Pixels]:
+    """Views of the baselines that are only to be recognised, by prefix."""
+    if task.reference is None:
+        return {}
+    shown = task.reference.shown(task.target.frame_index, [task.target])
+    found = {p: seen(frames[0], view.place, using.frame_size) for p, frames in shown.items()}
+    return found if task.pasted or view.pasted is None else found | {PASTED: view.pasted}
+
+
+def _recognised(view: View, row: FaceRow, named: dict[str, Pixels], using: Measures) -> Face:
+    """Who views of one place show, and their features, by prefix, without a mesh."""
+    if not named:
+        return Face(view, row, {})
+    crops = np.stack([views.embedder_crop(picture, view.place) for picture in named.values()])
     embeddings, layers = using.networks.embed(crops)
-    named = dict(zip(PREFIXES, range(len(pictures)), strict=False))
+    rows = {prefix: index for index, prefix in enumerate(named)}
     return Face(
         view,
         row,
         {},
-        embeddings={prefix: np.asarray(embeddings[i], np.float64) for prefix, i in named.items()},
-        features={p: perceptual.pooled([layer[i] for layer in layers]) for p, i in named.items()},
+        embeddings={p: np.asarray(embeddings[i], np.float64) for p, i in rows.items()},
+        features={p: perceptual.pooled([layer[i] for layer in layers]) for p, i in rows.items()},
     )
 
 

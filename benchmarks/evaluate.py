@@ -160,8 +160,8 @@ def prepare(folder: Path) -> None:
     names = ("clip", "frames", "converted", "render")
     stage(folder, "blend", {"swap": SWAP, **pick(known, *names)})
     source = {"source": f"data/shards/{GIVER}"}
-    names = ("clip", "frames", "aligned", "baselines")
-    stage(folder, "baselines", {"swap": SWAP, **source, **pick(known, *names)})
+    beside = pick(known, "pack", "clip", "frames", "aligned", "baselines")
+    stage(folder, "baselines", {"swap": SWAP, **source, **beside})
 
 
 def measure(folder: Path) -> tuple[float, float]:

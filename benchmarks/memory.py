@@ -187,7 +187,7 @@ def swap_stages(folder: Path, clip: str) -> dict[str, float]:
     }
     pack = {"pack": PACK, "judge": JUDGE}
     beside = {"baselines": f"{out}/baselines.parquet"}
-    source = {"source": model_of["source"]}
+    source = {"source": model_of["source"], "pack": PACK}
     return {
         "convert": peak_mib(folder, "convert", **common, **model_of, **aligned, **made),
         "blend": peak_mib(folder, "blend", **common, **target, **made, **render),

@@ -154,9 +154,8 @@ def checked_reference(path: Path, target: Footage, facts: Mapping[str, Facts]) -
 def facts_of(reference: Reference) -> Tree:
     """What metrics.json says of the baselines."""
     facts = {name: reference.facts[name] for name in ("crf", "preset", "undecodable")}
-    kinds = [len(reference.indices(whole=whole)) for whole in (True, False)]
-    about = "default settings, fitted to the same source"
-    return facts | {"runs": kinds[0], "recognised": kinds[1], "mesh_transfer": about}
+    counts = {"runs": len(reference.middles), "recognised": len(reference.singles)}
+    return facts | counts | {"mesh_transfer": "default settings, fitted to the same source"}
 
 
 def page_ground(inputs: Mapping[str, Path]) -> Ground:
@@ -178,8 +177,7 @@ def measure(context: Context[EvaluateParams], helper: ThreadPoolExecutor) -> tup
     crops = crops_of(read_json(inputs["aligned"]), inputs["aligned"])
     videos = videos_of(inputs["clip"], inputs["render"])
     reference = checked_reference(inputs["baselines"], videos[0], context.facts)
-    made = [reference.indices(whole=whole) for whole in (False, True)]
-    faces = read_faces(inputs["frames"], crops)
+    faces, made = read_faces(inputs["frames"], crops), (reference.singles, reference.middles)
     clip = plan(faces, params.max_frames, params.judge_frames, *made)
     album, judge = album_for(clip, params.worst_frames, params.stills), loaded.result()
     shown = (params.gallery_faces, params.judge_frames)

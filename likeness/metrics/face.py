@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,6 @@ from likeness.media.footage import Frame
 from likeness.metrics import perceptual, sampling, scores, seams, views
 from likeness.metrics.gallery import SourceFaces
 from likeness.metrics.look import Look, Measures, look
-from likeness.metrics.reference import Reference
 from likeness.metrics.scores import Scores
 from likeness.metrics.views import Place, View
 from likeness.vision import alignment
@@ -68,7 +67,7 @@ class Task:
         level: sampling.MOTION, FACE or ALL.
         judged: the second embedder looks too.
         pasted: the pasted source is measured too.
-        reference: baselines to recognise in this frame; None: none, or more is measured of them.
+        beside: if not, it is recognised at least.
         touched, reached: (H,W) uint8, what is replaced; the same with its margin.
         before: lumas of render and target in the frame before, of the same face; None: no flow.
         source: what the source looks like, once that is known.
@@ -80,7 +79,7 @@ class Task:
     level: int
     judged: bool
     pasted: bool
-    reference: Reference | None
+    beside: bool
     touched: Pixels
     reached: Pixels
     before: Lumas | None
@@ -132,14 +131,20 @@ def measure(task: Task, using: Measures) -> Face:
     """Measure the face of one frame; depends on its arguments alone."""
     place, size = task.row.place(), using.frame_size
     target, render = (seen(frame, place, size) for frame in (task.target, task.render))
-    pasted = views.paste(target, task.crop, place) if task.pasted or task.reference else None
+    shown = task.pasted or task.beside
+    pasted = views.paste(target, task.crop, place) if shown else None
     view = View(task.target.frame_index, place, target, render, pasted)
-    named = {RENDER: render, COPIED: target}
-    if task.pasted and pasted is not None:
-        named[PASTED] = pasted
+    named, others = {RENDER: render, COPIED: target}, dict[str, Pixels]()
+    if pasted is not None:
+        (named if task.pasted else others)[PASTED] = pasted
     if task.level == sampling.FACE:
-        return _recognised(view, task.row, named | _others(task, view, using), using)
-    return _measured(task, view, named, using)
+        return _recognised(view, task.row, named | others, using)
+    found = _measured(task, view, named, using)
+    if not others or task.level == sampling.MOTION:
+        return found
+    more = _recognised(view, task.row, others, using)
+    embeddings, features = found.embeddings | more.embeddings, found.features | more.features
+    return replace(found, embeddings=embeddings, features=features)
 
 
 def _measured(task: Task, view: View, named: dict[str, Pixels], using: Measures) -> Face:
@@ -156,32 +161,20 @@ def _measured(task: Task, view: View, named: dict[str, Pixels], using: Measures)
     found_looks = look(pictures, meshes, place, using, judged=task.judged)
     looks = dict(zip(named, found_looks, strict=True))
     found |= scores.ssim_outside(*task.lumas, task.reached) | _scores(looks, place)
-    others = _recognised(view, task.row, _others(task, view, using), using)
     return Face(
         view,
         task.row,
         found,
         placed,
         looks,
-        {p: one.embedding for p, one in looks.items()} | others.embeddings,
+        {p: one.embedding for p, one in looks.items()},
         {p: one.second for p, one in looks.items() if one.second is not None},
-        {p: perceptual.pooled(one.layers) for p, one in looks.items()} | others.features,
+        {p: perceptual.pooled(one.layers) for p, one in looks.items()},
     )
-
-
-def _others(task: Task, view: View, using: Measures) -> dict[str, Pixels]:
-    """Views of the baselines that are only to be recognised, by prefix."""
-    if task.reference is None:
-        return {}
-    shown = task.reference.shown(task.target.frame_index, [task.target])
-    found = {p: seen(frames[0], view.place, using.frame_size) for p, frames in shown.items()}
-    return found if task.pasted or view.pasted is None else found | {PASTED: view.pasted}
 
 
 def _recognised(view: View, row: FaceRow, named: dict[str, Pixels], using: Measures) -> Face:
     """Who views of one place show, and their features, by prefix, without a mesh."""
-    if not named:
-        return Face(view, row, {})
     crops = np.stack([views.embedder_crop(picture, view.place) for picture in named.values()])
     embeddings, layers = using.networks.embed(crops)
     rows = {prefix: index for index, prefix in enumerate(named)}

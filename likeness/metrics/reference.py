@@ -15,22 +15,21 @@ from likeness.media.footage import Footage, Frame
 from likeness.media.recode import PlanesFrame, decoded
 
 Indices = npt.NDArray[np.integer]
+Vectors = dict[str, dict[int, npt.NDArray[np.float64]]]
 PREFIXES = {REENCODED: "reencoded_", TRANSFERRED: "mesh_"}
 """Kind of baseline -> prefix of its columns."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What there is of one face.
+    """Baselines of one face that are to be measured as the swap is.
 
     Attributes:
         frames: 3 for a run, 1 for a single frame.
-        whole: to be measured as the swap is, not only recognised.
         streams: by prefix, H.264 of as many frames.
     """
 
     frames: int
-    whole: bool
     streams: Mapping[str, bytes]
 
 
@@ -41,17 +40,25 @@ class Reference:
     Attributes:
         footage: the target.
         stored: by middle frame.
+        embeddings, features: by prefix and frame, of faces that were recognised: (D,), (C,).
         facts: of its table.
     """
 
     footage: Footage
     stored: Mapping[int, Stored]
+    embeddings: Vectors
+    features: Vectors
     facts: Mapping[str, Any]
 
-    def indices(self, *, whole: bool) -> Indices:
-        """Middle frames of what is to be measured whole, or to be recognised, ascending."""
-        found = [index for index, one in self.stored.items() if one.whole is whole]
-        return np.array(sorted(found), np.int64)
+    @property
+    def middles(self) -> Indices:
+        """Frames to be measured whole, ascending."""
+        return np.array(sorted(self.stored), np.int64)
+
+    @property
+    def singles(self) -> Indices:
+        """Frames that were recognised, ascending."""
+        return np.array(sorted({f for found in self.features.values() for f in found}), np.int64)
 
     def shown(self, middle: int, run: Sequence[Frame]) -> dict[str, list[Frame]]:
         """The frames of `run`, the middle one `middle`, as each baseline shows them, by prefix.
@@ -84,9 +91,15 @@ def read_reference(path: Path, footage: Footage) -> Reference:
     """
     facts, table = BASELINES.check(path), BASELINES.read(path)
     stored: dict[int, Stored] = {}
-    columns = ("frame_index", "kind", "frames", "whole", "stream")
+    embeddings: Vectors = {prefix: {} for prefix in PREFIXES.values()}
+    features: Vectors = {prefix: {} for prefix in PREFIXES.values()}
+    columns = ("frame_index", "kind", "frames", "stream", "embedding", "features")
     for row in zip(*(table[name] for name in columns), strict=True):
-        middle, kind, frames, whole, stream = (cell.as_py() for cell in row)
+        middle, kind, frames, stream, *vectors = (cell.as_py() for cell in row)
+        prefix = PREFIXES[kind]
+        if stream is None:
+            embeddings[prefix][middle], features[prefix][middle] = map(np.array, vectors)
+            continue
         streams = dict(stored[middle].streams) if middle in stored else {}
-        stored[middle] = Stored(frames, whole, streams | {PREFIXES[kind]: stream})
-    return Reference(footage, stored, facts)
+        stored[middle] = Stored(frames, streams | {prefix: stream})
+    return Reference(footage, stored, embeddings, features, facts)

@@ -80,7 +80,7 @@ class Scorer:
         self._frames = len(self.clip.shots)
         self.columns = {name: np.full(self._frames, np.nan) for name in SCORES}
         self._middles = set(self.clip.runs.tolist())
-        self._singles = set(self.reference.stored) - self._middles
+        self._singles = set(self.reference.singles.tolist())
         self._run: list[_Submitted] = []
         self._before: _Submitted | None = None
         self._recent: deque[tuple[int, Face]] = deque(maxlen=3)
@@ -127,7 +127,7 @@ class Scorer:
             level=level,
             judged=bool(self.clip.judged[index]),
             pasted=bool(self.clip.pasted[index]),
-            reference=self.reference if index in self._singles else None,
+            beside=index in self._singles,
             touched=masks[0],
             reached=masks[1],
             before=before.lumas if before is not None and linked and whole else None,
@@ -206,6 +206,12 @@ class Scorer:
         for work in self._working:
             self._take(work.result())
         self._workers.shutdown()
+        for kept, known in (
+            (self.embeddings, self.reference.embeddings),
+            (self.features, self.reference.features),
+        ):
+            for prefix, vectors in known.items():
+                kept.setdefault(prefix, {}).update(vectors)
         source = self.source.result()
         self._identities("identity", self.embeddings, source.gallery)
         if source.second is not None:

@@ -69,6 +69,7 @@ class Case:
     def compare_with(self, path: Path, **replaced: Path) -> None:
         """Write baselines.parquet."""
         given: dict[str, Any] = {
+            "pack": self.pack,
             "clip": self.clip / "clip.yaml",
             "frames": self.clip / "frames.parquet",
             "aligned": self.clip / "aligned.json",

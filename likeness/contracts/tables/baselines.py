@@ -17,11 +17,22 @@ BASELINES = Table(
             pa.field("track_index", pa.int32(), nullable=False),
             pa.field("kind", pa.string(), nullable=False),
             pa.field("frames", pa.int32(), nullable=False),
-            # True: to be measured as the swap is; False: to be recognised alone.
-            pa.field("whole", pa.bool_(), nullable=False),
-            # H.264 with its own parameter sets; decodes to `frames` pictures.
-            pa.field("stream", pa.binary(), nullable=False),
+            # To be measured as the swap is: H.264 with its own parameter sets, which decodes to
+            # `frames` pictures. Null where the face is only recognised.
+            pa.field("stream", pa.binary()),
+            # Recognised: unit or not, by the pack's embedder; its pooled features, for FID and KID.
+            pa.field("embedding", pa.list_(pa.float32())),
+            pa.field("features", pa.list_(pa.float32())),
         ]
     ),
-    facts=("swap", "source", "target", "footage_sha256", "crf", "preset", "undecodable"),
+    facts=(
+        "swap",
+        "source",
+        "target",
+        "footage_sha256",
+        "embedder",
+        "crf",
+        "preset",
+        "undecodable",
+    ),
 )

@@ -211,7 +211,8 @@ class Scorer:
             (self.features, self.reference.features),
         ):
             for prefix, vectors in known.items():
-                kept.setdefault(prefix, {}).update(vectors)
+                if vectors:
+                    kept.setdefault(prefix, {}).update(vectors)
         source = self.source.result()
         self._identities("identity", self.embeddings, source.gallery)
         if source.second is not None:

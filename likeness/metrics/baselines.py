@@ -71,6 +71,7 @@ def measure_run(
             given = _look(frames[at], middle, place, using)
             own = scores.compared(given, wanted, around) | scores.units(given)
             own |= _outside(frames[at], middle)
+            own["colour_shift"] = scores.colour_shift(given, wanted)
             found.embeddings[prefix] = given.embedding
             found.features[prefix] = perceptual.pooled(given.layers)
             if given.second is not None:

@@ -195,8 +195,9 @@ def _scores(named: dict[str, Look], place: Place) -> Scores:
     for prefix, one in named.items():
         found |= scores.prefixed(prefix, scores.compared(one, target, around))
         found |= scores.prefixed("target_" if prefix == COPIED else prefix, scores.units(one))
-    found |= scores.colours(render) | scores.prefixed("target_", scores.colours(target))
-    return found | {"colour_shift": scores.colour_shift(render, target)}
+        shift = {"colour_shift": scores.colour_shift(one, target)}
+        found |= scores.prefixed(prefix, shift)
+    return found | scores.colours(render) | scores.prefixed("target_", scores.colours(target))
 
 
 def flow_scores(now: Lumas, before: Lumas, touched: Pixels) -> Scores:

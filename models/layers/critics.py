@@ -1,4 +1,4 @@
-"""Patch discriminators at several scales, which FaceShifter and FSGAN train against.
+"""Patch discriminators, alone and at several scales, which families train against.
 
 The multi-scale critic of pix2pixHD (Wang et al. 2018, arXiv 1711.11585): the same network with
 weights of its own looks at the picture and at copies of half and a quarter of its side. Each
@@ -15,10 +15,13 @@ WIDEST = 8
 """Channels grow up to this many times the first convolution's."""
 
 
-def _block(channels_in: int, channels_out: int, stride: int, *, normed: bool) -> nn.Sequential:
-    """Convolution 4x4 padded by 2, instance norm but in the first, LeakyReLU."""
+def _block(
+    channels_in: int, channels_out: int, stride: int, padding: int, *, normed: bool
+) -> nn.Sequential:
+    """Convolution 4x4, instance norm but in the first, LeakyReLU."""
     # A bias that the norm takes out again would only drift.
-    parts: list[nn.Module] = [nn.Conv2d(channels_in, channels_out, 4, stride, 2, bias=not normed)]
+    convolution = nn.Conv2d(channels_in, channels_out, 4, stride, padding, bias=not normed)
+    parts: list[nn.Module] = [convolution]
     if normed:
         parts.append(nn.InstanceNorm2d(channels_out))
     return nn.Sequential(*parts, nn.LeakyReLU(SLOPE))
@@ -30,17 +33,20 @@ class Patch(nn.Module):
     Args:
         channels: of the picture.
         width: channels after the first convolution.
-        depth: convolutions of stride 2; one of stride 1 and the verdict's follow.
+        depth: convolutions of stride 2; one of stride 1 and the verdict's follow. At 3 a verdict
+            judges 70x70 px.
+        padding: of every convolution; 1 in pix2pix and CycleGAN, 2 in pix2pixHD.
     """
 
-    def __init__(self, channels: int, width: int, depth: int) -> None:
+    def __init__(self, channels: int, width: int, depth: int, padding: int = 2) -> None:
         super().__init__()
         wide = [min(width * 2**level, width * WIDEST) for level in range(depth + 1)]
-        self.layers = nn.ModuleList([_block(channels, wide[0], 2, normed=False)])
+        self.layers = nn.ModuleList([_block(channels, wide[0], 2, padding, normed=False)])
         for level in range(1, depth + 1):
             stride = 2 if level < depth else 1
-            self.layers.append(_block(wide[level - 1], wide[level], stride, normed=True))
-        self.verdict = nn.Conv2d(wide[-1], 1, 4, 1, 2)
+            block = _block(wide[level - 1], wide[level], stride, padding, normed=True)
+            self.layers.append(block)
+        self.verdict = nn.Conv2d(wide[-1], 1, 4, 1, padding)
 
     def features(self, image: Tensor) -> list[Tensor]:
         """Output of every layer, the verdicts last."""

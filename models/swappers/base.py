@@ -175,6 +175,21 @@ class Swapper(nn.Module, ABC):
         """
         raise TypeError(f"{self.family} has no phase {phase}")
 
+    def made(self) -> Batch:
+        """What the last `losses` leaves to later steps; by default nothing.
+
+        Tensors by name, of the same shapes and types for every part of a batch.
+        """
+        return {}
+
+    def keep(self, phase: str, made: Batch) -> None:
+        """Take what a part's `losses` has made into buffers, which `losses` must not change.
+
+        Runs after the losses of all parts of a step, once for each in their order, with the same
+        tensors on every worker.
+        """
+        return
+
     def rehearse(self, phase: str, source: Batch, target: Batch) -> None:
         """Pass through the networks of a phase what they see in use: normalisation settles on it.
 

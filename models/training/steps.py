@@ -96,6 +96,7 @@ def gradients(bench: Bench, phase: Phase, choices: Choices, step: int) -> dict[s
     plan, shared = bench.plan, bench.exchange.size > 1
     own: dict[int, Tensor] = {}
     means: dict[int, Tensor] = {}
+    made: dict[int, Batch] = {}
     names: list[str] = []
     for part, chosen in bench.parts(choices):
         # Families that draw in `losses` (dropout, noise) draw the same wherever the part runs.
@@ -105,6 +106,7 @@ def gradients(bench: Bench, phase: Phase, choices: Choices, step: int) -> dict[s
         total = torch.stack(list(losses.values())).sum() / plan.micro_batches
         torch.autograd.backward(total)
         means[part] = torch.stack([value.detach().float() for value in losses.values()])
+        made[part] = bench.swapper.made()
         if shared:
             own[part] = torch.cat([_flat(g) for g in _gradients(phase.parameters)])
             for parameter in phase.parameters:
@@ -112,6 +114,7 @@ def gradients(bench: Bench, phase: Phase, choices: Choices, step: int) -> dict[s
     if shared:
         count = sum(p.numel() for p in phase.parameters)
         _spread(_sum_in_order(own, count, bench), phase.parameters)
+    _keep_in_order(made, phase, bench)
     mean = _sum_in_order(means, len(names), bench) / plan.micro_batches
     return dict(zip(names, mean.tolist(), strict=True))
 
@@ -127,6 +130,18 @@ def _sum_in_order(own: dict[int, Tensor], count: int, bench: Bench) -> Tensor:
         bench.exchange.share(values, part % bench.exchange.size)
         total = values if part == 0 else total.add_(values)
     return total
+
+
+def _keep_in_order(own: dict[int, Batch], phase: Phase, bench: Bench) -> None:
+    """Let every worker keep what the losses of each part have made."""
+    like = next(iter(own.values()))
+    if not like:
+        return
+    for part in range(bench.plan.micro_batches):
+        made = own.pop(part, None) or {n: torch.empty_like(t) for n, t in like.items()}
+        for name in sorted(made):
+            bench.exchange.share(made[name], part % bench.exchange.size)
+        bench.swapper.keep(phase.name, made)
 
 
 def take_step(

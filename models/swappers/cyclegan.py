@@ -137,6 +137,7 @@ class CycleGan(Swapper):
         Raises:
             TypeError: a phase that this family does not have.
         """
+        self._made = {}
         if phase == "generator":
             return self._generator_losses(source["crop"], target["crop"])
         if phase == "critic":

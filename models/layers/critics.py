@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from models.layers.norm import InstanceNorm
+
 SLOPE = 0.2
 """Negative slope of LeakyReLU."""
 WIDEST = 8
@@ -23,7 +25,7 @@ def _block(
     convolution = nn.Conv2d(channels_in, channels_out, 4, stride, padding, bias=not normed)
     parts: list[nn.Module] = [convolution]
     if normed:
-        parts.append(nn.InstanceNorm2d(channels_out))
+        parts.append(InstanceNorm())
     return nn.Sequential(*parts, nn.LeakyReLU(SLOPE))
 
 

@@ -80,6 +80,20 @@ class SettledBatchNorm(nn.Module):
         self._moments = None
 
 
+class InstanceNorm(nn.Module):
+    """(B,C,S,S) -> the same, each channel of each picture at mean 0 and deviation 1.
+
+    As nn.InstanceNorm2d, which autocast widens to float32 and whose result is laid out plane by
+    plane: here type and layout stay as they are; sums are taken in float32 all the same.
+    """
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """See the class."""
+        with torch.autocast(feature.device.type, enabled=False):
+            normed = functional.instance_norm(feature)
+        return normed.contiguous(memory_format=torch.channels_last)
+
+
 def layers_of(network: nn.Module) -> list[SettledBatchNorm]:
     """All layers of this kind in a network."""
     return [module for module in network.modules() if isinstance(module, SettledBatchNorm)]

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+
+from models.layers.norm import InstanceNorm
+from models.layers.reflection import Reflected
 
 ENDS_KERNEL = 7
 """Side of the first and the last kernels."""
@@ -20,31 +22,9 @@ BLOCKS_BELOW_PX = 256
 """Pictures of a smaller side get six residual blocks, others nine."""
 
 
-class InstanceNorm(nn.Module):
-    """(B,C,S,S) -> the same, each channel of each picture at mean 0 and deviation 1.
-
-    As nn.InstanceNorm2d, which autocast would widen to float32 and whose result is laid out
-    plane by plane: here type and layout stay, sums are taken in float32 all the same.
-    """
-
-    def forward(self, feature: Tensor) -> Tensor:
-        """See the class."""
-        with torch.autocast(feature.device.type, enabled=False):
-            normed = functional.instance_norm(feature)
-        return normed.contiguous(memory_format=torch.channels_last)
-
-
 def natural_blocks(size_px: int) -> int:
     """Residual blocks that the paper takes for a side."""
     return 6 if size_px < BLOCKS_BELOW_PX else 9
-
-
-def _same(channels_in: int, channels_out: int, kernel: int, *, bias: bool = False) -> nn.Conv2d:
-    """Of stride 1, padded by reflection."""
-    edge = kernel // 2
-    return nn.Conv2d(
-        channels_in, channels_out, kernel, padding=edge, padding_mode="reflect", bias=bias
-    )
 
 
 def _normed(convolution: nn.Module) -> list[nn.Module]:
@@ -58,7 +38,9 @@ class Residual(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.change = nn.Sequential(
-            *_normed(_same(width, width, 3)), _same(width, width, 3), InstanceNorm()
+            *_normed(Reflected(width, width, 3, bias=False)),
+            Reflected(width, width, 3, bias=False),
+            InstanceNorm(),
         )
 
     def forward(self, feature: Tensor) -> Tensor:
@@ -79,7 +61,7 @@ class ResnetGenerator(nn.Module):
         super().__init__()
         deep = 4 * width
         self.down = nn.Sequential(
-            *_normed(_same(3, width, ENDS_KERNEL)),
+            *_normed(Reflected(3, width, ENDS_KERNEL, bias=False)),
             *_normed(nn.Conv2d(width, 2 * width, 3, 2, 1, bias=False)),
             *_normed(nn.Conv2d(2 * width, deep, 3, 2, 1, bias=False)),
         )
@@ -88,7 +70,7 @@ class ResnetGenerator(nn.Module):
             *_normed(nn.ConvTranspose2d(deep, 2 * width, 3, 2, 1, 1, bias=False)),
             *_normed(nn.ConvTranspose2d(2 * width, width, 3, 2, 1, 1, bias=False)),
         )
-        self.picture = _same(width, 3, ENDS_KERNEL, bias=True)
+        self.picture = Reflected(width, 3, ENDS_KERNEL)
 
     def forward(self, image: Tensor) -> Tensor:
         """See the class."""

@@ -14,7 +14,9 @@ from likeness.contracts.errors import ParamsError
 from models import tensorfile
 from models.layers.critics import Patch
 from models.layers.image_pool import ImagePool, packed
-from models.layers.resnet_generator import InstanceNorm, ResnetGenerator
+from models.layers.norm import InstanceNorm
+from models.layers.reflection import Reflected
+from models.layers.resnet_generator import ResnetGenerator
 from models.swappers import registry
 from models.swappers.base import Batch
 from models.swappers.cyclegan import CycleGan, linear_decay
@@ -96,6 +98,17 @@ def test_instance_norm_keeps_type_and_layout(kind: torch.dtype) -> None:
         ..., None, None
     ]
     assert torch.allclose(normed.double(), exact, atol=3e-2 if kind is torch.bfloat16 else 1e-4)
+
+
+def test_reflected_edges_are_those_of_torch() -> None:
+    torch.manual_seed(0)
+    ours = Reflected(3, 4, 7)
+    theirs = nn.Conv2d(3, 4, 7, padding=3, padding_mode="reflect")
+    theirs.load_state_dict(ours.state_dict())
+    image = torch.randn(2, 3, 9, 12)
+    assert torch.equal(ours(image), theirs(image))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.allclose(ours(image), theirs(image), atol=1e-2)
 
 
 def test_a_generator_looks_at_one_picture_and_keeps_its_side() -> None:

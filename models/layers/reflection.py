@@ -1,0 +1,27 @@
+"""Convolutions whose padding reflects, kept in the type of their input."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Reflected(nn.Conv2d):
+    """(B,C,S,S) -> (B,C',S,S): odd kernel, stride 1, edges reflected.
+
+    As nn.Conv2d with `padding_mode="reflect"`, which autocast pads in float32 on a CPU: bf16
+    features would be widened, padded and narrowed again.
+    """
+
+    def __init__(
+        self, channels_in: int, channels_out: int, kernel: int, *, bias: bool = True
+    ) -> None:
+        super().__init__(channels_in, channels_out, kernel, bias=bias)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """See the class."""
+        edge = [self.kernel_size[0] // 2] * 4
+        with torch.autocast(image.device.type, enabled=False):
+            padded = functional.pad(image, edge, mode="reflect")
+        return super().forward(padded)

@@ -101,6 +101,24 @@ def test_instance_norm_keeps_type_and_layout(kind: torch.dtype) -> None:
     assert torch.allclose(normed.double(), exact, atol=3e-2 if kind is torch.bfloat16 else 1e-4)
 
 
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_instance_norm_has_the_gradient_of_its_definition(
+    count: int, layout: torch.memory_format
+) -> None:
+    torch.manual_seed(0)
+    feature, pull = torch.randn(2, count, 5, 8, 8).unbind(0)
+    exact = feature.double().requires_grad_()
+    away = exact - exact.mean((2, 3), keepdim=True)
+    normed = away / (away.square().mean((2, 3), keepdim=True) + 1e-5).sqrt()
+    torch.autograd.backward(normed, pull.double())
+    ours = feature.contiguous(memory_format=layout).requires_grad_()
+    torch.autograd.backward(InstanceNorm()(ours), pull.contiguous(memory_format=layout))
+    assert ours.grad is not None
+    assert exact.grad is not None
+    assert torch.allclose(ours.grad.double(), exact.grad, atol=1e-5)
+
+
 def test_reflected_edges_are_those_of_torch() -> None:
     torch.manual_seed(0)
     ours = Reflected(3, 4, 7)

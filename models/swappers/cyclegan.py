@@ -26,8 +26,8 @@ from models.losses import adversarial
 from models.swappers.base import Batch, Phase, Swapper, SwapperConfig
 
 BETAS = (0.5, 0.999)
-LEAST_VERDICT_PX = 3
-"""Instance norm needs more than one place on the critics' smallest map."""
+LEAST_MAP_PX = 4
+"""Side that the critics' halvings must leave: the last norm sees one pixel less, a verdict two."""
 
 
 class CycleGanConfig(SwapperConfig):
@@ -60,7 +60,7 @@ class CycleGanConfig(SwapperConfig):
 
     @model_validator(mode="after")
     def _critics_fit(self) -> Self:
-        if self.size_px // 2**self.critic_depth < LEAST_VERDICT_PX + 1:
+        if self.size_px // 2**self.critic_depth < LEAST_MAP_PX:
             raise ValueError(f"critic_depth {self.critic_depth} is too deep for {self.size_px} px")
         return self
 

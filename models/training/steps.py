@@ -85,17 +85,23 @@ def _spread(flat: Tensor, parameters: Parameters) -> None:
         begin += parameter.numel()
 
 
-def gradients(bench: Bench, phase: Phase, choices: Choices, step: int) -> dict[str, float]:
+def gradients(
+    bench: Bench,
+    phase: Phase,
+    choices: Choices,
+    step: int,
+    made: dict[int, Batch] | None = None,
+) -> dict[str, float]:
     """Fill the gradients of the phase's parameters; give the mean of each loss over the batch.
 
     The batch falls into `micro_batches` parts whatever the number of workers; part k belongs to
     worker k modulo that number. Every worker then adds up the parts' gradients in their order:
-    the sum, to the last bit, does not depend on who computed what.
+    the sum, to the last bit, does not depend on who computed what. `made`, where it is given,
+    receives what the family leaves to later steps, by this worker's parts.
     """
     plan, shared = bench.plan, bench.exchange.size > 1
     own: dict[int, Tensor] = {}
     means: dict[int, Tensor] = {}
-    made: dict[int, Batch] = {}
     names: list[str] = []
     for part, chosen in bench.parts(choices):
         # Families that draw in `losses` (dropout, noise) draw the same wherever the part runs.
@@ -105,7 +111,8 @@ def gradients(bench: Bench, phase: Phase, choices: Choices, step: int) -> dict[s
         total = torch.stack(list(losses.values())).sum() / plan.micro_batches
         torch.autograd.backward(total)
         means[part] = torch.stack([value.detach().float() for value in losses.values()])
-        made[part] = bench.swapper.made()
+        if made is not None:
+            made[part] = bench.swapper.made()
         if shared:
             own[part] = torch.cat([_flat(g) for g in _gradients(phase.parameters)])
             for parameter in phase.parameters:
@@ -113,7 +120,6 @@ def gradients(bench: Bench, phase: Phase, choices: Choices, step: int) -> dict[s
     if shared:
         count = sum(p.numel() for p in phase.parameters)
         _spread(_sum_in_order(own, count, bench), phase.parameters)
-    _keep_in_order(made, phase, bench)
     mean = _sum_in_order(means, len(names), bench) / plan.micro_batches
     return dict(zip(names, mean.tolist(), strict=True))
 
@@ -154,10 +160,12 @@ def take_step(
     """
     bench.select(phase)
     optimiser.zero_grad(set_to_none=True)
-    values = gradients(bench, phase, choices, step)
+    made: dict[int, Batch] = {}
+    values = gradients(bench, phase, choices, step, made)
     check_losses(phase.name, values)
     check_gradient(phase.name, phase.parameters, phase.clip_gradient or bench.plan.clip_gradient)
     if phase.rate is not None:
         scale(optimiser, phase.rate(step * bench.plan.step_images))
     optimiser.step()
+    _keep_in_order(made, phase, bench)
     return values

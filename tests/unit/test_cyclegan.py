@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -26,6 +27,7 @@ from tests.swapper_cases import TINY
 from tests.synthetic_shards import write_shards
 
 CPU = torch.device("cpu")
+LAYOUTS = (torch.contiguous_format, torch.channels_last)
 
 
 def small(**settings: object) -> CycleGan:
@@ -98,6 +100,26 @@ def test_instance_norm_keeps_type_and_layout(kind: torch.dtype) -> None:
         ..., None, None
     ]
     assert torch.allclose(normed.double(), exact, atol=3e-2 if kind is torch.bfloat16 else 1e-4)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("back", LAYOUTS)
+def test_instance_norm_has_the_gradient_of_its_definition(
+    count: int, layout: torch.memory_format, back: torch.memory_format
+) -> None:
+    # torch's own is wrong for one picture whose gradient arrives as channels_last.
+    torch.manual_seed(0)
+    feature, pull = torch.randn(2, count, 5, 8, 8).unbind(0)
+    exact = feature.double().requires_grad_()
+    away = exact - exact.mean((2, 3), keepdim=True)
+    normed = away / (away.square().mean((2, 3), keepdim=True) + 1e-5).sqrt()
+    torch.autograd.backward(normed, pull.double())
+    ours = feature.contiguous(memory_format=layout).requires_grad_()
+    torch.autograd.backward(InstanceNorm()(ours), pull.contiguous(memory_format=back))
+    assert ours.grad is not None
+    assert exact.grad is not None
+    assert torch.allclose(ours.grad.double(), exact.grad, atol=1e-5)
 
 
 def test_reflected_edges_are_those_of_torch() -> None:
@@ -281,18 +303,45 @@ def job_of(folder: Path, state: str) -> Job:
                folder / state)  # fmt: skip
 
 
-@pytest.mark.slow
-def test_pools_are_the_same_for_any_number_of_workers(tmp_path: Path, repository: Path) -> None:
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
     write_shards(tmp_path / "ann", "ann", 8, seed=1)
     write_shards(tmp_path / "ben", "ben", 6, seed=2)
+    return tmp_path
+
+
+def test_an_interrupted_training_goes_on_with_its_pools(
+    people: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = loop.train(job_of(people, "whole"), device=CPU).swapper.state_dict()
+    monkeypatch.setenv("LIKENESS_CHECKPOINT_S", "0")
+    real, calls = CycleGan.keep, 0
+
+    def sometimes(*given: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 5:  # the first part of the third step, of two parts each
+            raise KeyboardInterrupt
+        real(*given)
+
+    monkeypatch.setattr(CycleGan, "keep", sometimes)
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(job_of(people, "broken"), device=CPU)
+    resumed = loop.train(job_of(people, "broken"), device=CPU).swapper.state_dict()
+    assert calls == 7
+    assert all(torch.equal(resumed[name], value) for name, value in whole.items())
+
+
+@pytest.mark.slow
+def test_pools_are_the_same_for_any_number_of_workers(people: Path, repository: Path) -> None:
     torch.set_num_threads(1)
-    alone = loop.train(job_of(tmp_path, "alone"), device=CPU).swapper.state_dict()
+    alone = loop.train(job_of(people, "alone"), device=CPU).swapper.state_dict()
     assert int(alone["source_pool.count"]) == 4
     command = [sys.executable, "-c", WORKER]
     workers = [
-        subprocess.Popen([*command, str(rank), str(tmp_path)], cwd=repository) for rank in (0, 1)
+        subprocess.Popen([*command, str(rank), str(people)], cwd=repository) for rank in (0, 1)
     ]
     assert [worker.wait(120) for worker in workers] == [0, 0]
     for rank in (0, 1):
-        told = tensorfile.read(tmp_path / f"worker{rank}.safetensors")
+        told = tensorfile.read(people / f"worker{rank}.safetensors")
         assert all(torch.equal(told[name], value) for name, value in alone.items())

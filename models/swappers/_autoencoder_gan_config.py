@@ -70,6 +70,9 @@ class AutoencoderGanConfig(SwapperConfig):
         default=0.5, ge=0, le=1, description="chance of a crop in another crop's colours"
     )
     motion_blur: float = Field(default=0.25, ge=0, le=1, description="chance of a blurred crop")
+    swap_mask: Literal["learned", "whole"] = Field(
+        default="learned", description="where a swap replaces: by the learned alpha, or everywhere"
+    )
     border: float = Field(
         default=0.05, ge=0, le=0.5, description="soft edge of the mask, share of the side"
     )

@@ -210,7 +210,7 @@ class Critic(nn.Module):
         return verdicts
 
 
-def decayed(network: nn.Module) -> list[nn.Parameter]:
+def decayed(network: nn.Module) -> list[Tensor]:
     """Kernels whose squares v2.2 adds to the loss: of the blocks and of attention.
 
     Not those of the first convolution, of the dense layers and of what draws pictures and

@@ -14,53 +14,37 @@ change places at 80 % of the training.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from likeness.contracts.errors import ModelError
 from models.layers.borders import soft_border
 from models.layers.colour_match import random_match
-from models.layers.eye_boxes import eye_boxes
 from models.layers.feature_network import FeatureNetwork
 from models.layers.mask_sheet import sheet
 from models.layers.motion_blur import motion_blurred
 from models.losses.adversarial import squares_generator
-from models.losses.edges import edge_distance, total_variation
 from models.losses.mixup import draw_share, mixed, mixup_critic
-from models.losses.perceptual import standardised_squares
 from models.swappers._autoencoder_gan_config import AutoencoderGanConfig
-from models.swappers._autoencoder_gan_networks import Critic, Decoder, Drawn, Encoder, decayed
+from models.swappers._autoencoder_gan_losses import (
+    Lesson,
+    Losses,
+    features,
+    masks,
+    pixels,
+    squares,
+)
+from models.swappers._autoencoder_gan_networks import Critic, Decoder, Drawn, Encoder
 from models.swappers.base import Batch, Frozen, Phase, Swapper, SwapperConfig
 
 BETAS = (0.5, 0.999)
 SIDES = ("source", "target")
 SHOWN = 6
 """Faces in the picture of masks."""
-Losses = dict[str, Tensor]
-
-
-class Lesson(NamedTuple):
-    """One side's part of a batch.
-
-    Attributes:
-        side: whose.
-        shown: (B,3,S,S) in [-1,1], what the encoder sees.
-        wanted: what the decoder should draw.
-        landmarks_5: (B,5,2) in px of `wanted`.
-        drawn: what the decoder drew.
-    """
-
-    side: str
-    shown: Tensor
-    wanted: Tensor
-    landmarks_5: Tensor
-    drawn: Drawn
 
 
 class AutoencoderGan(Swapper):
@@ -127,9 +111,14 @@ class AutoencoderGan(Swapper):
         return drawn
 
     def swap(self, target: Batch, source: Batch | None = None) -> tuple[Tensor, Tensor]:
-        """The source's face in the target's pose; the mask is the learned alpha, edges faded."""
+        """The source's face in the target's pose; the mask is the learned alpha, edges faded.
+
+        With `swap_mask: whole` it is 1 up to the edges: a short training leaves alphas too low.
+        """
         drawn = self.draw(target["crop"], "source")
         border = soft_border(self.size_px, self.config.border).to(drawn.alpha.device)
+        if self.config.swap_mask == "whole":
+            return drawn.colour, border.expand_as(drawn.alpha)
         return drawn.colour, drawn.alpha * border
 
     def pictures(self, target: Batch, source: Batch) -> dict[str, Tensor]:
@@ -167,12 +156,14 @@ class AutoencoderGan(Swapper):
         for batch in batches:
             recolour = random_match(batch["crop"], everybody, given.colour_match)
             both = [recolour.apply(batch[name]) for name in ("warped", "crop")]
-            pictures.append(motion_blurred(both, given.motion_blur))
+            shown, wanted = motion_blurred(both, given.motion_blur)
+            pictures.append((shown, wanted))
         counts = [len(batch["crop"]) for batch in batches]
         codes = self.encoder(torch.cat([shown for shown, _ in pictures])).split(counts)
+        parts = zip(SIDES, pictures, batches, codes, strict=True)
         return [
-            Lesson(side, *pair, batch["landmarks_5"], self.decoders[side](code))
-            for side, pair, batch, code in zip(SIDES, pictures, batches, codes, strict=True)
+            Lesson(side, shown, wanted, batch["landmarks_5"], self.decoders[side](code))
+            for side, (shown, wanted), batch, code in parts
         ]
 
     def _verdicts(self, lesson: Lesson, pictures: Sequence[Tensor]) -> Sequence[Tensor]:
@@ -183,57 +174,34 @@ class AutoencoderGan(Swapper):
 
     def _critic_losses(self, lessons: list[Lesson]) -> Losses:
         """`mixup`: mixtures of the real crop with the result, and with the face alone."""
-        found = {}
+        found = Losses()
         for lesson in lessons:
-            share, drawn = draw_share(lesson.wanted.device), lesson.drawn
-            pictures = (drawn.over(lesson.shown), drawn.colour)
+            share, pictures = draw_share(lesson.wanted.device), (lesson.result, lesson.drawn.colour)
             mixtures = [mixed(lesson.wanted, picture, share) for picture in pictures]
             verdicts = self._verdicts(lesson, mixtures)
             found[f"{lesson.side}.mixup"] = torch.stack(
                 [mixup_critic(verdict, share) for verdict in verdicts]
             ).sum()
-        return found | {"decay": self.config.decay * _squares(self.critics)}
+        return found | {"decay": self.config.decay * squares(self.critics)}
 
     def _generator_losses(self, lessons: list[Lesson]) -> Losses:
-        given, found = self.config, {}
+        given, found = self.config, Losses()
         for lesson in lessons:
-            parts = self._pixels(lesson) | self._mask(lesson.drawn.alpha)
-            pictures = (lesson.drawn.over(lesson.shown), lesson.drawn.colour)
-            squares = [squares_generator([v]) for v in self._verdicts(lesson, pictures)]
-            parts["adversarial"] = given.adversarial * torch.stack(squares).sum()
+            parts = pixels(lesson, given) | masks(lesson.drawn.alpha, given, self._share)
+            verdicts = self._verdicts(lesson, (lesson.result, lesson.drawn.colour))
+            missed = torch.stack([squares_generator([verdict]) for verdict in verdicts]).sum()
+            parts["adversarial"] = given.adversarial * missed
             if given.cycle:
                 parts["cycle"] = given.cycle * self._cycle(lesson)
             found |= {f"{lesson.side}.{name}": value for name, value in parts.items()}
         if any(given.perceptual) and self._share >= given.perceptual_from:
-            found["perceptual"] = self._features(lessons)
+            if self.perceptual is None:
+                problem, step = "has no network whose features it compares", "run stage `train`"
+                raise ModelError(self.family, problem, f"{step}, or set `perceptual: [0]`")
+            found["perceptual"] = features(lessons, self.perceptual, given)
         # Each of v2.2's two Adams is given the encoder's.
-        squares_of_kernels = 2 * _squares(self.encoder) + _squares(self.decoders)
-        return found | {"decay": given.decay * squares_of_kernels}
-
-    def _pixels(self, lesson: Lesson) -> Losses:
-        """Differences in [-1,1] units, at every size that is drawn; edges; both at the eyes."""
-        given, colour, wanted = self.config, lesson.drawn.colour, lesson.wanted
-        apart = (colour - wanted).abs()
-        total = apart.mean()
-        for small in lesson.drawn.smaller:
-            total = total + (small - resized(wanted, small.shape[-1])).abs().mean()
-        boxes = eye_boxes(lesson.landmarks_5, self.size_px)
-        at_eyes = (apart * boxes).mean() + edge_distance(colour, wanted, boxes)
-        return {
-            "reconstruction": given.reconstruction * total,
-            "edge": given.edge * edge_distance(colour, wanted),
-            "eyes": given.eyes * at_eyes,
-        }
-
-    def _mask(self, alpha: Tensor) -> Losses:
-        """Small, or above a margin, as the schedule has it; and even."""
-        given, margin = self.config, self.config.margin(self._share)
-        size = (
-            given.mask * alpha.mean()
-            if margin is None
-            else given.hinge * functional.relu(margin - alpha).mean()
-        )
-        return {"mask": size, "variation": given.variation * total_variation(alpha)}
+        decay = given.decay * (2 * squares(self.encoder) + squares(self.decoders))
+        return found | {"decay": decay}
 
     def _cycle(self, lesson: Lesson) -> Tensor:
         """Mean difference of a crop from itself drawn as the other side, and back."""
@@ -241,32 +209,3 @@ class AutoencoderGan(Swapper):
         there = self.draw(lesson.wanted, other).colour
         back = self.draw(there, lesson.side).colour
         return (back - lesson.wanted).abs().mean()
-
-    def _features(self, lessons: list[Lesson]) -> Tensor:
-        """Features of both sides: of mixtures of face and result, so that one pass judges both."""
-        if self.perceptual is None:
-            problem, step = "has no network whose features it compares", "run stage `train`"
-            raise ModelError(self.family, problem, f"{step}, or set `perceptual: [0]`")
-        some = slice(math.ceil(self.config.perceptual_share * len(lessons[0].wanted)))
-        share = draw_share(lessons[0].wanted.device)
-        wanted = torch.cat([lesson.wanted[some] for lesson in lessons])
-        five = torch.cat([lesson.landmarks_5[some] for lesson in lessons])
-        drawn = torch.cat(
-            [mixed(one.drawn.colour, one.drawn.over(one.shown), share)[some] for one in lessons]
-        )
-        with torch.no_grad():
-            known = self.perceptual.features(wanted, five)
-        seen = self.perceptual.features(drawn, five)
-        # Each side has a loss of its own: a mean over both would count half.
-        return 2 * standardised_squares(seen, known, self.config.perceptual)
-
-
-def resized(image: Tensor, side_px: int) -> Tensor:
-    """(B,3,S,S) -> (B,3,side,side), bilinear without antialiasing, as TensorFlow 1 does it."""
-    size = (side_px, side_px)
-    return functional.interpolate(image, size, mode="bilinear", align_corners=False)
-
-
-def _squares(network: nn.Module) -> Tensor:
-    """Sum of the squares of all kernels that decay."""
-    return torch.stack([torch.linalg.vector_norm(w).square() for w in decayed(network)]).sum()

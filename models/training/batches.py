@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -10,17 +10,15 @@ import torch
 from torch import Tensor
 
 from likeness.contracts.tables.base import as_numpy
-from models.layers.mesh_topology import mirrored
 from models.swappers.base import Batch, as_image
-from models.training.augment import Draw, draw, move_points, positions, relabel, sample
+from models.training.augment import Draw, draw, positions, sample
 from models.training.crops import OVERSAMPLING, POINTS, CropSet, decode, masks_of, resize
 from models.training.people import People
 from models.training.plan import Plan
+from models.training.points import follow
 from models.training.seeds import generator
 
 CHUNK = 256
-PARTNERS = {"landmarks_5": torch.tensor([1, 0, 2, 4, 3]), "landmarks_468": mirrored()}
-"""Index of each point's mirror image."""
 
 
 @dataclass(frozen=True)
@@ -60,21 +58,21 @@ class Pool:
         side: "source" or "target"; gives each its own random numbers.
         crops: uint8 (N,P,P,3) RGB, the whole of align's crops at the resolution training needs.
         masks: uint8 (N,M,M), or None if the family does not ask for them.
+        points: landmarks (N,K,2 or 3) float32 in px of align's crops, by column.
         weights: (N,) chance of each crop.
         size_px: side of the crops in a batch.
         coverage: share of align's crop that they show.
-        points: landmarks (N,K,2 or 3) float32 in px of align's crops, by column.
         aligned_px: side of align's crops.
     """
 
     side: str
     crops: Tensor
     masks: Tensor | None
+    points: dict[str, Tensor]
     weights: Tensor
     size_px: int
     coverage: float
-    points: dict[str, Tensor] = field(default_factory=dict)
-    aligned_px: int = 0
+    aligned_px: int
 
     def choose(self, plan: Plan, step: int) -> Choice:
         """Crops and random numbers of a step; depends on the pool and the arguments alone."""
@@ -91,12 +89,9 @@ class Pool:
         if self.masks is not None:
             masks = self.masks[choice.index].to(device).float()[:, None] / 255
             batch["mask"] = sample(masks, wanted)
+        here = {name: points[choice.index].to(device) for name, points in self.points.items()}
         numbers = choice.numbers.to(device)
-        for name, points in self.points.items():
-            here = points[choice.index].to(device)
-            moved = move_points(here, numbers, self.coverage, self.aligned_px, self.size_px)
-            batch[name] = relabel(moved, numbers, PARTNERS[name].to(device))
-        return batch
+        return batch | follow(here, numbers, self.coverage, self.aligned_px, self.size_px)
 
 
 @dataclass(frozen=True)
@@ -110,8 +105,9 @@ class Apart:
     def bytes(self) -> int:
         """See `Sides`."""
         several = (self.source, self.target)
-        held = [t for p in several for t in (p.crops, p.masks, *p.points.values()) if t is not None]
-        return sum(tensor.numel() * tensor.element_size() for tensor in held)
+        tensors = [t for pool in several for t in (pool.crops, pool.masks) if t is not None]
+        tensors += [t for pool in several for t in pool.points.values()]
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
     def choose(self, plan: Plan, place: int) -> Choices:
         """See `Sides`."""
@@ -140,24 +136,23 @@ def load_pool(side: str, crops: CropSet | People) -> Pool:
     """Decode every crop of `crops` once."""
     stored = stored_px(crops)
     with_masks = "mask" in crops.needs
-    marks: dict[str, list[Tensor]] = {name: [] for name in POINTS if name in crops.needs}
-    columns = ("crop", "sample_weight", *(("mask",) if with_masks else ()), *marks)
+    points: dict[str, list[Tensor]] = {name: [] for name in POINTS if name in crops.needs}
+    columns = ("crop", "sample_weight", *(("mask",) if with_masks else ()), *points)
     pictures, masks, weights = [], [], []
     for rows in crops.tables(CHUNK, columns):
         pictures.append(shrink(decode(rows["crop"].to_pylist()), stored))
         weights.append(torch.from_numpy(as_numpy(rows["sample_weight"]).copy()))
         if with_masks:
             masks.append(masks_of(rows, int(crops.facts["mask_size_px"])))
-        for name, found in marks.items():
-            values = as_numpy(rows[name], POINTS[name]).astype(np.float32)
-            found.append(torch.from_numpy(values))
+        for name, found in points.items():
+            found.append(torch.from_numpy(as_numpy(rows[name], POINTS[name]).astype(np.float32)))
     return Pool(
         side,
         torch.cat(pictures),
         torch.cat(masks) if masks else None,
+        {name: torch.cat(found) for name, found in points.items()},
         torch.cat(weights),
         crops.size_px,
         crops.coverage,
-        {name: torch.cat(found) for name, found in marks.items()},
         int(crops.facts["size_px"]),
     )

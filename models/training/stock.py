@@ -10,12 +10,13 @@ from torch import Tensor
 
 from likeness.contracts.tables.base import as_numpy
 from models.swappers.base import Batch, Sampling, as_image
-from models.training.augment import draw, move_points, positions, relabel, sample, wanted_positions
-from models.training.batches import CHUNK, PARTNERS, Choice, Choices, shrink, stored_px
+from models.training.augment import draw, positions, sample, wanted_positions
+from models.training.batches import CHUNK, Choice, Choices, shrink, stored_px
 from models.training.crops import POINTS, CropSet, decode, masks_of
 from models.training.pairs import Couples, Deck, draw_pairs, make_deck
 from models.training.people import People
 from models.training.plan import Plan
+from models.training.points import follow
 from models.training.seeds import generator
 
 
@@ -107,10 +108,8 @@ class Pairs:
         if stock.masks is not None:
             masks = stock.masks[choice.index].to(device).float()[:, None] / 255
             batch["mask"] = sample(masks, wanted)
-        for name, points in stock.points.items():
-            here = points[choice.index].to(device)
-            moved = move_points(here, numbers, self.coverage, stock.aligned_px, self.size_px)
-            batch[name] = relabel(moved, numbers, PARTNERS[name].to(device))
+        here = {name: points[choice.index].to(device) for name, points in stock.points.items()}
+        batch |= follow(here, numbers, self.coverage, stock.aligned_px, self.size_px)
         return batch
 
 

@@ -105,6 +105,20 @@ def test_batches_follow_seed_and_step_alone(folder: Path) -> None:
     assert first["warped"].shape == first["crop"].shape == (6, 3, 32, 32)
 
 
+def test_batches_hold_the_landmarks_that_a_family_needs(folder: Path) -> None:
+    pool = load_pool("source", open_crops(folder, ("landmarks_5", "landmarks_468"), 32, 0.625))
+    still = Plan(batch_images=4, augment=STILL)
+    choice = pool.choose(still, 0)
+    batch = pool.batch(choice, torch.device("cpu"))
+    stored = next(open_crops(folder, ("landmarks_5", "landmarks_468"), 32, 0.625).batches(10))
+    for name in ("landmarks_5", "landmarks_468"):
+        assert torch.allclose(batch[name], stored[name][choice.index], atol=1e-3)
+    mirrored = pool.choose(Plan(batch_images=4, augment=Augmentation(flip=1)), 0)
+    turned = pool.batch(mirrored, torch.device("cpu"))["landmarks_468"]
+    assert (turned[:, 33, 0] < turned[:, 263, 0]).all()  # the image-left eye keeps its name
+    assert pool.points["landmarks_5"].shape == (10, 5, 2)
+
+
 def test_a_part_of_a_batch_is_the_same_alone(folder: Path) -> None:
     pool = load_pool("target", open_crops(folder, (), 32, 0.625))
     choice = pool.choose(Plan(batch_images=8), 0)

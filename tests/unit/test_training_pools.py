@@ -28,6 +28,7 @@ from models.training.gallery import choose_views
 from models.training.pairs import Couples, draw_pairs, make_deck
 from models.training.people import open_people
 from models.training.plan import Augmentation, Job, Plan
+from models.training.points import PARTNERS
 from models.training.seeds import generator
 from models.training.start import start
 from models.training.steps import Bench

@@ -117,6 +117,8 @@ class Swapper(nn.Module, ABC):
         needs: columns of the shards that `losses` and `swap` read, beside "crop".
         sampling: pairs for `losses`; None draws both sides independently of each other.
         source_images: crops of the source identity that `swap` wants, at most; 0 for none.
+        optional: submodules that the model of `init_from` may have without this one, or lack,
+            which then begin untrained.
         plan_images: budget of the training, set before `phases`; 0 where there is none.
         images_seen: images of the training so far, set before `losses`.
     """
@@ -127,6 +129,7 @@ class Swapper(nn.Module, ABC):
     needs: ClassVar[tuple[str, ...]] = ()
     sampling: ClassVar[Sampling | None] = None
     source_images: ClassVar[int] = 0
+    optional: ClassVar[tuple[str, ...]] = ()
     plan_images: int = 0
     images_seen: int = 0
 

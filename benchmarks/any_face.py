@@ -156,6 +156,7 @@ def pairs(swapper: Swapper) -> Batch:
         "mask": torch.ones(BATCH, 1, side, side),
         "landmarks_5": points,
         "landmarks_468": mesh,
+        "pose_deg": torch.zeros(BATCH, 3),
         "same": (numbers % 2).float(),
         "identity_index": numbers,
     }

@@ -9,6 +9,7 @@ published channels; what differs is said in docs/model_cards/fsgan.md.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar, Literal
 
 import torch
@@ -89,8 +90,7 @@ class Fsgan(Swapper):
             if stage == "reenactment" and self.config.segmentation_share:
                 last = round(end * self.config.segmentation_share)
                 own = list(self.networks.segmentation.parameters())
-                rate = self.config.learning_rate
-                found.append(Phase(SEGMENTATION, own, begin, last, learning_rate=rate))
+                found.append(self._phase(SEGMENTATION, own, (begin, last), 1.0))
             if self.config.small_share:
                 found += self._pair(stage, (begin, middle), small=True)
             found += self._pair(stage, (middle, end), small=False)
@@ -100,14 +100,20 @@ class Fsgan(Swapper):
     def _pair(self, stage: str, span: tuple[int, int], *, small: bool) -> list[Phase]:
         """The phases of a generator and of its critic, at one size."""
         network, name = self.networks.generator(stage), stage + SMALL * small
-        rate = self.config.learning_rate * (1.0 if small else self.config.whole_rate)
+        rate = 1.0 if small else self.config.whole_rate
         own = network.small_parameters() if small else network.whole_parameters()
-        found = [Phase(name, own, *span, learning_rate=rate)]
+        found = [self._phase(name, own, span, rate)]
         if self._adversarial(stage):
             against = list(self.critics[stage].parameters())
-            rate = rate * self.config.critic_rate
-            found.append(Phase(name + CRITIC, against, *span, learning_rate=rate))
+            found.append(self._phase(name + CRITIC, against, span, rate * self.config.critic_rate))
         return found
+
+    def _phase(
+        self, name: str, own: list[nn.Parameter], span: tuple[int, int], share: float
+    ) -> Phase:
+        """A phase at `share` of the learning rate, halved again and again from its beginning."""
+        rate = halving(span[0], self.config.halve_every)
+        return Phase(name, own, *span, learning_rate=share * self.config.learning_rate, rate=rate)
 
     def losses(self, phase: str, source: Batch, target: Batch) -> dict[str, Tensor]:
         """Losses of one network; see `phases` for their names.
@@ -179,6 +185,13 @@ class Fsgan(Swapper):
         nearest = source["crop"][shares.argmax(1)]
         columns = (nearest, crops, chain.drawn, chain.cut, chain.painted, chain.blended, pasted)
         return {"chain": torch.cat([torch.cat(list(column), 1) for column in columns], 2)}
+
+
+def halving(begin: int, every: int) -> Callable[[int], float] | None:
+    """Images of the training so far -> 0.5 for each `every` since `begin`; None where 0."""
+    if not every:
+        return None
+    return lambda images: float(0.5 ** ((images - begin) // every))
 
 
 def shares_of(source: Batch, target: Batch) -> Tensor:

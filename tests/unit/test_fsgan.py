@@ -22,6 +22,7 @@ from models.layers.resunet import ResUnet, Stem
 from models.losses.perceptual import perceptual
 from models.losses.segmentation import between, cross_entropy
 from models.swappers import registry
+from models.swappers._fsgan_config import FsganConfig
 from models.swappers._fsgan_networks import inner
 from models.swappers.base import Batch
 from models.swappers.fsgan import Fsgan, shares_of
@@ -328,6 +329,21 @@ def test_step_sizes_are_those_of_the_size_and_of_the_critic() -> None:
     assert rates["blending_small_critic"] == pytest.approx(1e-5)
     assert rates["blending"] == pytest.approx(4e-5)
     assert rates["blending_critic"] == pytest.approx(4e-6)
+
+
+def test_step_sizes_halve_from_the_beginning_of_each_phase() -> None:
+    swapper = small(inpainting_share=1, blending_share=0, small_share=0.5, halve_every=400)
+    swapper.plan_images = 4000
+    rates = {p.name: p.rate for p in swapper.phases()}
+    assert {p.name: p.first_image for p in swapper.phases()}["inpainting"] == 3000
+    for name in ("inpainting", "inpainting_critic"):
+        rate = rates[name]
+        assert rate is not None
+        found = [rate(images) for images in (3000, 3399, 3400, 3799, 3800)]
+        assert found == [1.0, 1.0, 0.5, 0.5, 0.25]
+    assert all(p.rate is None for p in small(halve_every=0).phases())
+    epochs = FsganConfig().halve_every / (2 * 20_000)  # of 20,000 pairs
+    assert epochs == 10
 
 
 def test_the_agreement_of_gs_with_gr_grows_from_nothing() -> None:

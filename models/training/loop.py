@@ -73,6 +73,8 @@ class Run:
         for name, optimiser in self.optimisers.items():
             optimisers.restore(name, optimiser, moment.optimisers)
         self.progress = moment.progress
+        # As the last step left it: a training that has ended draws its pictures by this.
+        self.swapper.images_seen = max(0, self.images - self.job.plan.step_images)
 
     def preview(self) -> None:
         """Add a preview to the state folder."""

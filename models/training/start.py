@@ -26,8 +26,9 @@ def start(job: Job, workers: int = 0) -> None:
         from models.training import distributed
 
         distributed.train(job, workers)
-    # After workers have trained, this finds their last checkpoint and has nothing left to do.
-    torch.set_num_threads(environment.threads())
+    # After workers have trained, this finds their last checkpoint; what is left to do (settling,
+    # pictures) is done with as many threads as each of them had, which round alike.
+    torch.set_num_threads(max(1, environment.threads() // max(1, workers)))
     keep_freed_memory()
     write_results(train(job))
     checkpoint.remove(job.state)

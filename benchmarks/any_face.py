@@ -1,23 +1,28 @@
-"""Families for any face: frames per second of each network, images per second of training.
+"""Families for any face: frames per second of each network, images per second of training it.
 
-All at 256 px, with a quarter of the published widths unless a name says otherwise: the published
-ones are meant for GPUs. Baseline: the same network with the same weights in eager float32, laid
-out as torch builds it. Ours: as `convert` and the training loop run it (channels of a pixel side
-by side, bf16 layers). Both see the same pictures in batches of the same size; runs alternate, and
-the shortest of each counts.
+All at 256 px. `any_face.<network>` and `any_face.<network>_training` have the published widths
+(and batches of 2), `any_face.<family>_training` a quarter of them: whole steps, critics included,
+are meant for GPUs. Baseline: the same network with the same weights in eager float32 with torch's
+plain Adam, laid out as torch builds it. Ours: as `convert` and the training loop run it (channels
+of a pixel side by side, bf16 layers, fused Adam). Both see the same pictures in batches of the
+same size; runs alternate, and the shortest of each counts. `<network>_apart` is the mean
+difference of the two pictures beside the picture's own mean deviation.
+
+    python -m benchmarks.any_face aei_net hear_net    # some alone: each takes up to a minute
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.harness import Result, rate, seconds
+from benchmarks.harness import Result, cost, rate, record, seconds
 from likeness.contracts import environment
 from models.layers.aei import AEINet, InjectionNet
 from models.layers.critics import MultiScale
@@ -31,8 +36,9 @@ from models.swappers.base import Batch, Phase, Swapper
 from models.training import loop, optimisers
 from models.training.setting import lay_out
 
-SIDE_PX, WIDTH = 256, 0.25
-BATCH, REPEATS = 4, 3
+SIDE_PX, QUARTER = 256, 0.25
+BATCH, REPEATS = 2, 1
+FAMILY_REPEATS = 3
 IDENTITY = 128
 FIVE = ((0.38, 0.45), (0.62, 0.45), (0.5, 0.6), (0.4, 0.72), (0.6, 0.72))
 Work = Callable[[], object]
@@ -74,33 +80,26 @@ def landmarks() -> Tensor:
     return torch.rand((BATCH, COUNT, 2), generator=random) * SIDE_PX
 
 
-FSGAN_WIDTH = round(128 * WIDTH)
 NETWORKS = {
-    "aei_net": Network(
-        lambda: AEINet(SIDE_PX, IDENTITY, WIDTH), lambda: (pictures(), identities())
-    ),
-    "hear_net": Network(lambda: HearNet(width=WIDTH), lambda: (pictures(), pictures())),
-    "simswap": Network(lambda: InjectionNet(IDENTITY, WIDTH), lambda: (pictures(), identities())),
-    "critics": Network(lambda: MultiScale(3, round(64 * WIDTH), 6), lambda: (pictures(),)),
+    "aei_net": Network(lambda: AEINet(SIDE_PX, IDENTITY), lambda: (pictures(), identities())),
+    "hear_net": Network(HearNet, lambda: (pictures(), pictures())),
+    "simswap": Network(lambda: InjectionNet(IDENTITY), lambda: (pictures(), identities())),
+    "critics": Network(lambda: MultiScale(3, 64, 6), lambda: (pictures(),)),
     "fsgan_reenactment": Network(
-        lambda: ResUnet(3, (3, 3), FSGAN_WIDTH, landmarks=COUNT),
+        lambda: ResUnet(3, (3, 3), 128, landmarks=COUNT),
         lambda: (pictures(), landmarks()),
     ),
-    "fsgan_segmentation": Network(
-        lambda: SegmentationUNet(round(64 * WIDTH)), lambda: (pictures(),)
-    ),
-    "fsgan_inpainting": Network(lambda: Inpainting(FSGAN_WIDTH), lambda: (pictures(), holes())),
-    "fsgan_blending": Network(
-        lambda: Blending(FSGAN_WIDTH), lambda: (pictures(), pictures(), holes())
-    ),
+    "fsgan_segmentation": Network(lambda: SegmentationUNet(64), lambda: (pictures(),)),
+    "fsgan_inpainting": Network(lambda: Inpainting(128), lambda: (pictures(), holes())),
+    "fsgan_blending": Network(lambda: Blending(128), lambda: (pictures(), pictures(), holes())),
 }
 FAMILIES: dict[str, dict[str, Any]] = {
-    "faceshifter": {"size_px": SIDE_PX, "width": WIDTH},
+    "faceshifter": {"size_px": SIDE_PX, "width": QUARTER},
     "fsgan": {
         "size_px": SIDE_PX,
-        "width": FSGAN_WIDTH,
-        "segmentation_width": round(64 * WIDTH),
-        "critic_width": round(64 * WIDTH),
+        "width": round(128 * QUARTER),
+        "segmentation_width": round(64 * QUARTER),
+        "critic_width": round(64 * QUARTER),
         "small_share": 0,  # the whole side from the first step
         "perceptual_weight": 0,  # there is no recogniser to give it
     },
@@ -118,29 +117,66 @@ def rounded(network: nn.Module) -> nn.Module:
     return ours
 
 
-def fastest(baseline: Work, ours: Work) -> tuple[float, float]:
+def fastest(baseline: Work, ours: Work, repeats: int) -> tuple[float, float]:
     """Shortest of several calls of each in seconds, in turns, after one that does not count."""
-    times = [(seconds(baseline)[0], seconds(ours)[0]) for _ in range(REPEATS + 1)][1:]
+    times = [(seconds(baseline)[0], seconds(ours)[0]) for _ in range(repeats + 1)][1:]
     return min(a for a, _ in times), min(b for _, b in times)
 
 
-def inference(name: str, network: Network) -> Result:
-    """Frames per second of one network in use."""
+def picture_of(found: Any) -> Tensor:
+    """The first picture that a network returns, float32; of critics the finest verdicts."""
+    while not isinstance(found, Tensor):
+        found = found[0]
+    return found.float()
+
+
+def inference(name: str, network: Network) -> list[Result]:
+    """Frames per second of one network in use, and how far its pictures are from float32's."""
     torch.manual_seed(0)
     plain, given = network.build().eval(), network.given()
     ours = rounded(plain)
 
     @torch.inference_mode()
-    def in_bf16() -> object:
+    def in_bf16() -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):
-            return ours(*given)
+            return picture_of(ours(*given))
 
     @torch.inference_mode()
-    def in_float32() -> object:
-        return plain(*given)
+    def in_float32() -> Tensor:
+        return picture_of(plain(*given))
 
-    theirs, own = fastest(in_float32, in_bf16)
-    return rate(f"any_face.{name}", BATCH / own, BATCH / theirs, "frames/s")
+    theirs, own = fastest(in_float32, in_bf16, REPEATS)
+    wanted = in_float32()
+    apart = float((in_bf16() - wanted).abs().mean())
+    spread = float((wanted - wanted.mean()).abs().mean())
+    return [
+        rate(f"any_face.{name}", BATCH / own, BATCH / theirs, "frames/s"),
+        cost(f"any_face.{name}_apart", apart, spread, "mean difference"),
+    ]
+
+
+def lesson(name: str, network: Network) -> Result:
+    """Pictures per second of training one network: forward, backward and the optimiser's step."""
+    torch.manual_seed(0)
+    plain, given = network.build().train(), network.given()
+    ours = copy.deepcopy(plain)
+    lay_out(ours)
+    phase = Phase(name, list(ours.parameters()))
+    movers = (torch.optim.Adam(plain.parameters(), betas=phase.betas), optimisers.make(phase))
+
+    def taught(network: nn.Module, mover: torch.optim.Optimizer, half: bool) -> Work:
+        def work() -> None:
+            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+                drawn = picture_of(network(*given))
+            torch.autograd.backward(drawn.square().mean())
+            mover.step()
+            mover.zero_grad()
+
+        return work
+
+    works = (taught(plain, movers[0], half=False), taught(ours, movers[1], half=True))
+    theirs, own = fastest(*works, REPEATS)
+    return rate(f"any_face.{name}_training", BATCH / own, BATCH / theirs, "pictures/s")
 
 
 def pairs(swapper: Swapper) -> Batch:
@@ -156,6 +192,7 @@ def pairs(swapper: Swapper) -> Batch:
         "mask": torch.ones(BATCH, 1, side, side),
         "landmarks_5": points,
         "landmarks_468": mesh,
+        "pose_deg": torch.zeros(BATCH, 3),
         "same": (numbers % 2).float(),
         "identity_index": numbers,
     }
@@ -194,14 +231,20 @@ def training(family: str, settings: dict[str, Any]) -> Result:
     for swapper, better in ((plain, False), (ours, True)):
         phases = loop.active(swapper.phases(), 0)
         works.append(step(swapper, phases, half=better, fused=better))
-    theirs, own = fastest(works[0], works[1])
+    theirs, own = fastest(works[0], works[1], FAMILY_REPEATS)
     images = 2 * BATCH
     return rate(f"any_face.{family}_training", images / own, images / theirs, "images/s")
 
 
-def run() -> list[Result]:
-    """Results `any_face.<network>` in frames/s and `any_face.<family>_training` in images/s."""
+def run(names: Collection[str] = (*NETWORKS, *FAMILIES)) -> list[Result]:
+    """Results of these networks and families; see the module's docstring."""
     torch.set_num_threads(environment.threads())
-    print(f"any_face: {SIDE_PX} px, {WIDTH:g} of the published widths, batches of {BATCH}")
-    found = [inference(name, network) for name, network in NETWORKS.items()]
-    return [*found, *(training(family, settings) for family, settings in FAMILIES.items())]
+    found: list[Result] = []
+    for name, network in NETWORKS.items():
+        if name in names:
+            found += [*inference(name, network), lesson(name, network)]
+    return found + [training(name, FAMILIES[name]) for name in FAMILIES if name in names]
+
+
+if __name__ == "__main__":
+    record(run(sys.argv[1:] or (*NETWORKS, *FAMILIES)))

@@ -116,6 +116,7 @@ def ours() -> Split:
         "swap": "swap",
         "model": MODEL,
         "source": MODEL,
+        "appearance": MODEL,  # there, and not read by a family that takes no source
         "converted": SWAP / "converted.parquet",
         "render": SWAP / "render.mp4",
     }

@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FRAMES = 500
 REPEATS = 4
 GIVER, TAKER, SWAP = "giver", "taker", "swap"
+APPEARANCE = "data/appearance/map.json"
 PARAMS = """pack: {name: embedded}
 identities:
   giver: {consent: giver}
@@ -158,7 +159,10 @@ def prepare(folder: Path) -> None:
     stage(folder, "train", {"model": "hasty", **both, **known})
     known = paths(TAKER)
     model = {"model": "data/models/hasty", "source": f"data/shards/{GIVER}"}
-    stage(folder, "convert", {"swap": SWAP, **model, **pick(known, "aligned", "converted")})
+    drawn = {"map": APPEARANCE, "picture": "data/appearance/map.jpg"}
+    stage(folder, "appearance", {"shards": f"data/shards/{GIVER}", **drawn})
+    given = {**model, "appearance": APPEARANCE, **pick(known, "aligned", "converted")}
+    stage(folder, "convert", {"swap": SWAP, **given})
     names = ("clip", "frames", "converted", "render")
     stage(folder, "blend", {"swap": SWAP, **pick(known, *names)})
 

@@ -26,6 +26,7 @@ from models.analysers.fetch import fetch, fetch_pack
 ROOT = Path(__file__).resolve().parents[1]
 LONG, SHORT, SHORT_FRAMES = "long", "short", 600
 PACK, JUDGE = "data/packs/embedded", "data/packs/judge"
+APPEARANCE = "data/appearance/map.json"
 RECOGNISER_FOLDER, PERCEPTUAL = "data/packs/recogniser", "data/packs/perceptual"
 PARAMS = """pack: {name: embedded}
 identities:
@@ -146,6 +147,8 @@ def model(folder: Path) -> None:
     shards = "data/shards/subject"
     listed = {"roster": "data/rosters/subject.json", "manifest": "data/manifests/subject.json"}
     peak_mib(folder, "shard", **listed, crops=str(crops), shards=shards)
+    drawn = {"map": APPEARANCE, "picture": "data/appearance/map.jpg"}
+    peak_mib(folder, "appearance", shards=shards, **drawn)
     peak_mib(folder, "perceptual", out=PERCEPTUAL)
     both = {"source": shards, "target": shards, "recogniser": RECOGNISER_FOLDER}
     both["perceptual"] = PERCEPTUAL
@@ -176,6 +179,7 @@ def swap_stages(folder: Path, clip: str) -> dict[str, float]:
     made = {"converted": f"{out}/converted.parquet"}
     render = {"render": f"{out}/render.mp4"}
     model_of = {"model": "data/models/mesh", "source": "data/shards/subject"}
+    views = {"appearance": APPEARANCE}
     aligned = {"aligned": f"{home}/aligned.json"}
     target = {"clip": f"{home}/clip.yaml", "frames": f"{home}/frames.parquet"}
     written = {
@@ -189,7 +193,7 @@ def swap_stages(folder: Path, clip: str) -> dict[str, float]:
     beside = {"baselines": f"{out}/baselines.parquet"}
     source = {"source": model_of["source"], "pack": PACK}
     return {
-        "convert": peak_mib(folder, "convert", **common, **model_of, **aligned, **made),
+        "convert": peak_mib(folder, "convert", **common, **model_of, **views, **aligned, **made),
         "blend": peak_mib(folder, "blend", **common, **target, **made, **render),
         "baselines": peak_mib(
             folder, "baselines", **common, **target, **aligned, **source, **beside

@@ -45,8 +45,8 @@ class Hollow:
     def choose(self, plan: Plan, place: int) -> Choices:
         """As many crops as a step has."""
         count = plan.batch_images
-        numbers = Draw(*(torch.zeros(count, 2) for _ in range(2)), torch.ones(count),
-                       torch.zeros(count, 2, GRID, GRID))  # fmt: skip
+        still, jitter = torch.zeros(count, 2), torch.zeros(count, 2, GRID, GRID)
+        numbers = Draw(still, still, torch.ones(count), jitter)
         choice = Choice(torch.arange(count), numbers)
         return choice, choice
 

@@ -1,8 +1,9 @@
 """Stage `convert`: the target's crops through the model.
 
-In: a model's folder, the shards of the source identity, aligned.json of the target clip and the
-crops that it names. Out: converted.parquet, one row per crop: the swapped crop, the mask of what
-to replace, and the affine_matrix that leads from the frame to this crop.
+In: a model's folder, the shards and the appearance map of the source identity (read for families
+that want the map's views), aligned.json of the target clip and the crops that it names. Out:
+converted.parquet, one row per crop: the swapped crop, the mask of what to replace, and the
+affine_matrix that leads from the frame to this crop.
 """
 
 from __future__ import annotations
@@ -105,19 +106,17 @@ def joined_masks(family: Tensor, aligned: Tensor, mode: str) -> npt.NDArray[np.u
     return levels
 
 
-def source_crops(folder: Path, swapper: Swapper) -> Batch | None:
+def source_crops(folder: Path, appearance: Path, swapper: Swapper) -> Batch | None:
     """Clean crops of the source for families that are given some, on the model's device.
 
     Raises:
-        ModelError: the source's shards hold no crops, or were aligned in another way.
+        ModelError: its shards (`folder`) hold none, or its map (`appearance`) is not of these.
     """
     if not swapper.source_images:
         return None
-    from models.training.crops import open_crops
-    from models.training.gallery import views
+    from models.training.mapped import source_views
 
-    crops = open_crops(folder, swapper.needs, swapper.size_px, float(swapper.coverage))
-    device, found = device_of(swapper), views(crops, swapper.source_images)
+    device, found = device_of(swapper), source_views(folder, appearance, swapper)
     return {name: value.to(device) for name, value in found.items()}
 
 
@@ -215,7 +214,8 @@ def run(context: Context[ConvertParams]) -> None:
     path = crops_of(aligned, subject)
     swapper = load_swapper(folder, context.params.precision)
     crops = open_target(path, swapper)
-    source = source_crops(context.inputs["source"], swapper)
+    given = context.inputs["source"], context.inputs["appearance"]
+    source = source_crops(*given, swapper)
     wanted = {"frame_index", "track_index", "crop", "mask", "affine_matrix", *swapper.needs}
     columns = [name for name in CROPS.schema.names if name in wanted]
     with (
@@ -242,7 +242,7 @@ def run(context: Context[ConvertParams]) -> None:
 STAGE = Stage(
     name="convert",
     params=ConvertParams,
-    inputs={"model": None, "source": None, "aligned": None},
+    inputs={"model": None, "source": None, "appearance": None, "aligned": None},
     outputs={"converted": CONVERTED},
     options=("swap",),
     run=run,

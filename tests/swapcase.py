@@ -109,6 +109,7 @@ class Case:
     swap: ClassVar[Path] = Path("data/swaps") / SWAP
     crops: ClassVar[Path] = Path("data/crops/ben") / f"{CLIP}.parquet"
     model: ClassVar[Path] = Path("data/models/ann-ben")
+    appearance: ClassVar[Path] = Path("data/appearance/ann/map.json")
 
     @property
     def footage(self) -> Path:
@@ -117,6 +118,7 @@ class Case:
     def convert_arguments(self) -> list[str]:
         return [
             *("--swap", SWAP, "--model", str(self.model), "--source", "data/shards/ann"),
+            *("--appearance", str(self.appearance)),
             *("--aligned", str(self.clip / "aligned.json")),
             *("--converted", str(self.swap / "converted.parquet")),
         ]
@@ -168,6 +170,8 @@ def make_case(
     Path("params.yaml").write_text(PARAMS)
     for path in (case.clip, case.crops.parent, case.model, Path("data/shards/ann")):
         path.mkdir(parents=True, exist_ok=True)
+    case.appearance.parent.mkdir(parents=True, exist_ok=True)
+    case.appearance.write_text("{}")  # there, and read only for families that want its views
     make_clip(case.footage, **settings)
     (case.clip / "clip.yaml").write_text(
         f"clip: {CLIP}\nidentity: ben\nrole: target\nconsent: ben-test\nlicence: none\n"

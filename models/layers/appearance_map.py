@@ -72,10 +72,12 @@ def delaunay(points: Tensor) -> Tensor:
 def barycentric(points: Tensor, triangles: Tensor, places: Tensor) -> Tensor:
     """Weights of the points for each place: (B,P), sum 1, at most three above zero.
 
-    The corners (the last four points) count nothing; the rest makes up for them. A place outside
-    or in a triangle of corners alone takes the nearest point that is no corner.
+    The corners (the last four points, the very last one where both angles are largest) count
+    nothing; the rest makes up for them. A place outside or in a triangle of corners alone takes
+    the nearest point that is no corner.
     """
-    places = places.clamp(-CORNER_DEG + 1e-3, CORNER_DEG - 1e-3)
+    edge = float(points[-1, 0]) - 1e-3
+    places = places.clamp(-edge, edge)
     a, b, c = points[triangles].unbind(1)
     area = (b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]
     shares = []

@@ -6,36 +6,34 @@ import torch
 from torch import Tensor
 
 from models.layers import appearance_map
-from models.layers.face_shape import fit_pose
-from models.layers.reenactment import euler_deg
 
-RADIUS_DEG = 2.0
-"""Poses nearer than this to an earlier view's are left out (the default of FSGAN's code)."""
 LEAST = 0.01
 """A view with a smaller share is not drawn."""
 
 
-def view_shares(source: Tensor, target: Tensor) -> Tensor:
+def laid_out(pose_deg: Tensor) -> tuple[Tensor, Tensor]:
+    """A map of a few views as they are, for previews: points (V+4,2) and triangles (T,3).
+
+    Args:
+        pose_deg: yaw and pitch of the views first, (V,2 or 3); some forty at most.
+    """
+    inside = appearance_map.CORNER_DEG - 1.0
+    points = appearance_map.with_corners(pose_deg[:, :2].float().cpu().clamp(-inside, inside))
+    return points, appearance_map.delaunay(points)
+
+
+def view_shares(points: Tensor, triangles: Tensor, pose_deg: Tensor) -> Tensor:
     """Share of each view of the source in each target's picture: (B,V), rows of sum 1.
 
     At most three of a row are above zero: the corners of the triangle in the plane of yaw and
     pitch that the target's pose lies in.
 
     Args:
-        source: meshes (V,468,3) of the source's crops, V at least 1.
-        target: meshes (B,468,3) of the target's.
+        points: yaw and pitch of the views in degrees, then of the four empty corners, (V+4,2).
+        triangles: (T,3), indices of points.
+        pose_deg: of the targets, yaw and pitch first, (B,2 or 3).
     """
-    with torch.autocast(source.device.type, enabled=False):
-        views, places = (_plane(meshes) for meshes in (source, target))
-    nodes = appearance_map.merge(views, RADIUS_DEG)
-    points = appearance_map.with_corners(views[nodes])
-    shares = appearance_map.barycentric(points, appearance_map.delaunay(points), places)
+    places = pose_deg[:, :2].float().cpu()
+    shares = appearance_map.barycentric(points.cpu(), triangles.cpu(), places)
     shares = torch.where(shares < LEAST, 0.0, shares)
-    found = torch.zeros(len(target), len(source))
-    found[:, nodes] = shares / shares.sum(1, keepdim=True)
-    return found.to(target.device)
-
-
-def _plane(meshes: Tensor) -> Tensor:
-    """Yaw and pitch (N,2) in degrees, on the CPU."""
-    return euler_deg(fit_pose(meshes.float().cpu()).rotation)[:, :2]
+    return (shares / shares.sum(1, keepdim=True)).to(pose_deg.device)

@@ -9,6 +9,9 @@ from pydantic import Field, model_validator
 from models.layers.heatmaps import SIGMA
 from models.swappers.base import SwapperConfig
 
+EPOCHS_HALVED = 10 * 20_000 * 2
+"""Ten epochs of 20,000 pairs, in images: the paper's epochs, of the size in its code."""
+
 
 class FsganConfig(SwapperConfig):
     """Settings of the family; the defaults are the published ones."""
@@ -49,6 +52,9 @@ class FsganConfig(SwapperConfig):
     )
     learning_rate: float = Field(default=1e-4, gt=0, description="at half the side, and of Gs")
     whole_rate: float = Field(default=0.4, gt=0, description="at the whole side, in that")
+    halve_every: int = Field(
+        default=EPOCHS_HALVED, ge=0, description="images after which each rate halves; 0: never"
+    )
     critic_rate: float = Field(default=0.1, gt=0, description="of critics, in their generator's")
     target_mask: Literal["network", "aligned"] = Field(
         default="network", description="the target's face: by Gs, or the mask of align"

@@ -26,6 +26,10 @@ the central `coverage` of align's crops.
 Batches of `losses` hold "crop", "warped" and, where `needs` names them, "mask" and landmarks; in
 pairs (`Sampling`) also "same" (B,) float32, 1 where both sides show one identity, and
 "identity_index" (B,) int64, numbered alike on both sides.
+
+A source that `swap` is given by its appearance map (`source_views`) also holds "map_points"
+(B+4,2) float32, yaw and pitch in degrees of its crops and of four empty corners, and
+"map_triangles" (T,3) int64, indices of points.
 """
 
 
@@ -117,6 +121,10 @@ class Swapper(nn.Module, ABC):
         needs: columns of the shards that `losses` and `swap` read, beside "crop".
         sampling: pairs for `losses`; None draws both sides independently of each other.
         source_images: crops of the source identity that `swap` wants, at most; 0 for none.
+        source_views: which they are in `convert`: at most `source_images` clean crops, spread over
+            pose, or all views of the identity's appearance map.
+        optional: submodules that the model of `init_from` may have without this one, or lack,
+            which then begin untrained.
         plan_images: budget of the training, set before `phases`; 0 where there is none.
         images_seen: images of the training so far, set before `losses`.
     """
@@ -127,6 +135,8 @@ class Swapper(nn.Module, ABC):
     needs: ClassVar[tuple[str, ...]] = ()
     sampling: ClassVar[Sampling | None] = None
     source_images: ClassVar[int] = 0
+    source_views: ClassVar[Literal["gallery", "appearance_map"]] = "gallery"
+    optional: ClassVar[tuple[str, ...]] = ()
     plan_images: int = 0
     images_seen: int = 0
 
@@ -218,8 +228,8 @@ class Swapper(nn.Module, ABC):
 
         Args:
             target: crops to replace, with the columns in `needs`.
-            source: up to `source_images` clean crops of the source identity with the columns in
-                `needs`, the same for every batch; its length is not that of `target`.
+            source: clean crops of the source identity with the columns in `needs`, the same for
+                every batch (`source_views`); its length is not that of `target`.
 
         Returns:
             Image (B,3,S,S) in [-1,1] and mask (B,1,S,S) in [0,1], 1 = replace.

@@ -88,6 +88,7 @@ class FaceShifter(Swapper):
     Config: ClassVar[type[SwapperConfig]] = FaceShifterConfig
     needs: ClassVar[tuple[str, ...]] = ("landmarks_5", "landmarks_468")
     source_images: ClassVar[int] = 8
+    optional: ClassVar[tuple[str, ...]] = ("hear",)
     config: FaceShifterConfig
 
     def __init__(self, config: SwapperConfig) -> None:

@@ -9,7 +9,8 @@ published channels; what differs is said in docs/model_cards/fsgan.md.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Callable
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from likeness.contracts.errors import ModelError
 from models.layers.critics import MultiScale
 from models.layers.feature_network import FeatureNetwork
-from models.layers.mapped_views import view_shares
+from models.layers.mapped_views import laid_out, view_shares
 from models.losses.adversarial import squares_critic, squares_generator
 from models.swappers._fsgan_config import FsganConfig
 from models.swappers._fsgan_lessons import Lesson, Teacher
@@ -35,9 +36,10 @@ class Fsgan(Swapper):
 
     family: ClassVar[str] = "fsgan"
     Config: ClassVar[type[SwapperConfig]] = FsganConfig
-    needs: ClassVar[tuple[str, ...]] = ("mask", "landmarks_468", "landmarks_5")
+    needs: ClassVar[tuple[str, ...]] = ("mask", "landmarks_468", "landmarks_5", "pose_deg")
     sampling: ClassVar[Sampling | None] = Sampling(same=1.0, within="clip")
     source_images: ClassVar[int] = 24
+    source_views: ClassVar[Literal["gallery", "appearance_map"]] = "appearance_map"
     config: FsganConfig
 
     def __init__(self, config: SwapperConfig) -> None:
@@ -88,8 +90,7 @@ class Fsgan(Swapper):
             if stage == "reenactment" and self.config.segmentation_share:
                 last = round(end * self.config.segmentation_share)
                 own = list(self.networks.segmentation.parameters())
-                rate = self.config.learning_rate
-                found.append(Phase(SEGMENTATION, own, begin, last, learning_rate=rate))
+                found.append(self._phase(SEGMENTATION, own, (begin, last), 1.0))
             if self.config.small_share:
                 found += self._pair(stage, (begin, middle), small=True)
             found += self._pair(stage, (middle, end), small=False)
@@ -99,14 +100,20 @@ class Fsgan(Swapper):
     def _pair(self, stage: str, span: tuple[int, int], *, small: bool) -> list[Phase]:
         """The phases of a generator and of its critic, at one size."""
         network, name = self.networks.generator(stage), stage + SMALL * small
-        rate = self.config.learning_rate * (1.0 if small else self.config.whole_rate)
+        rate = 1.0 if small else self.config.whole_rate
         own = network.small_parameters() if small else network.whole_parameters()
-        found = [Phase(name, own, *span, learning_rate=rate)]
+        found = [self._phase(name, own, span, rate)]
         if self._adversarial(stage):
             against = list(self.critics[stage].parameters())
-            rate = rate * self.config.critic_rate
-            found.append(Phase(name + CRITIC, against, *span, learning_rate=rate))
+            found.append(self._phase(name + CRITIC, against, span, rate * self.config.critic_rate))
         return found
+
+    def _phase(
+        self, name: str, own: list[nn.Parameter], span: tuple[int, int], share: float
+    ) -> Phase:
+        """A phase at `share` of the learning rate, halved again and again from its beginning."""
+        rate = halving(span[0], self.config.halve_every)
+        return Phase(name, own, *span, learning_rate=share * self.config.learning_rate, rate=rate)
 
     def losses(self, phase: str, source: Batch, target: Batch) -> dict[str, Tensor]:
         """Losses of one network; see `phases` for their names.
@@ -160,7 +167,7 @@ class Fsgan(Swapper):
         if source is None or not len(source["crop"]):
             step = "give crops of the source: `convert` takes them from its shards"
             raise ModelError(self.family, "has no view of the source", step)
-        shares = view_shares(source["landmarks_468"], target["landmarks_468"])
+        shares = shares_of(source, target)
         _, middle, end = self._spans().get("reenactment", (0, 0, 0))
         if self.images_seen < end < self.plan_images:
             # A preview while what follows Gr has learned nothing yet.
@@ -172,9 +179,28 @@ class Fsgan(Swapper):
     def pictures(self, target: Batch, source: Batch) -> dict[str, Tensor]:
         """`chain`: a row per face of nearest view, target, and what each network adds."""
         some = {name: column[:SHOWN] for name, column in target.items()}
-        shares = view_shares(source["landmarks_468"], some["landmarks_468"])
+        shares = shares_of(source, some)
         chain, crops = self.networks.swap(some, source, shares), some["crop"]
         pasted = crops + chain.mask * (chain.blended - crops)
         nearest = source["crop"][shares.argmax(1)]
         columns = (nearest, crops, chain.drawn, chain.cut, chain.painted, chain.blended, pasted)
         return {"chain": torch.cat([torch.cat(list(column), 1) for column in columns], 2)}
+
+
+def halving(begin: int, every: int) -> Callable[[int], float] | None:
+    """Images of the training so far -> 0.5 for each `every` since `begin`; None where 0."""
+    if not every:
+        return None
+    return lambda images: float(0.5 ** ((images - begin) // every))
+
+
+def shares_of(source: Batch, target: Batch) -> Tensor:
+    """Share (B,V) of each view in each target's picture: by the stage's map where it is given.
+
+    Previews of a training show a few views, which lie in a map of their own.
+    """
+    known = source if "map_points" in source else None
+    points, triangles = (
+        (known["map_points"], known["map_triangles"]) if known else laid_out(source["pose_deg"])
+    )
+    return view_shares(points, triangles, target["pose_deg"])

@@ -81,6 +81,8 @@ class Run:
         if self.average:
             self.average.restore(moment.average)
         self.progress = moment.progress
+        # As the last step left it: a training that has ended draws its pictures by this.
+        self.swapper.images_seen = max(0, self.images - self.job.plan.step_images)
 
     @contextmanager
     def shown(self) -> Iterator[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from likeness.contracts import environment
 from likeness.contracts.errors import ModelError
@@ -58,8 +59,20 @@ def furnish(swapper: Swapper, job: Job) -> list[dict[str, Any]]:
         swapper.equip(FrozenNetworks(job.recogniser, job.perceptual, taken))
     if job.init is not None:
         path = job.init / registry.WEIGHTS
-        registry.restore(swapper, tensorfile.read(path), path)
+        registry.restore(swapper, begun(swapper, tensorfile.read(path)), path)
     return taken
+
+
+def begun(swapper: Swapper, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The state of another model where the families' optional parts are those of `swapper`.
+
+    Parts that `state` does not have stay as they are; those that `swapper` does not have go.
+    """
+    parts = tuple(f"{name}." for name in swapper.optional)
+    own = swapper.state_dict()
+    kept = {name: own[name] for name in own if name.startswith(parts)}
+    shared = {n: v for n, v in state.items() if n in own or not n.startswith(parts)}
+    return {**kept, **shared}
 
 
 def gather(swapper: Swapper, source: People, target: People) -> Sides:

@@ -29,15 +29,20 @@ def start(job: Job, workers: int = 0) -> None:
             from models.training import distributed
 
             distributed.train(job, workers)
-        # After workers have trained, this finds their last checkpoint and has nothing left to do.
-        take_threads()
+        # After workers have trained, this finds their last checkpoint; what is left to do (settling,
+        # pictures) is done with as many threads as each of them had, which round alike.
+        take_threads(workers)
         write_results(train(job))
         checkpoint.remove(job.state)
 
 
-def take_threads() -> None:
-    """Take the threads and the way of keeping memory that training has in a process of its own."""
-    torch.set_num_threads(environment.threads())
+def take_threads(workers: int = 0) -> None:
+    """Take the threads and the way of keeping memory that training has in a process of its own.
+
+    Args:
+        workers: among which the threads are shared.
+    """
+    torch.set_num_threads(max(1, environment.threads() // max(1, workers)))
     keep_freed_memory()
 
 

@@ -144,6 +144,14 @@ def test_a_pool_trains_on_its_members_alone_and_anew_only_for_them(
     own = {f"data/clips/man-2/dvc.yaml:{s}" for s in ("frames", "detect", "filter", "align")}
     assert ran_for(house, ends) == {"shard@man", "pool@people", "finetune@pair"} | own | ROSTERS
     assert ran_for(house, ends) == ROSTERS
+    # More footage of a member reaches the pool, its model, and what continues or uses that.
+    add(house, films["woman-2"], "woman", "source", "woman-2")
+    own = {f"data/clips/woman-2/dvc.yaml:{s}" for s in ("frames", "detect", "filter", "align")}
+    reached = {"shard@woman", "appearance@woman", "pool@people", "train@any", *ends}
+    assert ran_for(house, ends) == reached | own | ROSTERS
+    upstream = read_locks(house).upstream(["data/models/any"])
+    assert [clip.clip for clip in clips_behind(upstream, house)] == ["woman-1", "woman-2"]
+    assert ran_for(house, ends) == ROSTERS
     # Training is no longer agreed to: the pool says so before anything is trained.
     write_consent(house, "woman", training="false")
     with pytest.raises(LikenessError, match=r"pools.people: leaves nobody to train on"):

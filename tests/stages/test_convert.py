@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from likeness.contracts.appearance import load_map
 from likeness.contracts.errors import (
     CatalogError,
     LikenessError,
@@ -25,6 +26,8 @@ from likeness.media.images import decode_jpeg
 from likeness.vision import alignment
 from models.swappers import registry
 from models.swappers.base import Batch, SwapperConfig
+from models.training.crops import open_crops
+from tasks import appearance
 from tasks.convert import STAGE, covered, joined_masks, load_swapper, swap_batch
 from tests.anyface import AnyFace
 from tests.swapcase import MASK_PX, PARAMS, SIZE_PX, SWAP, Case, Drawn, make_case, write_crops
@@ -229,6 +232,59 @@ def test_families_are_given_the_same_few_crops_of_the_source(
     assert set(first) == {"crop", "mask", "landmarks_5"}
     assert all(torch.equal(g["crop"], first["crop"]) for g in swapper.given)
     assert not torch.equal(first["crop"][0], first["crop"][1])
+
+
+class Mapped(Given):
+    """A family that is given the views of the source's appearance map."""
+
+    source_views: ClassVar[Literal["gallery", "appearance_map"]] = "appearance_map"
+
+
+@pytest.fixture
+def mapped(case: Case, monkeypatch: pytest.MonkeyPatch) -> Mapped:
+    """Such a family, shards of nine crops, and their map as the stage draws it."""
+    write_shards(Path("data/shards/ann"), "ann", 9)
+    draw_map()
+    swapper = Mapped()
+    monkeypatch.setattr(registry, "load", lambda _folder: swapper.eval())
+    return swapper
+
+
+def draw_map() -> None:
+    picture = Case.appearance.with_name("map.jpg")
+    arguments = ("--shards", "data/shards/ann", "--map", str(Case.appearance))
+    appearance.STAGE.execute([*arguments, "--picture", str(picture)])
+
+
+def test_families_that_want_it_are_given_the_views_of_the_map(case: Case, mapped: Mapped) -> None:
+    views = [view.model_dump() for view in load_map(case.appearance).views]
+    change_json(case.appearance, views=views[::-1])
+    converted(case)
+    given, found = mapped.given[0], load_map(case.appearance)
+    count = len(found.views)
+    assert count > Mapped.source_images  # that bounds the gallery alone
+    assert given["crop"].shape == (count, 3, 48, 48)
+    assert torch.equal(given["map_points"], torch.tensor(found.points()))
+    assert torch.equal(given["map_triangles"], torch.tensor(found.triangles))
+    # Row by row they are the crops that the map names.
+    crops = open_crops(Path("data/shards/ann"), Mapped.needs, 48, 0.75)
+    rows = [row for part in crops.tables(64, ("clip", "frame_index")) for row in part.to_pylist()]
+    places = [rows.index({"clip": v.clip, "frame_index": v.frame_index}) for v in found.views]
+    assert places == list(range(count))[::-1]
+    everything = next(crops.batches(64))
+    assert torch.equal(given["crop"], everything["crop"][places])
+
+
+def test_a_map_of_other_crops_is_refused(case: Case, mapped: Mapped) -> None:
+    views = [view.model_dump() for view in load_map(case.appearance).views]
+    change_json(case.appearance, views=[views[0] | {"frame_index": 4711}, *views[1:]])
+    assert "names frame 4711 of" in refused(case, ModelError)
+    change_json(case.appearance, views=[])
+    assert "has no view" in refused(case, ModelError)
+    change_json(case.appearance, identity="eve")
+    assert "is of `eve`" in refused(case, ModelError)
+    case.appearance.unlink()
+    assert "input of `convert` is missing" in refused(case, LikenessError)
 
 
 def test_bf16_leaves_a_recogniser_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,16 +15,17 @@ from likeness.contracts.errors import ModelError, ParamsError
 from models.layers import heatmaps, mesh_topology
 from models.layers.face_shape import Pose, fit_pose
 from models.layers.holes import random_holes
-from models.layers.mapped_views import view_shares
+from models.layers.mapped_views import laid_out, view_shares
 from models.layers.recogniser import Recogniser
 from models.layers.reenactment import euler_deg, pose_between, rotation, stepwise
 from models.layers.resunet import ResUnet, Stem
 from models.losses.perceptual import perceptual
 from models.losses.segmentation import between, cross_entropy
 from models.swappers import registry
+from models.swappers._fsgan_config import FsganConfig
 from models.swappers._fsgan_networks import inner
 from models.swappers.base import Batch
-from models.swappers.fsgan import Fsgan
+from models.swappers.fsgan import Fsgan, shares_of
 from tests.swapper_cases import TINY
 
 SIDE = 32
@@ -54,6 +55,7 @@ def batch(count: int, seed: int = 0) -> Batch:
         "crop": torch.rand((count, 3, SIDE, SIDE), generator=random) * 2 - 1,
         "mask": mask,
         "landmarks_468": meshes([(10.0 * n - 15 + seed, 5.0 * n) for n in range(count)]),
+        "pose_deg": torch.tensor([(10.0 * n - 15 + seed, 5.0 * n, 0.0) for n in range(count)]),
         "landmarks_5": torch.tensor([[11.0, 12], [21, 12], [16, 17], [12, 22], [20, 22]]).expand(
             count, 5, 2
         ),
@@ -188,14 +190,28 @@ def test_size_and_place_are_carried_along() -> None:
 
 
 def test_views_are_those_around_the_target_in_yaw_and_pitch() -> None:
-    views = meshes([(-20.0, -10.0), (20.0, -10.0), (0.0, 20.0), (20.0, -9.0)])
-    shares = view_shares(views, meshes([(20.0, -10.0), (0.0, 0.0)]))
+    views = torch.tensor([(-20.0, -10.0, 3.0), (20.0, -10.0, 0.0), (0.0, 20.0, 0.0)])
+    shares = view_shares(*laid_out(views), torch.tensor([(20.0, -10.0, 5.0), (0.0, 0.0, 0.0)]))
     assert torch.allclose(shares.sum(1), torch.ones(2))
     assert float(shares[0, 1]) == pytest.approx(1, abs=0.02)
-    assert float(shares[0, 3]) == 0  # nearer than two degrees to an earlier view
-    assert (shares[1, :3] > 0.1).all()
-    alone = view_shares(views[:1], meshes([(50.0, 40.0)]))
+    assert torch.allclose(shares[1] @ views[:, :2], torch.zeros(2), atol=1e-4)
+    alone = view_shares(*laid_out(views[:1]), torch.tensor([(50.0, 40.0, 0.0)]))
     assert alone.tolist() == [[1.0]]
+
+
+def test_a_map_that_is_given_is_taken_as_it_is() -> None:
+    """Its triangles, and its corners wherever they lie."""
+    views = torch.tensor([(-20.0, 0.0), (20.0, 0.0), (0.0, 5.0), (0.0, -5.0)])
+    corners = torch.tensor([(-30.0, -30.0), (-30.0, 30.0), (30.0, -30.0), (30.0, 30.0)])
+    source = {"map_points": torch.cat([views, corners]), "pose_deg": torch.zeros(4, 3)}
+    target = {"pose_deg": torch.tensor([(0.0, 0.0, 0.0)])}
+    for triangles, used in (([(0, 1, 2), (0, 1, 3)], [0, 1]), ([(0, 2, 3), (1, 2, 3)], [2, 3])):
+        shares = shares_of(source | {"map_triangles": torch.tensor(triangles)}, target)
+        assert shares[0].nonzero()[:, 0].tolist() == used
+        assert shares[0, used].tolist() == pytest.approx([0.5, 0.5])
+    beyond = {"pose_deg": torch.tensor([(-80.0, 0.0, 0.0)])}
+    around = source | {"map_triangles": torch.tensor([(0, 4, 5)])}
+    assert shares_of(around, beyond).tolist() == [[1.0, 0.0, 0.0, 0.0]]
 
 
 # Losses
@@ -315,6 +331,21 @@ def test_step_sizes_are_those_of_the_size_and_of_the_critic() -> None:
     assert rates["blending_critic"] == pytest.approx(4e-6)
 
 
+def test_step_sizes_halve_from_the_beginning_of_each_phase() -> None:
+    swapper = small(inpainting_share=1, blending_share=0, small_share=0.5, halve_every=400)
+    swapper.plan_images = 4000
+    rates = {p.name: p.rate for p in swapper.phases()}
+    assert {p.name: p.first_image for p in swapper.phases()}["inpainting"] == 3000
+    for name in ("inpainting", "inpainting_critic"):
+        rate = rates[name]
+        assert rate is not None
+        found = [rate(images) for images in (3000, 3399, 3400, 3799, 3800)]
+        assert found == [1.0, 1.0, 0.5, 0.5, 0.25]
+    assert all(p.rate is None for p in small(halve_every=0).phases())
+    epochs = FsganConfig().halve_every / (2 * 20_000)  # of 20,000 pairs
+    assert epochs == 10
+
+
 def test_the_agreement_of_gs_with_gr_grows_from_nothing() -> None:
     swapper = small(reenactment_share=1, inpainting_share=0, blending_share=0, small_share=0.5)
     swapper.plan_images = 100
@@ -384,7 +415,7 @@ def test_previews_show_gr_until_the_others_have_learned() -> None:
     swapper = small(reenactment_share=1, inpainting_share=1, blending_share=0, small_share=0.5)
     target, source = batch(2), batch(3, 1)
     swapper.eval().plan_images = 200
-    shares = view_shares(source["landmarks_468"], target["landmarks_468"])
+    shares = shares_of(source, target)
     for swapper.images_seen, half in ((0, True), (50, False)):
         drawn, mask = swapper.swap(target, source)
         assert torch.equal(drawn, swapper.networks.shown(target, source, shares, small=half))

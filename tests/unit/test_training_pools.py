@@ -21,7 +21,6 @@ from models.swappers import registry
 from models.swappers.base import Batch, Sampling, SwapperConfig
 from models.training import loop, setting
 from models.training.augment import draw, move_points, relabel, sample, wanted_positions
-from models.training.batches import PARTNERS
 from models.training.exchange import Alone
 from models.training.footprint import measure
 from models.training.gallery import choose_views

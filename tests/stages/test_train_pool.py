@@ -1,0 +1,68 @@
+"""Stage `train` on a pool, over workers: a real Ray run gives the bytes of one process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from likeness.contracts.documents import sha256_of
+from tasks.train import STAGE
+from tests.swapper_cases import TINY
+from tests.synthetic_shards import write_perceptual, write_pool, write_recogniser
+
+ONE_THREAD = {"LIKENESS_THREADS": "1", "OMP_NUM_THREADS": "1"}
+PICTURES = {"faceshifter": {"masks.jpg"}, "fsgan": {"chain.jpg"}}
+PARTS = {"faceshifter": {"hear_share": 0.3}, "fsgan": {"perceptual_weight": 1.0}}
+"""Settings with which all phases of a family get a step, and its losses all they can look at."""
+
+
+def make_place(folder: Path, family: str) -> list[str]:
+    """Shards, networks and params.yaml; gives the arguments of the stage but the last, `out`."""
+    pool = write_pool(folder, "all", {"ann": 6, "ben": 5, "cid": 7, "eve": 4}, held_out=("eve",))
+    content = json.loads((pool / "pool.json").read_text())
+    for member in content["members"]:
+        member["manifest_sha256"] = sha256_of(folder / member["identity"] / "manifest.json")
+    (pool / "pool.json").write_text(json.dumps(content))
+    write_recogniser(folder / "recogniser")
+    write_perceptual(folder / "perceptual", None)
+    plan = {"images": 96, "batch_images": 4, "micro_batches": 2, "log_every_images": 16}
+    entry = {"family": family, "source": "all", "target": "all", **TINY[family], **PARTS[family]}
+    params = {"train": {**plan, "preview_every_images": 48}, "models": {"any": entry}}
+    (folder / "params.yaml").write_text(json.dumps(params))
+    given = {"source": "all", "target": "all", "params": "params.yaml"}
+    given |= {name: name for name in ("recogniser", "perceptual")}
+    pairs = [[f"--{name}", str(folder / value)] for name, value in given.items()]
+    return ["--model", "any", *(part for pair in pairs for part in pair), "--out"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("family", sorted(PICTURES))
+def test_a_pool_over_two_workers_gives_the_bytes_of_one_process(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch, family: str
+) -> None:
+    arguments = make_place(tmp_path, family)
+    for name, value in {**ONE_THREAD, "LIKENESS_STATE": str(tmp_path / "state")}.items():
+        monkeypatch.setenv(name, value)
+    STAGE.execute([*arguments, str(tmp_path / "alone")])
+    shared = {"LIKENESS_WORKERS": "2", "LIKENESS_THREADS": "2", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "tasks.train", *arguments, str(tmp_path / "shared")],
+        cwd=repository,
+        env={**os.environ, **shared, "LIKENESS_STATE": str(tmp_path / "shared-state")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    wanted = {path.name: path.read_bytes() for path in (tmp_path / "alone").iterdir()}
+    assert wanted.keys() > PICTURES[family]
+    found = {path.name: path.read_bytes() for path in (tmp_path / "shared").iterdir()}
+    assert found.keys() == wanted.keys()
+    assert [name for name in wanted if found[name] != wanted[name]] == []
+    assert "any images: 0 in" in done.stderr  # nothing was left for the parent to train

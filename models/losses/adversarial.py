@@ -64,3 +64,19 @@ def feature_matching(
         pairs = zip(known[begin:-1], made[begin:-1], strict=True)
         apart += [(m.float() - k.detach().float()).abs().mean() for k, m in pairs]
     return torch.stack(apart).mean()
+
+
+def logistic_critic(real: Verdicts, drawn: Verdicts) -> Tensor:
+    """Half of the cross entropies of real as 1 and drawn as 0 (Goodfellow et al. 2014).
+
+    Verdicts are logits. Halved as pix2pix does, so that the critic learns at half the
+    generator's pace; log 2 where it cannot tell.
+    """
+    genuine = _mean(real, lambda verdict: functional.softplus(-verdict))
+    false = _mean(drawn, functional.softplus)
+    return (genuine + false) / 2
+
+
+def logistic_generator(drawn: Verdicts) -> Tensor:
+    """Cross entropy of drawn as 1: the non-saturating form; log 2 where the critic cannot tell."""
+    return _mean(drawn, lambda verdict: functional.softplus(-verdict))

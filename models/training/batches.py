@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from likeness.contracts.tables.base import as_numpy
+from models.layers.mesh_topology import mirrored
 from models.swappers.base import Batch, as_image
-from models.training.augment import Draw, draw, positions, sample
-from models.training.crops import OVERSAMPLING, CropSet, decode, masks_of, resize
+from models.training.augment import Draw, draw, move_points, positions, relabel, sample
+from models.training.crops import OVERSAMPLING, POINTS, CropSet, decode, masks_of, resize
 from models.training.people import People
 from models.training.plan import Plan
 from models.training.seeds import generator
 
 CHUNK = 256
+PARTNERS = {"landmarks_5": torch.tensor([1, 0, 2, 4, 3]), "landmarks_468": mirrored()}
+"""Index of each point's mirror image."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,8 @@ class Pool:
         weights: (N,) chance of each crop.
         size_px: side of the crops in a batch.
         coverage: share of align's crop that they show.
+        points: landmarks (N,K,2 or 3) float32 in px of align's crops, by column.
+        aligned_px: side of align's crops.
     """
 
     side: str
@@ -67,6 +73,8 @@ class Pool:
     weights: Tensor
     size_px: int
     coverage: float
+    points: dict[str, Tensor] = field(default_factory=dict)
+    aligned_px: int = 0
 
     def choose(self, plan: Plan, step: int) -> Choice:
         """Crops and random numbers of a step; depends on the pool and the arguments alone."""
@@ -83,6 +91,11 @@ class Pool:
         if self.masks is not None:
             masks = self.masks[choice.index].to(device).float()[:, None] / 255
             batch["mask"] = sample(masks, wanted)
+        numbers = choice.numbers.to(device)
+        for name, points in self.points.items():
+            here = points[choice.index].to(device)
+            moved = move_points(here, numbers, self.coverage, self.aligned_px, self.size_px)
+            batch[name] = relabel(moved, numbers, PARTNERS[name].to(device))
         return batch
 
 
@@ -97,8 +110,8 @@ class Apart:
     def bytes(self) -> int:
         """See `Sides`."""
         several = (self.source, self.target)
-        tensors = [t for pool in several for t in (pool.crops, pool.masks) if t is not None]
-        return sum(tensor.numel() for tensor in tensors)
+        held = [t for p in several for t in (p.crops, p.masks, *p.points.values()) if t is not None]
+        return sum(tensor.numel() * tensor.element_size() for tensor in held)
 
     def choose(self, plan: Plan, place: int) -> Choices:
         """See `Sides`."""
@@ -127,13 +140,17 @@ def load_pool(side: str, crops: CropSet | People) -> Pool:
     """Decode every crop of `crops` once."""
     stored = stored_px(crops)
     with_masks = "mask" in crops.needs
-    columns = ("crop", "sample_weight", *(("mask",) if with_masks else ()))
+    marks: dict[str, list[Tensor]] = {name: [] for name in POINTS if name in crops.needs}
+    columns = ("crop", "sample_weight", *(("mask",) if with_masks else ()), *marks)
     pictures, masks, weights = [], [], []
     for rows in crops.tables(CHUNK, columns):
         pictures.append(shrink(decode(rows["crop"].to_pylist()), stored))
         weights.append(torch.from_numpy(as_numpy(rows["sample_weight"]).copy()))
         if with_masks:
             masks.append(masks_of(rows, int(crops.facts["mask_size_px"])))
+        for name, found in marks.items():
+            values = as_numpy(rows[name], POINTS[name]).astype(np.float32)
+            found.append(torch.from_numpy(values))
     return Pool(
         side,
         torch.cat(pictures),
@@ -141,4 +158,6 @@ def load_pool(side: str, crops: CropSet | People) -> Pool:
         torch.cat(weights),
         crops.size_px,
         crops.coverage,
+        {name: torch.cat(found) for name, found in marks.items()},
+        int(crops.facts["size_px"]),
     )

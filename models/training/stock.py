@@ -9,18 +9,14 @@ import torch
 from torch import Tensor
 
 from likeness.contracts.tables.base import as_numpy
-from models.layers.mesh_topology import mirrored
 from models.swappers.base import Batch, Sampling, as_image
 from models.training.augment import draw, move_points, positions, relabel, sample, wanted_positions
-from models.training.batches import CHUNK, Choice, Choices, shrink, stored_px
+from models.training.batches import CHUNK, PARTNERS, Choice, Choices, shrink, stored_px
 from models.training.crops import POINTS, CropSet, decode, masks_of
 from models.training.pairs import Couples, Deck, draw_pairs, make_deck
 from models.training.people import People
 from models.training.plan import Plan
 from models.training.seeds import generator
-
-PARTNERS = {"landmarks_5": torch.tensor([1, 0, 2, 4, 3]), "landmarks_468": mirrored()}
-"""Index of each point's mirror image."""
 
 
 @dataclass(frozen=True)

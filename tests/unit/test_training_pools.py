@@ -30,7 +30,8 @@ from models.training.plan import Augmentation, Job, Plan
 from models.training.seeds import generator
 from models.training.start import start
 from models.training.steps import Bench
-from models.training.stock import PARTNERS, Pairs, load_pairs
+from models.training.batches import PARTNERS
+from models.training.stock import Pairs, load_pairs
 from tests.anyface import AnyFace
 from tests.synthetic_shards import write_pool, write_recogniser, write_shards
 

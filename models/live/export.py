@@ -1,144 +1,29 @@
 """`python -m models.live.export MODEL OUT.onnx`: a model as an ONNX graph, checked against torch.
 
-The graph holds one call of the family's `swap` for one crop, in float32. Inputs are named as the
-columns of `models.swappers.base.Batch`: "crop" (1,3,S,S) in [-1,1] and the family's `needs`; the
-source's crops, where a family is given some, are constants inside. Outputs: "image" (1,3,S,S) in
-[-1,1] and "replace" (1,1,S,S) in [0,1], the family's mask. The file's metadata say what the model
-is.
-
-Whether a family can be exported is found by trying: the graph must give what torch gives on crops
-that it was not traced with. Arithmetic that follows the values of its inputs fails that.
+`likeness export` calls it. `models.live.graphs` says what the graph holds; its metadata say whose
+face it shows, who agreed, and how crops must be aligned.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
-from likeness.contracts.atomic import atomic_path
 from likeness.contracts.commands import ended
 from likeness.contracts.documents import sha256_of, to_json
-from likeness.contracts.errors import ModelError
 from models.conversion import source_crops
 from models.live.consent import require_consents, source_of
-from models.live.runners import OUTPUTS, OnnxRunner
+from models.live.graphs import OPSET, Exported, OnnxRunner, export
 from models.live.settings import ModelFacts, load_facts
 from models.swappers import registry
 from models.swappers.base import Batch, Swapper
 from models.training.crops import open_crops
 
-OPSET = 18
-TOLERANCE = 0.01
-"""Largest difference between the graph and torch in float32, of [-1,1]: 1.3 levels of 255."""
 CHECKED = 4
-"""Crops that the graph is tried on; the first is the one that it is traced with."""
-
-
-class _Flat(nn.Module):
-    """A family's `swap` as a function of tensors in a fixed order."""
-
-    def __init__(self, swapper: Swapper, names: Sequence[str], source: Batch | None) -> None:
-        super().__init__()
-        self.swapper, self.names, self.source = swapper, list(names), source
-
-    def forward(self, *columns: Tensor) -> tuple[Tensor, Tensor]:
-        image, mask = self.swapper.swap(dict(zip(self.names, columns, strict=True)), self.source)
-        return image.float(), mask.float().clamp(0, 1)
-
-
-def export(
-    swapper: Swapper,
-    path: Path,
-    crops: Batch,
-    source: Batch | None = None,
-    about: Mapping[str, str] | None = None,
-) -> float:
-    """Write the graph of a model and check it.
-
-    Args:
-        swapper: in eval mode, float32, on the CPU.
-        path: the file; it appears whole and checked, or not at all.
-        crops: two or more real crops with the columns in `needs`: one to trace, others to check.
-        source: crops of the source, for families that are given some.
-        about: metadata of the file.
-
-    Returns:
-        The largest difference between the graph's picture and torch's, of [-1,1].
-
-    Raises:
-        ModelError: the family's arithmetic is no fixed graph.
-    """
-    names = ["crop", *(name for name in swapper.needs if name in crops)]
-    rows = [
-        {name: crops[name][row : row + 1] for name in names} for row in range(len(crops["crop"]))
-    ]
-    with atomic_path(path) as temporary:
-        _trace(_Flat(swapper, names, source).eval(), rows[0], names, temporary)
-        _describe(temporary, about or {})
-        try:
-            difference = _difference(swapper, OnnxRunner(temporary), rows, source)
-        except ModelError as error:
-            raise cannot(swapper, error.problem) from None
-        if not difference <= TOLERANCE:
-            problem = f"differs by {difference:.3g} on crops that it was not traced with"
-            raise cannot(swapper, problem)
-    return difference
-
-
-def cannot(swapper: Swapper, why: str) -> ModelError:
-    """The error for a family that is no fixed graph."""
-    problem = f"cannot be exported to ONNX: {why}"
-    return ModelError(f"family {swapper.family}", problem, "run it with `--runtime torch`")
-
-
-def _trace(flat: _Flat, row: Batch, names: list[str], path: Path) -> None:
-    columns = tuple(row[name] for name in names)
-    options: dict[str, Any] = {
-        "input_names": names,
-        "output_names": list(OUTPUTS),
-        "opset_version": OPSET,
-        # The tracing exporter: the other one needs a package that nothing else here needs.
-        "dynamo": False,
-    }
-    with warnings.catch_warnings(), torch.no_grad():
-        # Warnings of the tracer name values that it fixes; the check below finds those that matter.
-        warnings.simplefilter("ignore")
-        try:
-            torch.onnx.export(flat, columns, str(path), **options)
-        except Exception as error:
-            # The tracer fails with whatever the traced code meets: TypeError, RuntimeError, ...
-            reason = " ".join(str(error).split())[:160]
-            raise cannot(flat.swapper, f"{type(error).__name__}: {reason}") from None
-
-
-def _describe(path: Path, about: Mapping[str, str]) -> None:
-    import onnx
-
-    model = onnx.load(str(path))
-    for name, value in sorted(about.items()):
-        model.metadata_props.add(key=name, value=value)
-    onnx.save(model, str(path))
-
-
-def _difference(
-    swapper: Swapper, runner: OnnxRunner, rows: Sequence[Batch], source: Batch | None
-) -> float:
-    """Largest difference of picture and mask over some crops."""
-    worst = 0.0
-    for row in rows:
-        with torch.inference_mode():
-            image, mask = swapper.swap(row, source)
-        got = runner(row)
-        for ours, theirs in zip((image, mask.clamp(0, 1)), got, strict=True):
-            worst = max(worst, float((ours.float() - theirs).abs().max()))
-    return worst
+"""Crops that a graph is tried on; the first is the one that it is traced with."""
 
 
 def sample_crops(data: Path, facts: ModelFacts, swapper: Swapper, source: str) -> Batch:
@@ -168,8 +53,8 @@ def about(facts: ModelFacts, source: str, consents: Sequence[Mapping[str, Any]])
     }
 
 
-def export_model(folder: Path, path: Path, named: str | None, root: Path) -> float:
-    """Export the model in `folder`; returns the largest difference to torch.
+def export_model(folder: Path, path: Path, named: str | None, root: Path) -> Exported:
+    """Export the model in `folder`.
 
     Raises:
         LikenessError: no model, no consent, no crops, or a family that is no fixed graph.
@@ -183,17 +68,19 @@ def export_model(folder: Path, path: Path, named: str | None, root: Path) -> flo
     return export(swapper, path, crops, given, about(facts, source, consents))
 
 
-def cached(folder: Path, state: Path, source: str, root: Path) -> Path:
-    """The model's graph in `state`, made where it is not there yet.
+def cached_runner(folder: Path, state: Path, named: str | None, root: Path) -> OnnxRunner:
+    """The model in ONNX Runtime; its graph is kept in `state` for the next time.
 
     Raises:
-        ModelError: a family that is no fixed graph.
+        LikenessError: as `export_model`.
     """
+    source = source_of(load_facts(folder), named)
     weights, settings = (sha256_of(folder / n)[:8] for n in (registry.WEIGHTS, registry.CONFIG))
     path = state / "live" / f"{folder.name}-{source}-{weights}{settings}.onnx"
     if not path.is_file():
-        export_model(folder, path, source if "source" in load_facts(folder).pools else None, root)
-    return path
+        export_model(folder, path, named, root)
+    swapper = registry.load(folder)
+    return OnnxRunner(path, swapper, source_crops(root / "data/shards" / source, swapper))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -212,10 +99,13 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser().parse_args(arguments)
 
     def work() -> None:
-        difference = export_model(given.model, given.out, given.source, Path())
+        made = export_model(given.model, given.out, given.source, Path())
+        if made.part:
+            print(f"the whole swap is no fixed graph ({made.why});")
+            print(f"the file holds its network `{made.part}`, the rest stays in torch")
         mega = given.out.stat().st_size / 1e6
-        print(f"wrote {given.out} ({mega:.1f} MB, opset {OPSET}); differs from torch by at most")
-        print(f"{difference:.2g} of [-1,1] on {CHECKED} crops")
+        print(f"wrote {given.out} ({mega:.1f} MB, opset {OPSET}); on {CHECKED} crops it differs")
+        print(f"from torch by at most {made.difference:.2g} of [-1,1]")
 
     return ended(work, given.out, "interrupted; nothing was written")
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +19,6 @@ from models.swappers.base import Batch, Swapper
 Runtime = Literal["torch", "onnx", "auto"]
 WARM, TIMED = 2, 5
 """Calls before a runtime is timed, and calls of which the shortest counts."""
-
-
-OUTPUTS = ("image", "replace")
-"""Names of a graph's outputs; "mask" is an input of most."""
 
 
 class Runner(Protocol):
@@ -64,52 +59,6 @@ class TorchRunner:
         self._swapper.to(memory_format=layout)  # type: ignore[call-overload]  # torch's own stub lacks it
 
 
-class OnnxRunner:
-    """ONNX Runtime on the CPU, from a file that `models.live.export` wrote.
-
-    Args:
-        path: the file; the source's crops are inside.
-
-    Raises:
-        ModelError: it cannot be loaded.
-    """
-
-    name = "onnxruntime float32"
-
-    def __init__(self, path: Path) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = environment.threads()
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # Its threads must sleep when idle: other parts of the chain use the same cores.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            self._session: Any = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:
-            # onnxruntime raises unrelated classes of its own for a missing and a damaged file.
-            reason = str(error).splitlines()[0][:120]
-            step = "delete it, or use `--runtime torch`"
-            raise ModelError(path, f"cannot be loaded ({reason})", step) from None
-        self._inputs = [entry.name for entry in self._session.get_inputs()]
-
-    def __call__(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Run; see `Runner`. The graph takes one crop at a time."""
-        rows = len(batch["crop"])
-        parts = [
-            self._session.run(
-                list(OUTPUTS),
-                {name: batch[name][row : row + 1].numpy() for name in self._inputs},
-            )
-            for row in range(rows)
-        ]
-        image, mask = (torch.from_numpy(np.concatenate(side)) for side in zip(*parts, strict=True))
-        return image, mask.clamp(0, 1)
-
-
 class Timed(NamedTuple):
     """A runtime and its shortest time for one crop."""
 
@@ -144,7 +93,7 @@ def settled(runner: TorchRunner, batch: Batch) -> Timed:
 def choose(
     runtime: Runtime,
     runner: TorchRunner,
-    exported: Callable[[], Path],
+    exported: Callable[[], Runner],
     batch: Batch,
     say: Callable[[str], None],
 ) -> Runner:
@@ -153,7 +102,7 @@ def choose(
     Args:
         runtime: what was asked for.
         runner: the model in torch.
-        exported: makes the ONNX file; asked only where it is needed.
+        exported: makes the runner in ONNX Runtime; asked only where it is needed.
         batch: one crop as the family gets it.
         say: tells a person what was found.
 
@@ -161,13 +110,13 @@ def choose(
         ModelError: "onnx" was asked for and the family cannot be exported.
     """
     if runtime == "onnx":
-        return OnnxRunner(exported())
+        return exported()
     ours = settled(runner, batch)
     if runtime == "torch":
         say(f"{ours.runner.name}: {ours.milliseconds:.0f} ms per crop")
         return ours.runner
     try:
-        other = timed(OnnxRunner(exported()), batch)
+        other = timed(exported(), batch)
     except ModelError as error:
         say(f"{ours.runner.name}: {ours.milliseconds:.0f} ms per crop; no ONNX: {error.problem}")
         return ours.runner

@@ -19,7 +19,7 @@ from models.conversion import joined_masks, load_swapper, source_crops
 from models.live import people
 from models.live.compose import VIEWS, Composer, Made, View
 from models.live.consent import require_consents, source_of
-from models.live.export import cached, sample_crops
+from models.live.export import cached_runner, sample_crops
 from models.live.faces import Aligned, Aligner
 from models.live.meter import Meter
 from models.live.pipeline import Pipeline, WallClock
@@ -103,13 +103,13 @@ def open_model(request: Request) -> Opened:
         raise ModelError(request.model, problem, f"set `pack: {{name: {facts.pack}}}`")
     precision = settings.convert.precision
     swapper = load_swapper(request.model, precision)
-    data = request.root / "data"
+    data, state = request.root / "data", environment.state_folder()
     given = source_crops(data / "shards" / source, swapper)
     trial = {name: c[:1] for name, c in sample_crops(data, facts, swapper, source).items()}
     runner = choose(
         request.runtime,
         TorchRunner(swapper, precision, given),
-        lambda: cached(request.model, environment.state_folder(), source, request.root),
+        lambda: cached_runner(request.model, state, request.source, request.root),
         trial,
         say,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +20,7 @@ from likeness.contracts.pools import model_names
 MODELS = Path("data/models")
 
 
-class Shown(str, Enum):
+class Shown(StrEnum):
     """What of a frame is shown."""
 
     paste = "paste"
@@ -28,7 +28,7 @@ class Shown(str, Enum):
     side_by_side = "side-by-side"
 
 
-class Runtime(str, Enum):
+class Runtime(StrEnum):
     """What runs the model."""
 
     auto = "auto"

@@ -119,6 +119,8 @@ def open_camera(number: int = 0) -> Camera:
         FootageError: there is none, or somebody else has it.
     """
     name = f"camera:{number}"
+    # What OpenCV says of a camera that is not there is long, and not what the reader can do.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     capture = cv2.VideoCapture(number)
     if not capture.isOpened():
         raise no_camera(name)

@@ -39,7 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
         # Arguments are checked first: torch takes seconds to import.
         from models.live.keys import TerminalKeys
         from models.live.pipeline import Pipeline
-        from models.live.session import Request, run
+        from models.live.request import Request
+        from models.live.session import run
 
         request = Request(
             model=given.model,

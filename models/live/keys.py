@@ -7,6 +7,7 @@ import sys
 import termios
 import tty
 from types import TracebackType
+from typing import Any
 
 QUIT = ("q", "Q", "\x1b")
 
@@ -20,7 +21,7 @@ class TerminalKeys:
 
     def __init__(self, *, listen: bool = True) -> None:
         self._listens = listen and sys.stdin.isatty()
-        self._before: list[object] = []
+        self._before: Any = None
 
     def __enter__(self) -> TerminalKeys:
         if self._listens:

@@ -12,7 +12,8 @@ from models.swappers import registry
 
 if TYPE_CHECKING:
     from models.live.meter import Meter
-    from models.live.session import Opened, Request
+    from models.live.opening import Opened
+    from models.live.request import Request
 
 COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 
@@ -45,8 +46,8 @@ def write_record(
         "signed": False,
         "visible_mark": {"present": True, "text": mark.text},
         "outputs": {"film": {"sha256": sha256_of(film)}},
-        "source": opened.source,
-        "consents": opened.consents,
+        "source": opened.allowed.source,
+        "consents": opened.allowed.consents,
         "model": {"sha256": sha256_of(weights), **read_json(request.model / registry.CONFIG)},
         "analysers": opened.pack.facts,
         "runtime": opened.runner.name,

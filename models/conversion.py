@@ -80,22 +80,6 @@ def out_mask_px(size_px: int) -> int:
     return max(size_px, MASK_AT_LEAST_PX)
 
 
-def source_crops(folder: Path, swapper: Swapper) -> Batch | None:
-    """Clean crops of the source for families that are given some, on the model's device.
-
-    Raises:
-        ModelError: the source's shards hold no crops, or were aligned in another way.
-    """
-    if not swapper.source_images:
-        return None
-    from models.training.crops import open_crops
-    from models.training.gallery import views
-
-    crops = open_crops(folder, swapper.needs, swapper.size_px, float(swapper.coverage))
-    device, found = device_of(swapper), views(crops, swapper.source_images)
-    return {name: value.to(device) for name, value in found.items()}
-
-
 def load_swapper(folder: Path, precision: str) -> Swapper:
     """The model in eval mode, on the device and with the threads of the environment.
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from likeness.contracts.commands import ended
 from likeness.contracts.documents import sha256_of, to_json
-from models.conversion import source_crops
 from models.live.consent import require_consents, source_of
 from models.live.graphs import OPSET, Exported, OnnxRunner, export
+from models.live.people import source_crops
 from models.live.settings import ModelFacts, load_facts
 from models.swappers import registry
 from models.swappers.base import Batch, Swapper
@@ -63,7 +63,7 @@ def export_model(folder: Path, path: Path, named: str | None, root: Path) -> Exp
     source = source_of(facts, named)
     consents = require_consents(facts, source, root)
     swapper = registry.load(folder)
-    given = source_crops(root / "data/shards" / source, swapper)
+    given = source_crops(root / "data", source, swapper)
     crops = sample_crops(root / "data", facts, swapper, source)
     return export(swapper, path, crops, given, about(facts, source, consents))
 
@@ -80,7 +80,7 @@ def cached_runner(folder: Path, state: Path, named: str | None, root: Path) -> O
     if not path.is_file():
         export_model(folder, path, named, root)
     swapper = registry.load(folder)
-    return OnnxRunner(path, swapper, source_crops(root / "data/shards" / source, swapper))
+    return OnnxRunner(path, swapper, source_crops(root / "data", source, swapper))
 
 
 def parser() -> argparse.ArgumentParser:

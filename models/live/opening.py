@@ -8,9 +8,10 @@ from typing import Any
 from likeness.contracts import environment
 from likeness.contracts.errors import ModelError
 from models.analysers.pack import Pack, load_pack
-from models.conversion import load_swapper, source_crops
+from models.conversion import load_swapper
 from models.live.consent import require_consents, source_of
 from models.live.export import cached_runner, sample_crops
+from models.live.people import source_crops
 from models.live.request import Request
 from models.live.runners import Runner, TorchRunner, choose
 from models.live.settings import ModelFacts, Settings, load_facts, load_settings
@@ -84,7 +85,7 @@ def open_model(request: Request, allowed: Allowed) -> Opened:
 def _runner(request: Request, allowed: Allowed, swapper: Swapper, precision: str) -> Runner:
     """The runtime asked for, or the faster one."""
     data, state = request.root / "data", environment.state_folder()
-    given = source_crops(data / "shards" / allowed.source, swapper)
+    given = source_crops(data, allowed.source, swapper)
     ours = TorchRunner(swapper, precision, given)
     try:
         crops = sample_crops(data, allowed.facts, swapper, allowed.source)

@@ -1,4 +1,4 @@
-"""Which of several faces a model is for: the one nearest to its target's own crops."""
+"""What a live run takes from shards: the source's crops to give, the target's to know it by."""
 
 from __future__ import annotations
 
@@ -7,14 +7,29 @@ from pathlib import Path
 import numpy as np
 
 from models.analysers.pack import Pack
+from models.conversion import device_of
 from models.live.settings import ModelFacts
 from models.live.tracker import Choose, Floats, largest, nearest_to
-from models.swappers.base import as_pixels
+from models.swappers.base import Batch, Swapper, as_pixels
 from models.training.crops import open_crops
 from models.training.gallery import views
 
 REFERENCES = 8
 """Crops of the target that are compared with: clean ones, spread over its poses."""
+
+
+def source_crops(data: Path, source: str, swapper: Swapper) -> Batch | None:
+    """Clean crops of the source for families that are given some, on the model's device.
+
+    Raises:
+        ModelError: the source's shards hold no crops.
+    """
+    if not swapper.source_images:
+        return None
+    folder, coverage = data / "shards" / source, float(swapper.coverage)
+    crops = open_crops(folder, swapper.needs, swapper.size_px, coverage)
+    device, found = device_of(swapper), views(crops, swapper.source_images)
+    return {name: value.to(device) for name, value in found.items()}
 
 
 def chooser(data: Path, facts: ModelFacts, pack: Pack) -> Choose:

@@ -2,8 +2,11 @@
 
 Both as `python -m tasks.<stage>` with default parameters, the way DVC runs them, so that starting
 Python counts for both; modules are compiled once, as they are wherever software is installed. The
-target is 500 frames of the demo's woman at 640x360, the swap is made by mesh_transfer from the
-demo's man. `ratio` is evaluate / detect: at most 1.5 is the goal, and less is better.
+target is 500 frames of the demo's woman at 640x360, the swap is made from the demo's man by an
+autoencoder that was hardly trained: a swap by mesh_transfer would spare the baseline of that name.
+`ratio` is evaluate / detect: at most 1.5 is the goal, and less is better. The frames of the
+baselines come from a stage that hangs on no model; what that takes, once per pair, is a line of its
+own.
 """
 
 from __future__ import annotations
@@ -32,9 +35,10 @@ identities:
   giver: {consent: giver}
   taker: {consent: taker}
 models:
-  mesh: {family: mesh_transfer, source: giver, target: taker}
+  hasty: {family: autoencoder, source: giver, target: taker, width: 32}
+train: {images: 64, batch_images: 8}
 swaps:
-  swap: {source: giver, target: taker, model: mesh}
+  swap: {source: giver, target: taker, model: hasty}
 """
 CONSENT = """consent: {name}
 identity: {name}
@@ -90,6 +94,7 @@ def paths(clip: str) -> dict[str, str]:
         "detections": f"{home}/detections.parquet",
         "faces": f"{home}/faces.parquet",
         "aligned": f"{home}/aligned.json",
+        "baselines": f"{out}/baselines.parquet",
         "converted": f"{out}/converted.parquet",
         "render": f"{out}/render.mp4",
         "metrics": f"{report}/metrics.json",
@@ -149,22 +154,29 @@ def prepare(folder: Path) -> None:
     both = {"source": f"data/shards/{GIVER}", "target": f"data/shards/{TAKER}"}
     stage(folder, "perceptual", {"out": "data/packs/perceptual"})
     known = {name: f"data/packs/{name}" for name in ("recogniser", "perceptual")}
-    known["out"] = "data/models/mesh"
-    stage(folder, "train", {"model": "mesh", **both, **known})
+    known["out"] = "data/models/hasty"
+    stage(folder, "train", {"model": "hasty", **both, **known})
     known = paths(TAKER)
-    model = {"model": "data/models/mesh", "source": f"data/shards/{GIVER}"}
+    model = {"model": "data/models/hasty", "source": f"data/shards/{GIVER}"}
     stage(folder, "convert", {"swap": SWAP, **model, **pick(known, "aligned", "converted")})
     names = ("clip", "frames", "converted", "render")
     stage(folder, "blend", {"swap": SWAP, **pick(known, *names)})
+
+
+def compared(folder: Path) -> float:
+    """Seconds of stage `baselines`."""
+    source = {"source": f"data/shards/{GIVER}"}
+    given = pick(paths(TAKER), "pack", "clip", "frames", "aligned", "baselines")
+    return stage(folder, "baselines", {"swap": SWAP, **source, **given})
 
 
 def measure(folder: Path) -> tuple[float, float]:
     """Seconds of `evaluate` and of `detect`, each the best of several turns."""
     known = paths(TAKER)
     detect = pick(known, "pack", "footage", "frames", "detections")
-    read = ("pack", "judge", "clip", "frames", "aligned", "converted", "render")
+    read = ("pack", "judge", "clip", "frames", "aligned", "baselines", "converted", "render")
     written = ("metrics", "per_frame", "curves", "contact_sheet", "html")
-    model = {"model": "data/models/mesh", "source": f"data/shards/{GIVER}"}
+    model = {"model": "data/models/hasty", "source": f"data/shards/{GIVER}"}
     evaluate = {"swap": SWAP, **model, **pick(known, *read, *written)}
     spent: dict[str, list[float]] = {"evaluate": [], "detect": []}
     for _ in range(REPEATS):
@@ -174,11 +186,13 @@ def measure(folder: Path) -> tuple[float, float]:
 
 
 def run() -> list[Result]:
-    """One line: `evaluate.over_detect`, where ratio is what ours costs over the baseline."""
+    """`evaluate.over_detect` and `evaluate.baselines`: seconds, and how many times detect's."""
     with tempfile.TemporaryDirectory() as name:
         prepare(Path(name))
+        beside = compared(Path(name))
         ours, baseline = measure(Path(name))
-    return [Result("evaluate.over_detect", ours, baseline, ours / baseline, "s")]
+    spent = {"over_detect": ours, "baselines": beside}
+    return [Result(f"evaluate.{n}", t, baseline, t / baseline, "s") for n, t in spent.items()]
 
 
 if __name__ == "__main__":

@@ -170,7 +170,7 @@ def record_lock(folder: Path) -> None:
 
 
 def swap_stages(folder: Path, clip: str) -> dict[str, float]:
-    """Peaks of convert, blend, evaluate and publish."""
+    """Peaks of convert, blend, baselines, evaluate and publish."""
     home, out, report = f"data/clips/{clip}", f"data/swaps/{clip}", f"data/swaps/{clip}/report"
     common = {"swap": clip}
     made = {"converted": f"{out}/converted.parquet"}
@@ -186,13 +186,19 @@ def swap_stages(folder: Path, clip: str) -> dict[str, float]:
         "html": f"{report}/report.html",
     }
     pack = {"pack": PACK, "judge": JUDGE}
+    beside = {"baselines": f"{out}/baselines.parquet"}
+    source = {"source": model_of["source"], "pack": PACK}
     return {
         "convert": peak_mib(folder, "convert", **common, **model_of, **aligned, **made),
         "blend": peak_mib(folder, "blend", **common, **target, **made, **render),
+        "baselines": peak_mib(
+            folder, "baselines", **common, **target, **aligned, **source, **beside
+        ),
         "evaluate": peak_mib(
             folder,
             "evaluate",
-            **{**common, **pack, **target, **aligned, **model_of, **made, **render, **written},
+            **{**common, **pack, **target, **aligned, **model_of, **beside},
+            **{**made, **render, **written},
         ),
         "publish": peak_mib(
             folder,

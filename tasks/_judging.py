@@ -22,13 +22,11 @@ from likeness.contracts.progress import Advance
 from likeness.media.ahead import ahead
 from likeness.media.footage import Footage, open_footage
 from likeness.metrics import sampling
-from likeness.metrics.baselines import Reference, Transfer
 from likeness.metrics.clip import Clip
 from likeness.metrics.face import FaceRow
 from likeness.metrics.report.album import Album
 from likeness.metrics.report.film import Film, Reel, runs_of
 from likeness.metrics.stream import Scorer
-from tasks.blend import BlendParams
 
 EVEN_FACES = 9
 """Evenly spaced faces on the contact sheet."""
@@ -36,7 +34,6 @@ FILM_WAITING = 8
 """Frames that may wait for the film."""
 FRAMES_TOGETHER = 8
 """Frames of each file that are decoded at a time."""
-TRANSFER_FAMILY = "mesh_transfer"
 
 
 def album_for(clip: Clip, worst_frames: int, stills: int) -> Album:
@@ -53,36 +50,6 @@ def videos_of(clip: Path, render: Path) -> tuple[Footage, Footage]:
     """Target (of a clip.yaml) and render, each with half of the threads to decode with."""
     threads = max(environment.threads() // 2, 1)
     return open_footage(footage_path(clip), threads), open_footage(render, threads)
-
-
-def reference_for(
-    footage: Footage,
-    source: Path,
-    crops: Path,
-    clip: Clip,
-    swap: tuple[BlendParams, str],
-) -> tuple[Reference, dict[str, Any]]:
-    """How baselines are made, and what to say about them.
-
-    Args:
-        footage: the target.
-        source: shards of the source.
-        crops: the target's crops.
-        clip: which frames baselines are measured on.
-        swap: how it was blended, and its family.
-    """
-    blend, family = swap
-    facts: dict[str, Any] = {"runs": len(clip.runs), "crf": blend.crf, "preset": blend.preset}
-    transfer: Transfer | None = None
-    if family == TRANSFER_FAMILY:
-        facts["mesh_transfer"] = "this swap is mesh_transfer itself"
-    elif len(clip.runs):
-        from tasks._transfer import MeshTransfer  # torch takes seconds to import
-
-        wanted = {int(m) + step for m in clip.runs for step in sampling.RUN}
-        transfer = MeshTransfer(source, crops, footage, blend, wanted)
-        facts["mesh_transfer"] = "default settings, fitted to the same source"
-    return Reference(footage, blend.crf, blend.preset, transfer), facts
 
 
 def score(

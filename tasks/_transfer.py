@@ -1,75 +1,98 @@
-"""mesh_transfer on a few faces of a target: a baseline of stage `evaluate`, and no stage itself.
+"""mesh_transfer on a few faces of a target, as stages `convert` and `blend` would lay it.
 
-It is put together from what stages `convert` and `blend` do, so that the baseline is laid with the
-arithmetic of the swap beside it. Imports torch.
+The baseline that stage `baselines` makes: the arithmetic is that of the swap beside it. Imports
+torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import torch
 
+from likeness.contracts import environment
+from likeness.contracts.progress import Advance
 from likeness.contracts.tables.crops import CROPS
 from likeness.media.colour import Planes
-from likeness.media.footage import Footage
 from likeness.media.images import decode_jpeg
 from likeness.metrics.clip import BATCH, KEYS
-from likeness.metrics.face import Task
 from likeness.vision.colour import SteadyColours
+from likeness.vision.laying import Face
 from models.analysers.transfer import fit
-from tasks.blend import BlendParams, Face, lay_face
-from tasks.convert import ConvertParams, converted_rows, out_mask_px
+from models.conversion import out_mask_px
+from tasks.blend import BlendParams, lay_face
+from tasks.convert import ConvertParams, converted_rows
+
+Key = tuple[int, int]
+"""frame_index and track_index."""
+
+
+@dataclass(frozen=True)
+class Swapped:
+    """One face by mesh_transfer: crop and mask as `convert` stores them, and where they lie."""
+
+    crop: bytes
+    mask: bytes
+    affine: npt.NDArray[np.float64]
 
 
 class MeshTransfer:
-    """mesh_transfer on some faces of the target, as stages convert and blend would lay it.
+    """Faces by mesh_transfer, all made at once, to be laid into frames.
 
     Args:
         source: shards of the source identity.
         crops: align's crops of the target.
-        footage: the target.
-        blend: how the swap is blended.
-        wanted: frames that will be asked for.
+        wanted: which faces.
+        advance: told of every face made.
     """
 
-    def __init__(
-        self,
-        source: Path,
-        crops: Path,
-        footage: Footage,
-        blend: BlendParams,
-        wanted: set[int],
-    ) -> None:
-        self._swapper, self._crops = fit(source, crops)
-        self._blend = blend
-        self._space = (footage.facts["colour_space"], footage.facts["colour_range"])
-        self._rows: dict[tuple[int, int], pa.RecordBatch] = {}
-        columns = {*KEYS, "crop", "affine_matrix", *self._swapper.needs}
+    def __init__(self, source: Path, crops: Path, wanted: set[Key], advance: Advance) -> None:
+        torch.set_num_threads(environment.threads())
+        swapper, known = fit(source, crops)
+        self._side = out_mask_px(known.size_px)
+        self._made: dict[Key, Swapped] = {}
+        columns = {*KEYS, "crop", "affine_matrix", *swapper.needs}
         listed = [name for name in CROPS.schema.names if name in columns]
         for batch in CROPS.batches(crops, listed, rows=BATCH):
-            keys = zip(*(batch[name].to_pylist() for name in KEYS), strict=True)
-            for row, (frame, track) in enumerate(keys):
-                if frame in wanted:
-                    self._rows[frame, track] = batch.slice(row, 1)
+            keys = list(zip(*(batch[name].to_pylist() for name in KEYS), strict=True))
+            rows = [row for row, key in enumerate(keys) if key in wanted]
+            if rows:
+                given = batch.take(pa.array(rows, pa.int64()))
+                cells = converted_rows(given, swapper, known, ConvertParams())
+                parts = zip(cells["crop"], cells["mask"], cells["affine_matrix"], strict=True)
+                chosen = [keys[row] for row in rows]
+                self._made |= {k: Swapped(*part) for k, part in zip(chosen, parts, strict=True)}
+                advance(len(rows))
 
-    def __call__(self, run: Sequence[Task]) -> list[Planes]:
-        """The run's frames with the faces laid in, as 4:2:0 planes."""
-        steady, made = SteadyColours(self._blend.colour_memory), []
-        for task in run:
-            planes = tuple(plane.copy() for plane in task.target.planes())
-            self._lay((planes[0], planes[1], planes[2]), task, steady)
-            made.append((planes[0], planes[1], planes[2]))
-        return made
+    def lay(
+        self,
+        frames: Sequence[Planes],
+        keys: Sequence[Key],
+        shots: Mapping[int, int],
+        blend: BlendParams,
+        space: tuple[str, str],
+    ) -> list[Planes]:
+        """Frames in a row with the faces laid in, as 4:2:0 planes.
 
-    def _lay(self, planes: Planes, task: Task, steady: SteadyColours) -> None:
-        row = task.row
-        batch = self._rows[task.target.frame_index, row.track_index]
-        cells = converted_rows(batch, self._swapper, self._crops, ConvertParams())
-        side = out_mask_px(self._crops.size_px)
-        mask = np.frombuffer(cells["mask"][0], np.uint8).reshape(side, side)
-        crop, line = decode_jpeg(cells["crop"][0]), (row.shot_index, row.track_index)
-        face = Face(line, crop, mask, cells["affine_matrix"][0])
-        lay_face(planes, face, self._blend, self._space, steady)
+        Args:
+            frames: planes of the target.
+            keys: the face in each.
+            shots: by frame, the shot it belongs to.
+            blend: how the swap is blended.
+            space: colour space and range of the target.
+        """
+        steady, laid = SteadyColours(blend.colour_memory), []
+        for planes, key in zip(frames, keys, strict=True):
+            made = self._made[key]
+            mask = np.frombuffer(made.mask, np.uint8).reshape(self._side, self._side)
+            line = (shots[key[0]], key[1])
+            face = Face(line, decode_jpeg(made.crop), mask, made.affine)
+            y, u, v = (plane.copy() for plane in planes)
+            lay_face((y, u, v), face, blend, space, steady)
+            laid.append((y, u, v))
+        return laid

@@ -1,9 +1,9 @@
 """Stage `evaluate`: what a swap is worth, in numbers and pictures.
 
 In: the analyser pack, the judge (a second embedder), the target clip with frames.parquet and
-aligned.json, the shards of the source identity, the model's folder, converted.parquet and
-render.mp4. Out: metrics.json, per_frame.parquet, curves.csv, contact_sheet.jpg and a report.html
-that needs no other file.
+aligned.json, the shards of the source identity, the model's folder, baselines.parquet,
+converted.parquet and render.mp4. Out: metrics.json, per_frame.parquet, curves.csv,
+contact_sheet.jpg and a report.html that needs no other file.
 """
 
 from __future__ import annotations
@@ -19,31 +19,45 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from likeness.contracts.documents import Document, read_json, to_json
-from likeness.contracts.errors import ParamsError
+from likeness.contracts.errors import ParamsError, TableError
 from likeness.contracts.memory import keep_freed_memory
-from likeness.contracts.params import load_section, swap_overrides
+from likeness.contracts.params import swap_overrides
 from likeness.contracts.stage import Context, Stage
+from likeness.contracts.tables.base import Facts
+from likeness.contracts.tables.baselines import BASELINES
 from likeness.contracts.tables.converted import CONVERTED
 from likeness.contracts.tables.frames import FRAMES
 from likeness.contracts.tables.per_frame import PER_FRAME
+from likeness.media.footage import Footage
 from likeness.media.images import encode_jpeg
 from likeness.metrics import sampling, summary
-from likeness.metrics.clip import face_rows, plan
+from likeness.metrics.clip import face_rows, plan, read_faces
 from likeness.metrics.gallery import read_source
 from likeness.metrics.parts import Tree
+from likeness.metrics.reference import Reference, read_reference
 from likeness.metrics.report.album import Album
 from likeness.metrics.report.film import Reel
 from likeness.metrics.stream import Scorer, ordered
 from likeness.metrics.tables import write_curves, write_per_frame
 from models.analysers.judge import Judge, load_judge
 from tasks._crops import crops_of
-from tasks._judging import album_for, reference_for, score, videos_of
-from tasks.blend import BlendParams
+from tasks._judging import album_for, score, videos_of
 
 if TYPE_CHECKING:  # imports the page's template engine
     from likeness.metrics.report.ground import Ground
 
 SHEET_QUALITY = 88
+MOVED = {
+    "embedder": (
+        "is no longer a parameter: a stage of its own gives the second embedder",
+        "set `judge: {embedder: faceplugin}`",
+    ),
+    "baseline_frames": (
+        "is no longer a parameter: a stage of its own makes the baselines",
+        "set `baselines: {runs: 4}`, of three frames each",
+    ),
+}
+"""Parameters that there were -> what became of them, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +78,6 @@ class EvaluateParams(Document):
     )
     judge_frames: int = Field(
         default=6, ge=1, le=1000, description="frames that the second embedder sees"
-    )
-    baseline_frames: int = Field(
-        default=12, ge=3, le=300, description="in runs of three: baselines made and measured there"
     )
     gallery_faces: int = Field(
         default=64, ge=1, le=512, description="of the source: to compare with, and to paste"
@@ -89,9 +100,9 @@ class EvaluateParams(Document):
     @model_validator(mode="before")
     @classmethod
     def _moved(cls, content: Any) -> Any:
-        if isinstance(content, dict) and "embedder" in content:
-            problem = "is no longer a parameter: a stage of its own gives the second embedder"
-            raise ParamsError("evaluate.embedder", problem, "set `judge: {embedder: faceplugin}`")
+        for name, (problem, step) in MOVED.items():
+            if isinstance(content, dict) and name in content:
+                raise ParamsError(f"evaluate.{name}", problem, step)
         return content
 
 
@@ -128,10 +139,23 @@ def load_networks(context: Context[EvaluateParams]) -> Judge:
     return load_judge(context.inputs["pack"], context.inputs["judge"], hashes)
 
 
-def blend_of(context: Context[EvaluateParams]) -> BlendParams:
-    """How the swap was blended."""
-    overrides = swap_overrides("blend")(context.options, context.params_file)
-    return load_section("blend", BlendParams, context.params_file, overrides)
+def checked_reference(path: Path, target: Footage, facts: Mapping[str, Facts]) -> Reference:
+    """The baselines of this swap, if they are of this footage.
+
+    Raises:
+        TableError: they are of another one.
+    """
+    reference = read_reference(path, target)
+    if reference.facts["footage_sha256"] != facts["frames"]["footage_sha256"]:
+        raise TableError(path, "is of other footage than frames.parquet", "run `dvc repro`")
+    return reference
+
+
+def facts_of(reference: Reference) -> Tree:
+    """What metrics.json says of the baselines."""
+    facts = {name: reference.facts[name] for name in ("crf", "preset", "undecodable")}
+    counts = {"runs": len(reference.middles), "recognised": len(reference.singles)}
+    return facts | counts | {"mesh_transfer": "default settings, fitted to the same source"}
 
 
 def page_ground(inputs: Mapping[str, Path]) -> Ground:
@@ -151,21 +175,20 @@ def measure(context: Context[EvaluateParams], helper: ThreadPoolExecutor) -> tup
     params, inputs = context.params, context.inputs
     loaded = helper.submit(load_networks, context)
     crops = crops_of(read_json(inputs["aligned"]), inputs["aligned"])
-    frames = (params.max_frames, params.judge_frames, params.baseline_frames)
-    clip = plan(inputs["frames"], inputs["converted"], *frames)
-    album = album_for(clip, params.worst_frames, params.stills)
-    videos, judge = videos_of(inputs["clip"], inputs["render"]), loaded.result()
+    videos = videos_of(inputs["clip"], inputs["render"])
+    reference = checked_reference(inputs["baselines"], videos[0], context.facts)
+    faces, made = read_faces(inputs["frames"], crops), (reference.singles, reference.middles)
+    clip = plan(faces, params.max_frames, params.judge_frames, *made)
+    album, judge = album_for(clip, params.worst_frames, params.stills), loaded.result()
     shown = (params.gallery_faces, params.judge_frames)
     source = helper.submit(read_source, inputs["source"], judge, *shown)
     ground = helper.submit(page_ground, inputs)
-    blended = blend_of(context), context.facts["converted"]["family"]
-    reference, made = reference_for(videos[0], inputs["source"], crops, clip, blended)
     canonical, _ = judge.pack.canonical_mesh()
     scorer = Scorer(clip, judge, canonical, source, reference, params.margin_px, album)
     rows = face_rows(crops, inputs["converted"], clip)
     with context.progress("frames", len(clip.shots)) as advance:
         unread, film = score(videos, rows, scorer, params.film_frames, advance)
-    metrics = summary_of(scorer, judge, unread) | {"baselines": made}
+    metrics = summary_of(scorer, judge, unread) | {"baselines": facts_of(reference)}
     return metrics, Pages(scorer, album, film, ground.result())
 
 
@@ -229,6 +252,7 @@ STAGE = Stage(
         "aligned": None,
         "source": None,
         "model": None,
+        "baselines": BASELINES,
         "converted": CONVERTED,
         "render": None,
     },

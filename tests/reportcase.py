@@ -52,7 +52,7 @@ METRICS: dict[str, Any] = {
     "outside": {"ssim": 0.995, "psnr_db": 48.0, "max_difference": 20},
     "seams": {"gradient_ratio": {"mean": 2.5, "target_copied": 2.4, "source_pasted": 2.6}},
     "flicker": {"landmark_jitter": 0.004, "landmark_jitter_target": 0.007},
-    "colour_shift": 0.2,
+    "colour_shift": {"mean": 0.2, "target_copied": 0.0},
     "sparkle": {"mean": 0.25, "target_copied": 0.125},
     "kid": {"value": None, "reason": "fewer than 50 images"},
     "frames": {"total": FRAMES, "with_face": FRAMES, "measured": FRAMES, "undecodable": 0},

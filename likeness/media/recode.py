@@ -29,36 +29,35 @@ class PlanesFrame(Frame):
         self._planes = planes
 
 
-def recoded(frames: Sequence[Planes], model: Described, crf: float, preset: str) -> list[Planes]:
-    """Encode frames as one stream of H.264 with the render's settings, and decode them.
+def encoded(frames: Sequence[Planes], model: Described, crf: float, preset: str) -> bytes:
+    """Frames as one stream of H.264 with the render's settings, the first one a key frame.
 
     Args:
-        frames: y (H,W), u and v (ceil(H/2), ceil(W/2)) uint8 each, all of one size.
+        frames: y (H,W), u and v (ceil(H/2), ceil(W/2)) uint8 each, all of one size; at least one.
         model: gives the frame rate.
         crf: constant rate factor of libx264.
         preset: of libx264.
-
-    Returns:
-        As many frames of the same shapes; the first one is a key frame.
-
-    Raises:
-        FootageError: the decoder gave back another number of frames.
     """
-    if not frames:
-        return []
     height, width = frames[0][0].shape
     rate = Fraction(*model.facts["average_rate"])
     encoder = _encoder(width, height, rate, crf, preset)
-    decoder: Any = av.CodecContext.create("h264", "r")
     packets = [p for i, planes in enumerate(frames) for p in encoder.encode(_picture(planes, i))]
-    pictures = [
-        picture
-        for packet in [*packets, *encoder.encode(None), None]
-        for picture in decoder.decode(packet)
-    ]
-    if len(pictures) != len(frames):
-        problem = f"gave back {len(pictures)} of {len(frames)} frames after encoding"
-        raise FootageError(model.path, problem, "report this")
+    return b"".join(bytes(packet) for packet in [*packets, *encoder.encode(None)])
+
+
+def decoded(stream: bytes, count: int) -> list[Planes]:
+    """The frames of a stream that `encoded` wrote, of the shapes they had.
+
+    Raises:
+        FootageError: the decoder gave back another number of frames than `count`.
+    """
+    decoder: Any = av.CodecContext.create("h264", "r")
+    decoder.thread_count = 1
+    packets = [*decoder.parse(stream), *decoder.parse(b""), None]
+    pictures = [picture for packet in packets for picture in decoder.decode(packet)]
+    if len(pictures) != count:
+        problem = f"gave back {len(pictures)} of {count} frames after encoding"
+        raise FootageError("H.264", problem, "run `dvc repro`")
     return [_planes(picture) for picture in pictures]
 
 

@@ -1,24 +1,25 @@
-"""What a swap is compared with: the target encoded anew, the source pasted, mesh_transfer.
+"""Baselines measured whole: the target encoded anew, the source pasted, mesh_transfer.
 
-A baseline is made for some runs of three frames and measured there as the render is. The fourth,
-the target as it is, costs nothing and is measured wherever the render is.
+They are measured in some runs of three frames, as the render is; in more frames they are only
+recognised (metrics.face). The fourth, the target as it is, is measured wherever the render is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from likeness.media.colour import Planes, rgb_to_yuv420_region, yuv420_region_to_rgb
+from likeness.media.colour import rgb_to_yuv420_region, yuv420_region_to_rgb
 from likeness.media.footage import Footage, Frame
-from likeness.media.recode import PlanesFrame, recoded
+from likeness.media.recode import PlanesFrame
 from likeness.metrics import perceptual, sampling, scores, seams
 from likeness.metrics.face import COPIED, PASTED, Face, Task, flow_scores, seen
 from likeness.metrics.look import Look, Measures, look
+from likeness.metrics.reference import Reference
 from likeness.metrics.scores import Scores
 from likeness.metrics.views import Place
 from likeness.vision import alignment
@@ -26,26 +27,6 @@ from likeness.vision.blending import Box, warp_to_box
 
 Pixels = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float64]
-REENCODED, TRANSFERRED = "reencoded_", "mesh_"
-"""Prefixes of columns, beside those of metrics.face."""
-Transfer = Callable[[Sequence[Task]], list[Planes]]
-"""Frames and the face in each -> the frames with mesh_transfer's faces laid in."""
-
-
-@dataclass(frozen=True)
-class Reference:
-    """How baselines are made.
-
-    Attributes:
-        footage: the target.
-        crf, preset: as the render was encoded.
-        transfer: mesh_transfer and the swap's own blending; None: this baseline is left out.
-    """
-
-    footage: Footage
-    crf: float
-    preset: str
-    transfer: Transfer | None
 
 
 @dataclass(frozen=True)
@@ -68,12 +49,12 @@ class Measured:
 def measure_run(
     run: Sequence[Task], faces: Sequence[Future[Face]], reference: Reference, using: Measures
 ) -> Measured:
-    """Make and measure all baselines of one run; depends on its arguments alone.
+    """Measure all baselines of one run; depends on its arguments alone.
 
     Args:
         run: frames in a row, the middle one measured whole and with the paste; or a single one.
         faces: what is measured of them; begun before, so that waiting ends.
-        reference: how baselines are made.
+        reference: their frames.
         using: networks and canonical face.
     """
     known, at = [face.result() for face in faces], len(run) // 2
@@ -81,13 +62,16 @@ def measure_run(
     found = Measured(middle.target.frame_index, {}, {}, {}, {})
     found.scores.update(scores.prefixed(COPIED, _outside(middle.target, middle)))
     around = seams.rings(place.mask)
-    for prefix, frames in _made(run, reference).items():
+    shown = reference.shown(found.frame_index, [task.target for task in run])
+    pasted: list[Frame] = [_pasted(task, reference.footage) for task in run]
+    for prefix, frames in (shown | {PASTED: pasted}).items():
         if prefix == PASTED:
             given, own = known[at].looks[PASTED], {}
         else:
             given = _look(frames[at], middle, place, using)
             own = scores.compared(given, wanted, around) | scores.units(given)
             own |= _outside(frames[at], middle)
+            own["colour_shift"] = scores.colour_shift(given, wanted)
             found.embeddings[prefix] = given.embedding
             found.features[prefix] = perceptual.pooled(given.layers)
             if given.second is not None:
@@ -97,28 +81,9 @@ def measure_run(
     return found
 
 
-def _made(run: Sequence[Task], reference: Reference) -> dict[str, list[Frame]]:
-    """The frames of the run as each baseline shows them."""
-    targets = [task.target.planes() for task in run]
-    settings = (reference.footage, reference.crf, reference.preset)
-    made = {REENCODED: recoded(targets, *settings)}
-    pairs = zip(targets, run, strict=True)
-    made[PASTED] = [_pasted(planes, task, reference.footage) for planes, task in pairs]
-    if reference.transfer is not None:
-        laid = reference.transfer(run)
-        made[TRANSFERRED] = recoded(laid, *settings)
-    return {
-        prefix: [
-            PlanesFrame(reference.footage, task.target.frame_index, task.target.pts, planes)
-            for task, planes in zip(run, frames, strict=True)
-        ]
-        for prefix, frames in made.items()
-    }
-
-
-def _pasted(planes: Planes, task: Task, footage: Footage) -> Planes:
-    """The target's planes with the source's crop laid in by the mask, as it is."""
-    y, u, v = (plane.copy() for plane in planes)
+def _pasted(task: Task, footage: Footage) -> Frame:
+    """The target with the source's crop laid in by the mask, as it is."""
+    y, u, v = (plane.copy() for plane in task.target.planes())
     height, width = y.shape
     x0, y0, x1, y1 = alignment.region(task.row.to_mask, len(task.row.mask), width, height)
     box = Box(x0 // 2 * 2, y0 // 2 * 2, min(x1 + x1 % 2, width), min(y1 + y1 % 2, height))
@@ -128,7 +93,7 @@ def _pasted(planes: Planes, task: Task, footage: Footage) -> Planes:
     alpha = (task.touched[box.y0 : box.y1, box.x0 : box.x1].astype(np.float32) / 255)[..., None]
     mixed = np.round(above * alpha + below * (1 - alpha)).astype(np.uint8)
     rgb_to_yuv420_region((y, u, v), box, mixed, *space)
-    return y, u, v
+    return PlanesFrame(footage, task.target.frame_index, task.target.pts, (y, u, v))
 
 
 def _look(frame: Frame, task: Task, place: Place, using: Measures) -> Look:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from likeness.metrics import sampling, views
 from likeness.metrics.face import FaceRow
 
 Values = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.integer]
 KEYS = ("frame_index", "track_index")
 AFFINE = {"affine_matrix": (2, 3)}
 POINTS = {**AFFINE, "landmarks_5": (5, 2), "landmarks_468": (468, 3), "pose_deg": (3,)}
@@ -38,7 +39,7 @@ class Clip:
         measure: (T,) sampling.NOTHING, MOTION, FACE or ALL.
         judged: (T,) whether the second embedder looks too, at some of ALL.
         pasted: (T,) whether the pasted source is measured too, at some of ALL.
-        runs: (K,) middle frames of the runs of three on which baselines are measured.
+        runs: (K,) middle frames of the runs of three on which baselines are measured whole.
     """
 
     pts_s: Values
@@ -48,47 +49,112 @@ class Clip:
     measure: npt.NDArray[np.int64]
     judged: npt.NDArray[np.bool_]
     pasted: npt.NDArray[np.bool_]
-    runs: npt.NDArray[np.int64]
+    runs: Indices
 
 
-def plan(frames: Path, converted: Path, most: int, judged: int, baselines: int) -> Clip:
-    """Choose the face of each frame (the largest) and the frames that the networks see.
+@dataclass(frozen=True)
+class Faces:
+    """The largest face of each frame.
+
+    Attributes:
+        pts_s, shots: (T,) of all frames.
+        tracks: (T,) of that face, -1 where there is none.
+        counts: (T,) number of faces.
+    """
+
+    pts_s: Values
+    shots: npt.NDArray[np.int64]
+    tracks: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]
+
+    @property
+    def frames(self) -> npt.NDArray[np.int64]:
+        """Those with a face."""
+        return np.flatnonzero(self.counts)
+
+    @property
+    def lines(self) -> tuple[Indices, Indices, Indices]:
+        """Frame, shot and track of each, as `sampling` wants them."""
+        return self.frames, self.shots[self.frames], self.tracks[self.frames]
+
+    def together(self, frames: Sequence[int]) -> bool:
+        """Whether all of some frames show one face of one shot."""
+        if min(frames) < 0 or max(frames) >= len(self.counts):
+            return False
+        lines = {(int(self.shots[frame]), int(self.tracks[frame])) for frame in frames}
+        return len(lines) == 1 and all(self.counts[frame] > 0 for frame in frames)
+
+
+def read_faces(frames: Path, crops: Path) -> Faces:
+    """The largest face of each frame of a target.
 
     Args:
-        frames: frames.parquet of the target clip.
-        converted: the swap's converted.parquet.
-        most: frames that networks see.
-        judged: of them, frames that the second embedder sees too.
-        baselines: frames on which baselines are measured, in runs of three.
+        frames: frames.parquet of the clip.
+        crops: align's crops of it, one for each face of a swap.
     """
     table = FRAMES.read(frames, ["pts_s", "shot_index"])
-    rows = CONVERTED.read(converted, ["frame_index", "track_index", "affine_matrix"])
+    rows = CROPS.read(crops, ["frame_index", "track_index", "affine_matrix"])
     shots = as_numpy(table["shot_index"]).astype(np.int64)
-    tracks, faces = np.full(len(shots), -1), np.zeros(len(shots), np.int64)
+    tracks, counts = np.full(len(shots), -1), np.zeros(len(shots), np.int64)
     largest = np.full(len(shots), np.inf)
     linear = as_numpy(rows["affine_matrix"], (2, 3))[:, :, :2]
     scales = np.sqrt(np.abs(np.linalg.det(linear)))
     keys = zip(as_numpy(rows["frame_index"]), as_numpy(rows["track_index"]), scales, strict=True)
     for frame, track, scale in keys:
-        faces[frame] += 1
+        counts[frame] += 1
         if scale < largest[frame]:
             largest[frame], tracks[frame] = scale, track
-    with_face = np.flatnonzero(faces)
-    measure = np.full(len(shots), sampling.NOTHING)
-    lines = (with_face, shots[with_face], tracks[with_face])
-    measure[with_face] = sampling.runs(*lines, most)
-    runs = with_face[sampling.triples(measure[with_face], *lines, baselines // len(sampling.RUN))]
+    return Faces(as_numpy(table["pts_s"]), shots, tracks, counts)
+
+
+def beside(faces: Faces, most: int, runs: int) -> tuple[Indices, Indices]:
+    """Frames for baselines: single ones, and the middles of runs of three, both ascending.
+
+    They are those that `plan` chooses for the swap itself, as long as `most` is the same.
+
+    Args:
+        faces: of the target.
+        most: frames in all, runs' neighbours not counted.
+        runs: at most.
+    """
+    measure = sampling.runs(*faces.lines, most)
+    middles = faces.frames[sampling.triples(measure, *faces.lines, runs)]
+    seen = faces.frames[measure >= sampling.FACE]
+    singles = seen[sampling.evenly(len(seen), most)]
+    return np.setdiff1d(singles, middles), middles
+
+
+def plan(faces: Faces, most: int, judged: int, singles: Indices, middles: Indices) -> Clip:
+    """Choose the frames that the networks see.
+
+    Args:
+        faces: of the target.
+        most: frames that networks see.
+        judged: of them, frames that the second embedder sees too.
+        singles: frames of which there are baselines, to be recognised.
+        middles: of runs of three of which there are baselines, to be measured whole.
+    """
+    measure, with_face = np.full(len(faces.shots), sampling.NOTHING), faces.frames
+    measure[with_face] = sampling.runs(*faces.lines, most)
     if not len(with_face):
-        measure[sampling.evenly(len(shots), most)] = sampling.ALL
+        measure[sampling.evenly(len(measure), most)] = sampling.ALL
+    measure[singles] = np.maximum(measure[singles], sampling.FACE)
+    measure[middles] = sampling.ALL
+    for middle in middles.tolist():
+        around = [middle + step for step in sampling.RUN]
+        if faces.together(around):
+            lower = (sampling.NOTHING, sampling.MOTION)
+            measure[around] = [
+                sampling.MOTION if m in lower else sampling.ALL for m in measure[around]
+            ]
     pasted = (measure == sampling.ALL) & bool((measure[with_face] == sampling.ALL).all())
-    pasted[runs] = True
-    judge = _judged(measure, runs, judged)
-    return Clip(as_numpy(table["pts_s"]), shots, tracks, faces, measure, judge, pasted, runs)
+    pasted[middles] = True
+    judge = _judged(measure, middles, judged)
+    fixed = (faces.pts_s, faces.shots, faces.tracks, faces.counts)
+    return Clip(*fixed, measure, judge, pasted, middles)
 
 
-def _judged(
-    measure: npt.NDArray[np.int64], runs: npt.NDArray[np.int64], wanted: int
-) -> npt.NDArray[np.bool_]:
+def _judged(measure: npt.NDArray[np.int64], runs: Indices, wanted: int) -> npt.NDArray[np.bool_]:
     """Frames for the second embedder: evenly spaced ones, and those where baselines are measured.
 
     So a baseline is compared with the swap on frames that both were judged on.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,6 @@ SMALLEST_FLOW_PX = 24
 """Side below which dense inverse search has no room for its patches."""
 FLOW_MARGIN_PX = 8
 RENDER, COPIED, PASTED = "", "copied_", "pasted_"
-PREFIXES = (RENDER, COPIED, PASTED)
 """Prefixes of columns: the render, the target as it is, the source pasted."""
 
 
@@ -68,6 +67,7 @@ class Task:
         level: sampling.MOTION, FACE or ALL.
         judged: the second embedder looks too.
         pasted: the pasted source is measured too.
+        beside: if not, it is recognised at least.
         touched, reached: (H,W) uint8, what is replaced; the same with its margin.
         before: lumas of render and target in the frame before, of the same face; None: no flow.
         source: what the source looks like, once that is known.
@@ -79,6 +79,7 @@ class Task:
     level: int
     judged: bool
     pasted: bool
+    beside: bool
     touched: Pixels
     reached: Pixels
     before: Lumas | None
@@ -130,11 +131,25 @@ def measure(task: Task, using: Measures) -> Face:
     """Measure the face of one frame; depends on its arguments alone."""
     place, size = task.row.place(), using.frame_size
     target, render = (seen(frame, place, size) for frame in (task.target, task.render))
-    pasted = views.paste(target, task.crop, place) if task.pasted else None
+    shown = task.pasted or task.beside
+    pasted = views.paste(target, task.crop, place) if shown else None
     view = View(task.target.frame_index, place, target, render, pasted)
-    pictures = [p for p in (render, target, pasted) if p is not None]
+    named, others = {RENDER: render, COPIED: target}, dict[str, Pixels]()
+    if pasted is not None:
+        (named if task.pasted else others)[PASTED] = pasted
     if task.level == sampling.FACE:
-        return _recognised(view, task.row, pictures, using)
+        return _recognised(view, task.row, named | others, using)
+    found = _measured(task, view, named, using)
+    if not others or task.level == sampling.MOTION:
+        return found
+    more = _recognised(view, task.row, others, using)
+    embeddings, features = found.embeddings | more.embeddings, found.features | more.features
+    return replace(found, embeddings=embeddings, features=features)
+
+
+def _measured(task: Task, view: View, named: dict[str, Pixels], using: Measures) -> Face:
+    """A face whose motion or all is measured; `named` begins with render and target."""
+    pictures, place = list(named.values()), view.place
     meshes, beliefs = using.networks.mesh(np.stack(pictures))
     found: Scores = {"mesh_score": float(beliefs[0])}
     if task.before is not None:
@@ -143,32 +158,32 @@ def measure(task: Task, using: Measures) -> Face:
     placed = list(alignment.apply_mesh(from_view, np.asarray(meshes, np.float64)))
     if task.level == sampling.MOTION:
         return Face(view, task.row, found, placed)
-    looks = look(pictures, meshes, place, using, judged=task.judged)
-    named = dict(zip(PREFIXES, looks, strict=False))
-    found |= scores.ssim_outside(*task.lumas, task.reached) | _scores(named, place)
+    found_looks = look(pictures, meshes, place, using, judged=task.judged)
+    looks = dict(zip(named, found_looks, strict=True))
+    found |= scores.ssim_outside(*task.lumas, task.reached) | _scores(looks, place)
     return Face(
         view,
         task.row,
         found,
         placed,
-        named,
-        {prefix: one.embedding for prefix, one in named.items()},
-        {prefix: one.second for prefix, one in named.items() if one.second is not None},
-        {prefix: perceptual.pooled(one.layers) for prefix, one in named.items()},
+        looks,
+        {p: one.embedding for p, one in looks.items()},
+        {p: one.second for p, one in looks.items() if one.second is not None},
+        {p: perceptual.pooled(one.layers) for p, one in looks.items()},
     )
 
 
-def _recognised(view: View, row: FaceRow, pictures: list[Pixels], using: Measures) -> Face:
-    """Who a face is, and its features, without a mesh."""
-    crops = np.stack([views.embedder_crop(picture, view.place) for picture in pictures])
+def _recognised(view: View, row: FaceRow, named: dict[str, Pixels], using: Measures) -> Face:
+    """Who views of one place show, and their features, by prefix, without a mesh."""
+    crops = np.stack([views.embedder_crop(picture, view.place) for picture in named.values()])
     embeddings, layers = using.networks.embed(crops)
-    named = dict(zip(PREFIXES, range(len(pictures)), strict=False))
+    rows = {prefix: index for index, prefix in enumerate(named)}
     return Face(
         view,
         row,
         {},
-        embeddings={prefix: np.asarray(embeddings[i], np.float64) for prefix, i in named.items()},
-        features={p: perceptual.pooled([layer[i] for layer in layers]) for p, i in named.items()},
+        embeddings={p: np.asarray(embeddings[i], np.float64) for p, i in rows.items()},
+        features={p: perceptual.pooled([layer[i] for layer in layers]) for p, i in rows.items()},
     )
 
 
@@ -180,8 +195,9 @@ def _scores(named: dict[str, Look], place: Place) -> Scores:
     for prefix, one in named.items():
         found |= scores.prefixed(prefix, scores.compared(one, target, around))
         found |= scores.prefixed("target_" if prefix == COPIED else prefix, scores.units(one))
-    found |= scores.colours(render) | scores.prefixed("target_", scores.colours(target))
-    return found | {"colour_shift": scores.colour_shift(render, target)}
+        shift = {"colour_shift": scores.colour_shift(one, target)}
+        found |= scores.prefixed(prefix, shift)
+    return found | scores.colours(render) | scores.prefixed("target_", scores.colours(target))
 
 
 def flow_scores(now: Lumas, before: Lumas, touched: Pixels) -> Scores:

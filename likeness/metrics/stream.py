@@ -15,11 +15,12 @@ from likeness.contracts import environment
 from likeness.contracts.tables.per_frame import SCORES
 from likeness.media.footage import Frame
 from likeness.metrics import fidelity, identity, sampling, scores, views
-from likeness.metrics.baselines import Measured, Reference, measure_run
+from likeness.metrics.baselines import Measured, measure_run
 from likeness.metrics.clip import Clip
 from likeness.metrics.face import COPIED, RENDER, Face, FaceRow, Task, measure
 from likeness.metrics.gallery import SourceFaces
 from likeness.metrics.look import Measures, Networks
+from likeness.metrics.reference import Reference
 from likeness.metrics.scores import Scores
 from likeness.metrics.views import View
 
@@ -79,6 +80,7 @@ class Scorer:
         self._frames = len(self.clip.shots)
         self.columns = {name: np.full(self._frames, np.nan) for name in SCORES}
         self._middles = set(self.clip.runs.tolist())
+        self._singles = set(self.reference.singles.tolist())
         self._run: list[_Submitted] = []
         self._before: _Submitted | None = None
         self._recent: deque[tuple[int, Face]] = deque(maxlen=3)
@@ -125,6 +127,7 @@ class Scorer:
             level=level,
             judged=bool(self.clip.judged[index]),
             pasted=bool(self.clip.pasted[index]),
+            beside=index in self._singles,
             touched=masks[0],
             reached=masks[1],
             before=before.lumas if before is not None and linked and whole else None,
@@ -135,6 +138,7 @@ class Scorer:
             self._compare(measured if linked and level != sampling.FACE else None)
         if index in self._middles:
             linked = linked and before is not None and before.level != sampling.FACE
+            linked = linked and self.reference.stored[index].frames > 1
             self._run = [self._before, measured] if self._before and linked else [measured]
         self._before = measured
 
@@ -202,6 +206,13 @@ class Scorer:
         for work in self._working:
             self._take(work.result())
         self._workers.shutdown()
+        for kept, known in (
+            (self.embeddings, self.reference.embeddings),
+            (self.features, self.reference.features),
+        ):
+            for prefix, vectors in known.items():
+                if vectors:
+                    kept.setdefault(prefix, {}).update(vectors)
         source = self.source.result()
         self._identities("identity", self.embeddings, source.gallery)
         if source.second is not None:

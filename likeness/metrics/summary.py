@@ -50,7 +50,7 @@ def summarise(
             "boundary_delta_e": beside(columns, "boundary_delta_e"),
             "gradient_ratio": beside(columns, "gradient_ratio"),
         },
-        "colour_shift": rounded(mean(columns["colour_shift"])),
+        "colour_shift": beside(columns, "colour_shift"),
     }
 
 

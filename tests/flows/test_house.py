@@ -99,8 +99,8 @@ def test_one_more_clip_of_the_source_runs_exactly_what_it_reaches(
     assert ran(house) == {
         f"{new}:frames", f"{new}:detect", f"{new}:filter", f"{new}:align",
         "shard@woman", "appearance@woman", "train@mesh",
-        f"convert@{SWAP}", f"blend@{SWAP}", f"evaluate@{SWAP}", f"publish@{SWAP}",
-        f"traces@{SWAP}", "detectability", f"probes@{SWAP}", "retrieval",
+        f"convert@{SWAP}", f"blend@{SWAP}", f"baselines@{SWAP}", f"evaluate@{SWAP}",
+        f"publish@{SWAP}", f"traces@{SWAP}", "detectability", f"probes@{SWAP}", "retrieval",
     } | ROSTERS  # fmt: skip
     assert ran(house) == ROSTERS
 
@@ -157,6 +157,7 @@ def test_another_pack_reruns_what_reads_it(house: Path) -> None:
     assert below == {
         "pack", "detect", "filter", "align", "shard", "train", "convert", "blend", "evaluate",
         "publish", "judge", "traces", "detectability", "probes", "retrieval", "appearance",
+        "baselines",
     }  # fmt: skip
 
 
@@ -283,7 +284,7 @@ def test_every_stage_survives_being_killed(house: Path, number: int, everyone: b
     assert {node.name for node in chosen} == {
         "pack", "frames", "detect", "filter", "align", "roster", "shard", "train", "convert",
         "blend", "evaluate", "publish", "judge", "traces", "detectability", "probes", "retrieval",
-        "appearance", "perceptual",
+        "appearance", "perceptual", "baselines",
     }  # fmt: skip
     files = [house / o for node in graph.stages for o in node.outputs if (house / o).is_file()]
     whole = {str(path.relative_to(house)): path.read_bytes() for path in files}

@@ -78,7 +78,7 @@ def test_committed_numbers_are_compared_with_those_before_them(made: ReportCase)
     assert found.is_current
     assert found.metrics["identity_cosine"]["source"] == 0.3
     assert "before them stood" in reports.since(reports.find_swaps(ROOT, ["first"])[0], ROOT)
-    found = last_committed(ROOT, path, metrics(colour_shift=0.1))
+    found = last_committed(ROOT, path, metrics(colour_shift__mean=0.1))
     assert found is not None
     assert found.metrics == metrics()
 

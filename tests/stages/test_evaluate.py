@@ -19,6 +19,7 @@ from flows.cli import main
 from likeness.contracts.documents import sha256_of
 from likeness.contracts.errors import FootageError, ParamsError, TableError, WeightsError
 from likeness.contracts.tables.base import Writer, as_numpy
+from likeness.contracts.tables.baselines import BASELINES
 from likeness.contracts.tables.converted import CONVERTED
 from likeness.contracts.tables.crops import CROPS
 from likeness.contracts.tables.frames import FRAMES
@@ -34,6 +35,7 @@ from likeness.vision.pose import pose_from_mesh
 from likeness.vision.templates import template
 from models.analysers.features import with_outputs
 from models.analysers.pack import Pack, load_pack
+from tasks import baselines
 from tasks.evaluate import STAGE
 
 SIZE_PX, MASK_PX = 192, 96
@@ -64,6 +66,20 @@ class Case:
     def shards(self) -> Path:
         return self.root / "data/shards/ann"
 
+    def compare_with(self, path: Path, **replaced: Path) -> None:
+        """Write baselines.parquet."""
+        given: dict[str, Any] = {
+            "pack": self.pack,
+            "clip": self.clip / "clip.yaml",
+            "frames": self.clip / "frames.parquet",
+            "aligned": self.clip / "aligned.json",
+            "source": self.shards,
+            "baselines": path,
+            **replaced,
+        }
+        pairs = [[f"--{key}", str(value)] for key, value in given.items()]
+        baselines.STAGE.execute(["--swap", "ann-on-ben", *(p for pair in pairs for p in pair)])
+
     def run(self, swap: Path, **replaced: Path) -> Any:
         """Evaluate `swap` (a folder with converted.parquet, render.mp4); gives metrics.json."""
         (self.root / "data/models/ann-ben").mkdir(parents=True, exist_ok=True)
@@ -75,6 +91,7 @@ class Case:
             "aligned": self.clip / "aligned.json",
             "source": self.shards,
             "model": self.root / "data/models/ann-ben",
+            "baselines": self.root / "data/baselines.parquet",
             "converted": swap / "converted.parquet",
             "render": swap / "render.mp4",
             **replaced,
@@ -158,6 +175,7 @@ def write_target(case: Case, footage: Path, pack: Pack) -> None:
             }
         )
         writer.facts.update(dict.fromkeys(FRAMES.facts))
+        writer.facts.update(footage_sha256=sha256_of(case.clip / "footage.mp4"))
     with Writer(CROPS, case.crops) as writer:
         writer.add(crop_rows(footage, TARGET_FRAMES, pack))
         writer.facts.update(dict.fromkeys(CROPS.facts))
@@ -178,9 +196,7 @@ def write_source(case: Case, footage: Path, pack: Pack) -> None:
         writer.facts.update(identity="ann", size_px=SIZE_PX, mask_size_px=MASK_PX)
 
 
-def write_swap(
-    case: Case, name: str, picture: Any, rows: int | None = None, family: str = "mesh_transfer"
-) -> Path:
+def write_swap(case: Case, name: str, picture: Any, rows: int | None = None) -> Path:
     """A swap whose crops are `picture(crop)`, laid in by the mask and encoded; gives its folder."""
     folder = case.root / "data/swaps" / name
     (folder / "report").mkdir(parents=True)
@@ -188,7 +204,7 @@ def write_swap(
     crops = [np.asarray(picture(decode_jpeg(cell.as_py()))) for cell in table["crop"]]
     with Writer(CONVERTED, folder / "converted.parquet") as writer:
         writer.facts.update(dict.fromkeys(CONVERTED.facts, "test"))
-        writer.facts.update(size_px=SIZE_PX, mask_size_px=MASK_PX, family=family)
+        writer.facts.update(size_px=SIZE_PX, mask_size_px=MASK_PX)
         if crops:
             kept = table.select(["frame_index", "track_index", "mask", "affine_matrix"])
             columns = {key: kept[key] for key in kept.column_names}
@@ -225,6 +241,10 @@ def case(
     pack = load_pack(pack_folder)
     write_target(made, shared / "footage/single_face.mp4", pack)
     write_source(made, shared / "footage/lp_d10.mp4", pack)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        Path("params.yaml").write_text(PARAMS)
+        made.compare_with(root / "data/baselines.parquet")
     yield made
 
 
@@ -248,11 +268,11 @@ def pasted(case: Case) -> tuple[Path, Any]:
 
 @pytest.fixture(scope="module")
 def itself(case: Case) -> Any:
-    """Metrics of the footage as its own render, by a family that is not mesh_transfer."""
+    """Metrics of the footage as its own render."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(case.root)
         Path("params.yaml").write_text(PARAMS)
-        folder = write_swap(case, "itself", lambda crop: crop, family="copy")
+        folder = write_swap(case, "itself", lambda crop: crop)
         shutil.copy(case.clip / "footage.mp4", folder / "render.mp4")
         return case.run(folder)
 
@@ -263,7 +283,7 @@ def test_a_clip_against_itself_has_no_error(itself: Any) -> None:
     assert who["source"] == who["target_copied"]["source"]
     assert who["target"] == who["target_copied"]["target"] > 0.9
     assert found["pose_error_deg"]["mean"] == found["landmark_error"]["mean"] == 0
-    assert found["expression_error"]["mean"] == found["colour_shift"] == 0
+    assert found["expression_error"]["mean"] == found["colour_shift"]["mean"] == 0
     assert found["frames"] == {"total": 72, "with_face": 10, "measured": 10, "undecodable": 0}
     outside, moving = found["outside"], found["flicker"]
     untouched = {"ssim": 1, "psnr_db": 100, "max_difference": 0}
@@ -289,15 +309,21 @@ def test_a_clip_against_itself_keeps_gaze_light_and_features(itself: Any) -> Non
     assert 0 < worse["target_reencoded"] < worse["mesh_transfer"] < worse["source_pasted"]
 
 
-def test_mesh_transfer_is_measured_beside_another_family(
-    itself: Any, pasted: tuple[Path, Any]
-) -> None:
+def test_baselines_are_measured_beside_the_swap(itself: Any, pasted: tuple[Path, Any]) -> None:
     beside = itself["identity_cosine"]["mesh_transfer"]
     assert beside["source"] > itself["identity_cosine"]["source"] + 0.1
     assert itself["pose_error_deg"]["mesh_transfer"] > 0
-    assert itself["baselines"]["runs"] == 3
-    assert pasted[1]["identity_cosine"]["mesh_transfer"]["source"] is None
-    assert pasted[1]["baselines"]["mesh_transfer"] == "this swap is mesh_transfer itself"
+    assert (itself["baselines"]["runs"], itself["baselines"]["recognised"]) == (3, 7)
+    # They hang on footage and source alone.
+    assert pasted[1]["identity_cosine"]["mesh_transfer"] == beside
+
+
+def test_baselines_of_other_footage_are_refused(case: Case, pasted: tuple[Path, Any]) -> None:
+    own = case.root / "data/baselines.parquet"
+    other = case.root / "data/others.parquet"
+    BASELINES.write(other, BASELINES.read(own), BASELINES.check(own) | {"footage_sha256": "0"})
+    with pytest.raises(TableError, match="is of other footage"):
+        case.run(pasted[0], baselines=other)
 
 
 def test_a_paste_shows_the_source_and_keeps_the_rest(case: Case, pasted: tuple[Path, Any]) -> None:
@@ -383,8 +409,10 @@ def test_gates_and_overrides_of_the_swap(case: Case, pasted: tuple[Path, Any]) -
     shutil.copytree(pasted[0], folder)
     gates = "{identity_cosine.source: '>= 0.3', outside.max_difference: '<= 0'}"
     own = f"model: ann-ben, evaluate: {{max_frames: 3, gates: {gates}}}"
-    Path("params.yaml").write_text(PARAMS.replace("model: ann-ben", own))
-    found = case.run(folder)
+    few = "baselines: {frames: 3, runs: 1}\n"
+    Path("params.yaml").write_text(few + PARAMS.replace("model: ann-ben", own))
+    case.compare_with(folder / "baselines.parquet")
+    found = case.run(folder, baselines=folder / "baselines.parquet")
     assert found["frames"]["measured"] == 3
     assert pasted[1]["frames"]["measured"] == 10
     assert found["gates"]["identity_cosine.source"]["passed"]
@@ -422,7 +450,10 @@ def test_no_face_is_legal_and_said(case: Case) -> None:
     aligned.write_text(
         json.dumps({"crops": "data/crops/ben/empty.parquet", "sha256": sha256_of(empty)})
     )
-    found = case.run(folder, aligned=aligned)
+    nothing = folder / "baselines.parquet"
+    case.compare_with(nothing, aligned=aligned)
+    assert BASELINES.count(nothing) == 0
+    found = case.run(folder, aligned=aligned, baselines=nothing)
     assert found["frames"]["with_face"] == found["frames"]["measured"] == 0
     assert found["identity_cosine"]["source"] is None
     assert found["outside"]["ssim"] > 0.97
@@ -505,6 +536,14 @@ def test_the_old_place_of_the_embedder_names_the_new_one(
 ) -> None:
     Path("params.yaml").write_text("evaluate:\n  embedder: faceplugin\n" + PARAMS)
     with pytest.raises(ParamsError, match=r"judge: \{embedder: faceplugin\}"):
+        case.run(pasted[0])
+
+
+def test_a_number_of_baselines_is_asked_of_their_own_stage(
+    case: Case, pasted: tuple[Path, Any]
+) -> None:
+    Path("params.yaml").write_text("evaluate:\n  baseline_frames: 12\n" + PARAMS)
+    with pytest.raises(ParamsError, match=r"baselines: \{runs: 4\}"):
         case.run(pasted[0])
 
 

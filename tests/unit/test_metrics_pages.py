@@ -127,7 +127,7 @@ def test_changes_know_which_way_is_better() -> None:
         seams__gradient_ratio__mean=2.3,
         sparkle__mean=0.5,
         outside__ssim=0.99501,
-        colour_shift=None,
+        colour_shift__mean=None,
     )
     found = marks(METRICS, after)
     assert found["identity_cosine.source"] == changes.GOOD
@@ -135,7 +135,7 @@ def test_changes_know_which_way_is_better() -> None:
     assert found["seams.gradient_ratio.mean"] == changes.NEITHER  # as far below as it was above
     assert found["sparkle.mean"] == changes.NEITHER
     assert found["outside.ssim"] == changes.SAME
-    assert found["colour_shift"] == changes.NEITHER
+    assert found["colour_shift.mean"] == changes.NEITHER
     back = marks(after, METRICS)
     assert (back["identity_cosine.source"], back["pose_error_deg.mean"]) == ("bad", "good")
     assert set(marks(METRICS, METRICS).values()) == {changes.SAME}

@@ -21,6 +21,7 @@ from models.swappers import registry
 from models.swappers.base import Batch, Sampling, SwapperConfig
 from models.training import loop, setting
 from models.training.augment import draw, move_points, relabel, sample, wanted_positions
+from models.training.batches import PARTNERS
 from models.training.exchange import Alone
 from models.training.footprint import measure
 from models.training.gallery import choose_views
@@ -30,7 +31,6 @@ from models.training.plan import Augmentation, Job, Plan
 from models.training.seeds import generator
 from models.training.start import start
 from models.training.steps import Bench
-from models.training.batches import PARTNERS
 from models.training.stock import Pairs, load_pairs
 from tests.anyface import AnyFace
 from tests.synthetic_shards import write_pool, write_recogniser, write_shards

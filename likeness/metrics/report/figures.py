@@ -111,7 +111,7 @@ LINES = (
         "seams.gradient_ratio.mean",
         ".2f",
     ),
-    Line("Colour", "mean inside the mask, ΔE 2000 to the target's", "lower", "colour_shift"),
+    Line("Colour", "mean inside the mask, ΔE 2000 to the target's", "lower", "colour_shift.mean"),
     Line("Light, mean", "Lab inside the mask", "lower", "illumination.lab_mean_error.mean", ".2f"),
     Line(
         "Light, contrast",

@@ -20,6 +20,11 @@ from models.live.faces import Aligned
 from models.live.meter import Meter
 from models.live.slots import Slot
 
+KEPT = 0.2
+"""Share of the newest in what a step is taken to last."""
+LEAD = 1.5
+"""How early a face is looked for, in times that it takes; scans take longer than most."""
+
 
 class Clock(Protocol):
     """Time, so that tests may have their own."""
@@ -72,6 +77,32 @@ Find = Callable[[Frame], Aligned | None]
 Make = Callable[[Aligned], Made]
 
 
+class _Turn:
+    """When to look for the next face: so that it is found just as the model has done the last.
+
+    Sooner, and it would grow old before the model is free; later, and the model would wait.
+    """
+
+    def __init__(self) -> None:
+        self._find_s = self._make_s = self._began_s = 0.0
+
+    def found(self, seconds: float) -> None:
+        """Note how long a face took."""
+        self._find_s += KEPT * (seconds - self._find_s)
+
+    def makes(self) -> None:
+        """Note that the model begins."""
+        self._began_s = time.monotonic()
+
+    def made(self) -> None:
+        """Note that it has done."""
+        self._make_s += KEPT * (time.monotonic() - self._began_s - self._make_s)
+
+    def left_s(self) -> float:
+        """Seconds until it is time, by what both took of late."""
+        return self._began_s + self._make_s - LEAD * self._find_s - time.monotonic()
+
+
 class Pipeline:
     """Three threads and the slots between them.
 
@@ -98,6 +129,7 @@ class Pipeline:
     ) -> None:
         self._footage, self._find, self._make, self._meter = footage, find, make, meter
         self._paced = paced and not every_frame
+        self._turn = None if every_frame else _Turn()
         self._clock = clock or WallClock()
         self._taken: Slot[Taken] = Slot(newest=not every_frame)
         self._found: Slot[Found] = Slot()
@@ -159,18 +191,32 @@ class Pipeline:
         self._taken.close()
 
     def _find_faces(self) -> None:
-        while True:
-            # A frame taken before the model has room would grow old beside it.
-            self._found.wait_empty()
-            taken = self._taken.take()
-            if taken is None:
-                break
+        while (taken := self._next_taken()) is not None:
+            began = time.monotonic()
             face = self._find(taken.frame) if taken.frame.decoded else None
+            if self._turn is not None:
+                self._turn.found(time.monotonic() - began)
             self._found.put(Found(taken, face))
         self._found.close()
 
+    def _next_taken(self) -> Taken | None:
+        # A frame taken before the model has room would grow old beside it.
+        self._found.wait_empty()
+        if self._turn is not None:
+            self._stop.wait(max(self._turn.left_s(), 0.0))
+        return self._taken.take()
+
     def _run_model(self) -> None:
         while (found := self._found.take()) is not None:
-            made = None if found.face is None else self._make(found.face)
-            self._ready.put(Ready(found.taken, made))
+            self._ready.put(Ready(found.taken, self._made(found.face)))
         self._ready.close()
+
+    def _made(self, face: Aligned | None) -> Made | None:
+        if face is None:
+            return None
+        if self._turn is None:
+            return self._make(face)
+        self._turn.makes()
+        made = self._make(face)
+        self._turn.made()
+        return made

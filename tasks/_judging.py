@@ -18,7 +18,9 @@ import numpy as np
 from likeness.contracts import environment
 from likeness.contracts.catalog import footage_path
 from likeness.contracts.errors import FootageError
+from likeness.contracts.params import load_section, swap_overrides
 from likeness.contracts.progress import Advance
+from likeness.contracts.stage import Context
 from likeness.media.ahead import ahead
 from likeness.media.footage import Footage, open_footage
 from likeness.metrics import sampling
@@ -27,6 +29,8 @@ from likeness.metrics.face import FaceRow
 from likeness.metrics.report.album import Album
 from likeness.metrics.report.film import Film, Reel, runs_of
 from likeness.metrics.stream import Scorer
+from tasks._whole import Cropped, cropped
+from tasks.blend import BlendParams
 
 EVEN_FACES = 9
 """Evenly spaced faces on the contact sheet."""
@@ -50,6 +54,23 @@ def videos_of(clip: Path, render: Path) -> tuple[Footage, Footage]:
     """Target (of a clip.yaml) and render, each with half of the threads to decode with."""
     threads = max(environment.threads() // 2, 1)
     return open_footage(footage_path(clip), threads), open_footage(render, threads)
+
+
+def film_of(context: Context[Any], videos: tuple[Footage, Footage]) -> Cropped | None:
+    """The target as the render shows it, where that is a film of whole crops.
+
+    Args:
+        context: of stage `evaluate`.
+        videos: target and render.
+
+    Raises:
+        FootageError: params.yaml says that it is one, and it is not.
+    """
+    overrides = swap_overrides("blend")(context.options, context.params_file)
+    blend = load_section("blend", BlendParams, context.params_file, overrides)
+    if blend.mode != "crop":
+        return None
+    return cropped(videos[0], context.inputs["converted"], videos[1], blend.crop_px)
 
 
 def score(

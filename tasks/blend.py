@@ -1,7 +1,8 @@
-"""Stage `blend`: the swapped crops back in the target's footage.
+"""Stage `blend`: the swapped crops back in the target's footage, or a film of the crops alone.
 
 In: the target clip, its frames.parquet and converted.parquet. Out: render.mp4 with every frame of
-the footage at its own time and the audio as it was. Only the box of each face is touched.
+the footage at its own time and the audio as it was. Only the box of each face is touched; by
+`mode: crop` nothing of the footage is shown, but the crops themselves.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ from likeness.contracts.tables.base import Facts, as_numpy
 from likeness.contracts.tables.converted import CONVERTED
 from likeness.contracts.tables.frames import FRAMES
 from likeness.media.colour import Planes, rgb_to_yuv420, yuv420_region_to_rgb, yuv_matrix
-from likeness.media.encode import VideoWriter
-from likeness.media.footage import Frame, open_footage
+from likeness.media.encode import Model, VideoWriter
+from likeness.media.footage import Footage, Frame, open_footage
 from likeness.media.images import decode_jpeg
-from likeness.vision import blending, laying
+from likeness.vision import alignment, blending, laying
 from likeness.vision.colour import SteadyColours
 from likeness.vision.laying import Face
 from likeness.vision.patch import Patch
+from tasks._whole import LEAST_PX, facts_of, side_of, write_film
 
 Pixels = npt.NDArray[np.uint8]
 Space = tuple[str, str]
@@ -41,8 +43,16 @@ Lay = Callable[[Planes, "Face"], None]
 class BlendParams(Document):
     """`blend:` of params.yaml."""
 
-    mode: Literal["feather", "poisson"] = Field(
-        default="feather", description="soft edge, or gradients kept and levels taken from around"
+    mode: Literal["feather", "poisson", "crop"] = Field(
+        default="feather",
+        description="soft edge; gradients kept and levels taken from around; the whole crop alone",
+    )
+    crop_px: int | None = Field(
+        default=None,
+        ge=LEAST_PX,
+        le=2048,
+        multiple_of=2,
+        description="crop: side of the film; null: the family's crops, enlarged to 256 px",
     )
     erode: float = Field(
         default=0.0, ge=0, le=0.3, description="the mask shrinks by this share of the crop's side"
@@ -177,9 +187,37 @@ def checked_footage(clip_yaml: Path, facts: Facts) -> Path:
 
 def run(context: Context[BlendParams]) -> None:
     """Read frames and faces side by side, lay, encode."""
+    facts = context.facts["frames"]
+    footage = open_footage(checked_footage(context.inputs["clip"], facts))
+    counts = (whole_crops if context.params.mode == "crop" else laid_in)(context, footage)
+    _report(context, counts)
+
+
+def whole_crops(context: Context[BlendParams], footage: Footage) -> Counter[str]:
+    """Write the film of the crops; counts what was shown."""
+    params, inputs, facts = context.params, context.inputs, context.facts["converted"]
+    film = facts_of(footage.facts, side_of(params.crop_px, facts["size_px"]))
+    faces = faces_by_frame(inputs["converted"], facts, _shots(inputs["frames"]))
+    model, render = Model(footage.path, film), context.outputs["render"]
+    with (
+        footage,
+        VideoWriter(render, model, params.crf, params.preset) as writer,
+        context.progress("frames", context.facts["frames"]["frames"]) as advance,
+    ):
+        return write_film(writer, footage.frames(), map(largest, faces), film, advance)
+
+
+def largest(faces: list[Face]) -> Pixels | None:
+    """The crop of the largest face in its frame."""
+    if not faces:
+        return None
+    return min(faces, key=lambda face: alignment.scale(face.affine)).crop
+
+
+def laid_in(context: Context[BlendParams], footage: Footage) -> Counter[str]:
+    """Write the footage with the faces laid in; counts what became of them."""
     params, inputs = context.params, context.inputs
     facts, counts = context.facts["frames"], Counter[str]()
-    footage = open_footage(checked_footage(inputs["clip"], facts))
     space = (footage.facts["colour_space"], footage.facts["colour_range"])
     steady = SteadyColours(params.colour_memory)
 
@@ -199,12 +237,14 @@ def run(context: Context[BlendParams]) -> None:
             writer.write(*planes, frame.pts)
             counts["repeated"] += not frame.decoded
             advance(1)
-    _report(context, counts)
+    return counts
 
 
 def _report(context: Context[BlendParams], counts: Counter[str]) -> None:
     swap = context.options["swap"]
-    if not counts["pasted"] and not counts["poisson refused"]:
+    if counts["faceless"]:
+        context.say(f"{swap}: {counts['faceless']} frames without a face repeat the crop before")
+    elif not counts["pasted"] and not counts["poisson refused"]:
         context.say(f"{swap}: no face to lay; the target is copied through")
     if counts["repeated"]:
         context.say(f"{swap}: {counts['repeated']} undecodable frames show the one before again")

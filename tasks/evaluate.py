@@ -8,7 +8,7 @@ contact_sheet.jpg and a report.html that needs no other file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,7 @@ from likeness.media.footage import Footage
 from likeness.media.images import encode_jpeg
 from likeness.metrics import sampling, summary
 from likeness.metrics.clip import face_rows, plan, read_faces
+from likeness.metrics.face import FaceRow
 from likeness.metrics.gallery import read_source
 from likeness.metrics.parts import Tree
 from likeness.metrics.reference import Reference, read_reference
@@ -41,7 +42,8 @@ from likeness.metrics.stream import Scorer, ordered
 from likeness.metrics.tables import write_curves, write_per_frame
 from models.analysers.judge import Judge, load_judge
 from tasks._crops import crops_of
-from tasks._judging import album_for, score, videos_of
+from tasks._judging import album_for, film_of, score, videos_of
+from tasks._whole import NO_MEANING, explained, in_film, rows_in_crop
 
 if TYPE_CHECKING:  # imports the page's template engine
     from likeness.metrics.report.ground import Ground
@@ -175,8 +177,8 @@ def measure(context: Context[EvaluateParams], helper: ThreadPoolExecutor) -> tup
     params, inputs = context.params, context.inputs
     loaded = helper.submit(load_networks, context)
     crops = crops_of(read_json(inputs["aligned"]), inputs["aligned"])
-    videos = videos_of(inputs["clip"], inputs["render"])
-    reference = checked_reference(inputs["baselines"], videos[0], context.facts)
+    target, render = videos_of(inputs["clip"], inputs["render"])
+    reference = checked_reference(inputs["baselines"], target, context.facts)
     faces, made = read_faces(inputs["frames"], crops), (reference.singles, reference.middles)
     clip = plan(faces, params.max_frames, params.judge_frames, *made)
     album, judge = album_for(clip, params.worst_frames, params.stills), loaded.result()
@@ -185,11 +187,16 @@ def measure(context: Context[EvaluateParams], helper: ThreadPoolExecutor) -> tup
     ground = helper.submit(page_ground, inputs)
     canonical, _ = judge.pack.canonical_mesh()
     scorer = Scorer(clip, judge, canonical, source, reference, params.margin_px, album)
-    rows = face_rows(crops, inputs["converted"], clip)
+    rows: Iterable[list[FaceRow]] = face_rows(crops, inputs["converted"], clip)
+    film = film_of(context, (target, render))
+    if film is not None:
+        scorer.reference, scorer.without = in_film(reference, film), NO_MEANING
+        target, rows = film, rows_in_crop(rows, film.side_px)
     with context.progress("frames", len(clip.shots)) as advance:
-        unread, film = score(videos, rows, scorer, params.film_frames, advance)
+        unread, reel = score((target, render), rows, scorer, params.film_frames, advance)
     metrics = summary_of(scorer, judge, unread) | {"baselines": facts_of(reference)}
-    return metrics, Pages(scorer, album, film, ground.result())
+    metrics = metrics if film is None else explained(metrics, film)
+    return metrics, Pages(scorer, album, reel, ground.result())
 
 
 def run(context: Context[EvaluateParams]) -> None:

@@ -7,13 +7,14 @@ and rendered. Out: probes.parquet with one row for each of 10 evenly spaced fram
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from pydantic import Field
 
 from likeness.contracts.documents import Document, read_json
-from likeness.contracts.params import SwapEntry, load_entry
+from likeness.contracts.params import SwapEntry, load_entry, load_section, swap_overrides
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.base import Writer, as_numpy
 from likeness.contracts.tables.converted import CONVERTED
@@ -25,6 +26,8 @@ from likeness.vision import alignment
 from likeness.vision.templates import template
 from models.analysers.judge import load_judge
 from tasks._crops import crops_of
+from tasks._whole import cuts, side_of
+from tasks.blend import BlendParams
 
 EMBED_PX = 112
 
@@ -35,8 +38,17 @@ class ProbesParams(Document):
     frames: int = Field(default=retrieval.FRAMES, ge=1, le=1000, description="evenly spaced")
 
 
-def places(crops: Path, wanted: set[int]) -> dict[int, np.ndarray]:
-    """Affine (2,3), frame px -> px of the embedder's crop, of the largest face in each frame."""
+def places(
+    crops: Path, wanted: set[int], film: Mapping[int, np.ndarray] | None = None
+) -> dict[int, np.ndarray]:
+    """Affine (2,3), px of the render -> px of the embedder's crop, of each frame's largest face.
+
+    Args:
+        crops: align's crops of the target.
+        wanted: frames.
+        film: of a render of whole crops, (2,3) frame px -> its px by frame; None: the render
+            has the frames of the target.
+    """
     found: dict[int, np.ndarray] = {}
     fixed = template("arcface_112", EMBED_PX)
     for rows in CROPS.batches(crops, ["frame_index", "affine_matrix", "landmarks_5"]):
@@ -52,6 +64,9 @@ def places(crops: Path, wanted: set[int]) -> dict[int, np.ndarray]:
                 to_embed = alignment.umeyama(points, fixed)
                 if frame not in found or alignment.scale(to_embed) < alignment.scale(found[frame]):
                     found[frame] = to_embed
+    if film is not None:
+        to_frame = {frame: alignment.invert(film[frame]) for frame in found}
+        return {frame: alignment.compose(found[frame], to_frame[frame]) for frame in found}
     return found
 
 
@@ -64,7 +79,11 @@ def run(context: Context[ProbesParams]) -> None:
     shown = np.unique(as_numpy(rows["frame_index"]))
     wanted = shown[retrieval.even_frames(len(shown), context.params.frames)].tolist()
     crops = crops_of(read_json(inputs["aligned"]), inputs["aligned"])
-    located, size = places(crops, set(wanted)), EMBED_PX
+    overrides = swap_overrides("blend")(context.options, context.params_file)
+    blend, size = load_section("blend", BlendParams, context.params_file, overrides), EMBED_PX
+    side = side_of(blend.crop_px, CONVERTED.check(inputs["converted"])["size_px"])
+    film = cuts(inputs["converted"], side) if blend.mode == "crop" else None
+    located = places(crops, set(wanted), film)
     with (
         open_footage(inputs["render"]) as render,
         Writer(PROBES, context.outputs["probes"]) as writer,

@@ -8,6 +8,7 @@ learn the codec, not the swap.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -34,8 +35,9 @@ from likeness.metrics import sampling, views
 from likeness.metrics.forensics.features import NAMES, SMALLEST_PX, features
 from likeness.vision import alignment
 from likeness.vision.alignment import Affine
-from likeness.vision.blending import Box
+from likeness.vision.blending import Box, rescaled
 from likeness.vision.laying import Face
+from tasks._whole import Cropped, cropped
 from tasks.blend import BlendParams, black, checked_footage, composed
 
 Pixels = npt.NDArray[np.uint8]
@@ -81,6 +83,16 @@ def places(converted: Path, most: int) -> Iterator[Place]:
                 frame, track = (batch[name][index].as_py() for name in columns[:2])
                 yield Place(frame, track, mask, views.mask_affine(affines[index], size, side))
             row += 1
+
+
+def places_in(film: Cropped, converted: Path, most: int) -> Iterator[Place]:
+    """Of the same, those faces that a film of whole crops shows, where they are in it."""
+    for place in places(converted, most):
+        mask_px = len(place.mask)
+        if np.allclose(
+            rescaled(place.to_mask, mask_px, film.side_px), film.faces[place.frame_index]
+        ):
+            yield dataclasses.replace(place, to_mask=rescaled(np.eye(2, 3), film.side_px, mask_px))
 
 
 def look(planes: Planes, place: Place) -> npt.NDArray[np.float64] | None:
@@ -168,14 +180,18 @@ def run(context: Context[TracesParams]) -> None:
     encoding = load_section("blend", BlendParams, context.params_file, overrides)
     seconds = as_numpy(FRAMES.read(inputs["frames"], ["pts_s"])["pts_s"]).astype(np.int32)
     counts = {"faces": CONVERTED.count(inputs["converted"]), "chosen": 0, "small": 0}
+    target = open_footage(checked_footage(inputs["clip"], facts))
+    chosen = places(inputs["converted"], most)
     with (
-        open_footage(checked_footage(inputs["clip"], facts)) as target,
         open_footage(inputs["render"]) as render,
         Writer(TRACES, context.outputs["traces"]) as writer,
         context.progress("frames", facts["frames"]) as advance,
     ):
+        if encoding.mode == "crop":
+            target = film = cropped(target, inputs["converted"], render, encoding.crop_px)
+            chosen = places_in(film, inputs["converted"], most)
         pairs = frame_pairs(target, render, encoding, facts["frames"])
-        for found in rows_of(pairs, places(inputs["converted"], most), advance):
+        for found in rows_of(pairs, chosen, advance):
             counts["chosen"] += 1
             if isinstance(found, Place):
                 counts["small"] += 1

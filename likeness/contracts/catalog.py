@@ -12,7 +12,8 @@ from pydantic import Field
 from likeness.contracts.documents import Document, load_document
 from likeness.contracts.errors import CatalogError, ConsentError
 
-Role = Literal["source", "target"]
+Role = Literal["source", "target", "driver"]
+"""Whose face is shown, whose footage it is shown in, whose motion alone is."""
 SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 DATA = Path("data")
 
@@ -147,7 +148,8 @@ def require_consent(
     """Read a consent record and check that it allows this use.
 
     Args:
-        role: what the face is used as; None asks for any.
+        role: what the face is used as; None asks for any. Who allows `target` allows `driver`,
+            which shows less of them.
         today: day on which it must be valid; None leaves the dates alone, so that a stage's
             output does not depend on the clock (`roster`, which always runs, gives the day).
 
@@ -155,7 +157,8 @@ def require_consent(
         ConsentError: missing, revoked, expired, or not for this role.
     """
     consent = load_consent(path, identity)
-    if role is not None and role not in consent.roles:
+    included = role == "driver" and "target" in consent.roles
+    if role is not None and role not in consent.roles and not included:
         allowed = ", ".join(consent.roles) or "nothing"
         raise ConsentError(path, f"allows {allowed}, not `{role}`", "ask the person for that use")
     if consent.revoked is not None:

@@ -59,6 +59,7 @@ class Scorer:
         reference: how baselines are made.
         margin_px: how far around the mask a pixel still counts as touched.
         album: shown every frame and every measured face.
+        without: scores that mean nothing here and are not kept, whatever their prefix.
         columns: scores by name, (frames,) float64, nan where not measured; those of
             per_frame.parquet, and of the baselines under their prefixes.
         embeddings, seconds, features: by prefix and frame, see metrics.face.Face.
@@ -71,6 +72,7 @@ class Scorer:
     reference: Reference
     margin_px: int
     album: Watcher
+    without: tuple[str, ...] = ()
     columns: dict[str, Values] = field(init=False)
     embeddings: Vectors = field(init=False, default_factory=dict)
     seconds: Vectors = field(init=False, default_factory=dict)
@@ -190,6 +192,8 @@ class Scorer:
 
     def _set(self, index: int, found: Scores) -> None:
         for name, value in found.items():
+            if name.endswith(self.without):
+                continue
             if name not in self.columns:
                 self.columns[name] = np.full(self._frames, np.nan)
             self.columns[name][index] = value

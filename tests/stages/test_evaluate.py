@@ -25,7 +25,7 @@ from likeness.contracts.tables.crops import CROPS
 from likeness.contracts.tables.frames import FRAMES
 from likeness.contracts.tables.per_frame import PER_FRAME
 from likeness.contracts.tables.shards import SHARDS
-from likeness.media.encode import VideoWriter
+from likeness.media.encode import Model, VideoWriter
 from likeness.media.footage import open_footage
 from likeness.media.images import decode_jpeg, encode_jpeg
 from likeness.vision import alignment
@@ -36,6 +36,7 @@ from likeness.vision.templates import template
 from models.analysers.features import with_outputs
 from models.analysers.pack import Pack, load_pack
 from tasks import baselines
+from tasks._whole import LEAST_PX, facts_of, write_film
 from tasks.evaluate import STAGE
 
 SIZE_PX, MASK_PX = 192, 96
@@ -551,3 +552,52 @@ def test_unknown_gate_lists_the_metrics(case: Case, pasted: tuple[Path, Any]) ->
     Path("params.yaml").write_text("evaluate:\n  gates: {identity: '> 1'}\n" + PARAMS)
     with pytest.raises(ParamsError, match=r"choose from: .*identity_cosine\.source"):
         case.run(pasted[0])
+
+
+def write_whole(case: Case, name: str, picture: Any) -> Path:
+    """A film of whole crops `picture(crop)`, as `blend: {mode: crop}` writes it; its folder."""
+    folder = write_swap(case, name, picture, family="copy")
+    footage = open_footage(case.clip / "footage.mp4")
+    table = CONVERTED.read(folder / "converted.parquet", ["frame_index", "crop"])
+    keys, cells = (table[name].to_pylist() for name in ("frame_index", "crop"))
+    crops = dict(zip(keys, map(decode_jpeg, cells), strict=True))
+    facts = facts_of(footage.facts, LEAST_PX)
+    frames = list(footage.frames())
+    with VideoWriter(folder / "render.mp4", Model(footage.path, facts), 12, "ultrafast") as video:
+        shown = (crops.get(frame.frame_index) for frame in frames)
+        write_film(video, frames, shown, facts, lambda _: None)
+    return folder
+
+
+def test_a_film_of_whole_crops_is_measured_in_the_crop(case: Case) -> None:
+    crop = "blend: {mode: crop}\nevaluate: {gates: [ssim_outside >= 0.1, pose_error_deg <= 3]}\n"
+    Path("params.yaml").write_text(PARAMS + crop)
+    found = case.run(write_whole(case, "whole", lambda crop: crop))
+    assert found["picture"] == "crop"
+    assert found["frames"] == {"total": 72, "with_face": 10, "measured": 10, "undecodable": 0}
+    who = found["identity_cosine"]
+    assert who["target"] == pytest.approx(who["target_copied"]["target"], abs=0.03)
+    assert who["source"] == pytest.approx(who["target_copied"]["source"], abs=0.05)
+    assert found["pose_error_deg"]["mean"] < 1
+    assert found["colour_shift"] < 1
+    beside = who["mesh_transfer"]
+    assert beside["source"] > who["source"] + 0.1
+    assert found["pose_error_deg"]["target_reencoded"] < found["pose_error_deg"]["mesh_transfer"]
+    assert found["perceptual_distance"]["target_reencoded"] < 0.1
+    for part, leaf in (("outside", "ssim"), ("outside", "psnr_db"), ("outside", "max_difference")):
+        assert found[part][leaf] is None
+        assert found[part]["target_reencoded"][leaf] is None
+    assert found["seams"]["boundary_delta_e"]["mean"] is None
+    assert "whole picture is generated" in found["outside"]["reason"]
+    assert found["seams"]["reason"] == found["outside"]["reason"]
+    # What cannot be measured holds no bound.
+    verdicts = {name: verdict["passed"] for name, verdict in found["gates"].items()}
+    assert list(verdicts.values()) == [False, True]
+    assert not found["gates_passed"]
+
+
+def test_a_render_that_is_no_film_of_crops_is_refused(case: Case) -> None:
+    Path("params.yaml").write_text(PARAMS + "blend: {mode: crop}\n")
+    folder = write_swap(case, "framed", lambda crop: crop, family="copy")
+    with pytest.raises(FootageError, match="is not 256x256 px"):
+        case.run(folder)

@@ -182,6 +182,35 @@ def test_a_role_that_was_not_allowed_stops_it(case: Case, identity: str, role: s
     assert f"allows {role}" in refused(case, ConsentError)
 
 
+@pytest.mark.parametrize(
+    ("picture", "role", "roles", "used"),
+    [
+        ("crop", "driver", ["driver"], "driver"),
+        ("crop", "driver", ["target"], "driver"),
+        ("crop", "driver", ["source"], None),
+        ("crop", "target", ["driver"], None),
+        ("frame", "driver", ["target"], "target"),
+        ("frame", "driver", ["driver"], None),
+    ],
+)
+def test_a_driver_agrees_to_be_a_target_where_the_footage_is_shown(
+    case: Case, picture: str, role: str, roles: list[str], used: str | None
+) -> None:
+    clip = case.clip / "clip.yaml"
+    clip.write_text(clip.read_text().replace("role: target", f"role: {role}"))
+    write_consent("ben-test", "ben", roles=roles)
+    (case.swap / "report/metrics.json").write_text(json.dumps({"picture": picture}))
+    if used is None:
+        assert f"allows {roles[0]}" in refused(case, ConsentError)
+        return
+    record = publish(case)
+    found = {entry["identity"]: entry["used_as"] for entry in record["consents"]}  # type: ignore[attr-defined]
+    assert found["ben"] == [used]
+    whole = str(record["digital_source_type"]).endswith("/trainedAlgorithmicMedia")
+    assert whole == (picture == "crop")
+    assert ("nobody in it did" in str(record["statement"])) == whole
+
+
 def test_a_missing_record_stops_it(case: Case) -> None:
     Path("data/consents/ann-test.yaml").unlink()
     refused(case, ConsentError)

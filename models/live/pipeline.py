@@ -20,10 +20,10 @@ from models.live.faces import Aligned
 from models.live.meter import Meter
 from models.live.slots import Slot
 
-KEPT = 0.2
+KEPT = 0.1
 """Share of the newest in what a step is taken to last."""
-LEAD = 1.5
-"""How early a face is looked for, in times that it takes; scans take longer than most."""
+LEAD = 1.2
+"""How early a face is looked for, in times that it takes."""
 
 
 class Clock(Protocol):
@@ -87,16 +87,18 @@ class _Turn:
         self._find_s = self._make_s = self._began_s = 0.0
 
     def found(self, seconds: float) -> None:
-        """Note how long a face took."""
-        self._find_s += KEPT * (seconds - self._find_s)
+        """Note how long a face took; the long ones (scans) are remembered."""
+        self._find_s = max(seconds, self._find_s + KEPT * (seconds - self._find_s))
 
     def makes(self) -> None:
         """Note that the model begins."""
         self._began_s = time.monotonic()
 
     def made(self) -> None:
-        """Note that it has done."""
-        self._make_s += KEPT * (time.monotonic() - self._began_s - self._make_s)
+        """Note that it has done; the short ones are remembered."""
+        seconds = time.monotonic() - self._began_s
+        known = self._make_s or seconds
+        self._make_s = min(seconds, known + KEPT * (seconds - known))
 
     def left_s(self) -> float:
         """Seconds until it is time, by what both took of late."""

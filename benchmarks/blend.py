@@ -24,9 +24,10 @@ from likeness.media.footage import open_footage
 from likeness.vision import blending
 from likeness.vision.blending import Box
 from likeness.vision.colour import SteadyColours, lab_transfer
+from likeness.vision.laying import Face
 from likeness.vision.patch import GRID_PX, cut_patch, patch_colours
 from likeness.vision.templates import template
-from tasks.blend import BlendParams, Face, lay_face
+from tasks.blend import BlendParams, lay_face
 
 SIZE = (1920, 1080)
 SPACE = ("bt709", "limited")

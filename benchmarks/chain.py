@@ -30,18 +30,19 @@ from likeness.contracts.environment import shared_folder, threads
 from likeness.media.encode import VideoWriter
 from likeness.media.footage import open_footage
 from likeness.vision import alignment, masks
+from likeness.vision.laying import Face
 from likeness.vision.templates import template
 from models import tensorfile
 from models.analysers.export import write_pack
 from models.analysers.fetch import fetch_pack
 from models.analysers.pack import load_pack
+from models.conversion import covered
 from models.swappers import registry
 from models.swappers.base import as_image, as_pixels
 from models.training.crops import cut as cut_crops
 from tasks import align, blend, convert, detect, frames
 from tasks import filter as filter_faces
-from tasks.blend import BlendParams, Face
-from tasks.convert import covered
+from tasks.blend import BlendParams
 
 _ = pd  # Arrow imports it with its first array, here before the time; stages do without
 FRAMES = 282

@@ -11,7 +11,7 @@ from typing import NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from flows.commands import clips, judge, learn, look, runs, verdicts
+from flows.commands import clips, judge, learn, live, look, runs, verdicts
 from flows.commands.common import require_root
 from likeness.contracts.errors import LikenessError
 
@@ -34,6 +34,8 @@ app.command("remove", rich_help_panel="Footage")(clips.remove)
 app.command("list", rich_help_panel="Footage")(clips.list_clips)
 app.command("sync", rich_help_panel="Footage")(clips.sync_clips)
 app.command("export-frames", rich_help_panel="Footage")(runs.export_frames)
+app.command("live", rich_help_panel="Use")(live.live)
+app.command("export", rich_help_panel="Use")(live.export)
 app.command("gate", rich_help_panel="Judge")(verdicts.gate)
 app.command("benchmark-ff", rich_help_panel="Judge")(verdicts.benchmark_ff)
 app.command("train", rich_help_panel="Learn")(learn.train)

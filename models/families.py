@@ -56,7 +56,9 @@ class Hollow:
 
     def _batch(self, count: int) -> Batch:
         side = self.swapper.size_px
-        batch: dict[str, Tensor] = {n: torch.zeros(count, 3, side, side) for n in ("crop", "warped")}
+        batch: dict[str, Tensor] = {
+            n: torch.zeros(count, 3, side, side) for n in ("crop", "warped")
+        }
         for name in self.swapper.needs:
             if name == MASK_COLUMN:
                 batch[name] = torch.zeros(count, 1, side, side)

@@ -22,9 +22,11 @@ from likeness.media.colour import Planes
 from likeness.media.images import decode_jpeg
 from likeness.metrics.clip import BATCH, KEYS
 from likeness.vision.colour import SteadyColours
+from likeness.vision.laying import Face
 from models.analysers.transfer import fit
-from tasks.blend import BlendParams, Face, lay_face
-from tasks.convert import ConvertParams, converted_rows, out_mask_px
+from models.conversion import out_mask_px
+from tasks.blend import BlendParams, lay_face
+from tasks.convert import ConvertParams, converted_rows
 
 Key = tuple[int, int]
 """frame_index and track_index."""

@@ -10,11 +10,9 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
@@ -31,9 +29,10 @@ from likeness.media.colour import Planes, rgb_to_yuv420, yuv420_region_to_rgb, y
 from likeness.media.encode import Model, VideoWriter
 from likeness.media.footage import Footage, Frame, open_footage
 from likeness.media.images import decode_jpeg
-from likeness.vision import alignment, blending
-from likeness.vision.colour import SteadyColours, lab_transfer
-from likeness.vision.patch import Patch, cut_patch, patch_colours, sample_planes
+from likeness.vision import alignment, blending, laying
+from likeness.vision.colour import SteadyColours
+from likeness.vision.laying import Face
+from likeness.vision.patch import Patch
 from tasks._whole import LEAST_PX, facts_of, side_of, write_film
 
 Pixels = npt.NDArray[np.uint8]
@@ -74,27 +73,10 @@ class BlendParams(Document):
     ] = Field(default="veryfast", description="x264 speed against size")
 
 
-@dataclass(frozen=True)
-class Face:
-    """A row of converted.parquet, decoded.
-
-    Attributes:
-        track: shot and track; colours are steadied within it.
-        crop: uint8 RGB (S,S,3).
-        mask: uint8 (M,M) over the same area, 255 = replace.
-        affine: (2,3) frame px -> px of `crop`.
-    """
-
-    track: tuple[int, int]
-    crop: Pixels
-    mask: Pixels
-    affine: npt.NDArray[np.float64]
-
-
 def lay_face(
     planes: Planes, face: Face, params: BlendParams, space: Space, steady: SteadyColours
 ) -> str:
-    """Lay one face into the writable 4:2:0 `planes`, in place.
+    """Lay one face into the writable 4:2:0 `planes`, in place; see `likeness.vision.laying`.
 
     Args:
         planes: y (H,W), u and v of half its size, uint8.
@@ -106,33 +88,13 @@ def lay_face(
     Returns:
         "pasted", "outside" (nothing of it shows) or "poisson refused" (pasted feathered).
     """
-    height, width = planes[0].shape
-    patch = cut_patch(
-        face.crop,
-        face.mask,
-        face.affine,
-        (width, height),
-        erode=params.erode,
-        feather=params.feather,
-    )
-    if patch is None:
-        return "outside"
-    crop = patch.crop
-    if params.colour == "lab":
-        beneath = cv2.transform(sample_planes(planes, patch), yuv_matrix(*space)[1])
-        measured = patch_colours(patch, beneath, (width, height))
-        if measured is not None:
-            own, wanted = steady.update(face.track, *measured)
-            crop = lab_transfer(crop, own, wanted, params.colour_strength)
-    alpha = patch.alpha_in_box()
-    cloned = cloned_planes(planes, patch, crop, alpha, space) if params.mode == "poisson" else None
-    # The crop itself is turned to YUV: it has fewer pixels than the box, and U and V are then
-    # warped at the quarter of the pixels that the frame keeps of them.
-    above = cloned or patch.planes_in_box(cv2.transform(crop, yuv_matrix(*space)[0]))
-    box, half = patch.box, patch.box.halved()
-    below = (box.cut(planes[0]), half.cut(planes[1]), half.cut(planes[2]))
-    blending.composite_planes(below, above, alpha)
-    return "poisson refused" if params.mode == "poisson" and cloned is None else "pasted"
+
+    def clone(patch: Patch, crop: Pixels, alpha: npt.NDArray[np.float32]) -> Planes | None:
+        return cloned_planes(planes, patch, crop, alpha, space)
+
+    way = clone if params.mode == "poisson" else None
+    done = laying.lay_face(planes, face, params, yuv_matrix(*space), steady, clone=way)
+    return "poisson refused" if done == "refused" else done
 
 
 def cloned_planes(

@@ -36,8 +36,9 @@ from likeness.metrics.forensics.features import NAMES, SMALLEST_PX, features
 from likeness.vision import alignment
 from likeness.vision.alignment import Affine
 from likeness.vision.blending import Box, rescaled
+from likeness.vision.laying import Face
 from tasks._whole import Cropped, cropped
-from tasks.blend import BlendParams, Face, black, checked_footage, composed
+from tasks.blend import BlendParams, black, checked_footage, composed
 
 Pixels = npt.NDArray[np.uint8]
 MARGIN_SHARE = 0.15

@@ -82,6 +82,7 @@ class VideoWriter:
         crf: constant rate factor of libx264, 0 (lossless) to 51.
         preset: one of PRESETS.
         audio: False leaves the sound out.
+        comment: of the file, for players that show it.
 
     Raises:
         FootageError: the footage's audio has no place in MP4.
@@ -94,6 +95,8 @@ class VideoWriter:
         crf: float = 18.0,
         preset: str = "medium",
         audio: bool = True,
+        *,
+        comment: str = "",
     ) -> None:
         facts = footage.facts
         self.path = path
@@ -116,6 +119,8 @@ class VideoWriter:
             "movie_timescale": str(self._movie_timescale()),
         }
         self._container = av.open(str(path), "w", format="mp4", options=options)
+        if comment:
+            self._container.metadata["comment"] = comment
         self._stream = self._video_stream(crf, preset)
         self._sound: Iterator[Any] = iter(())
         if self._source is not None:

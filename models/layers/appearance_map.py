@@ -76,8 +76,8 @@ def barycentric(points: Tensor, triangles: Tensor, places: Tensor) -> Tensor:
     nothing; the rest makes up for them. A place outside or in a triangle of corners alone takes
     the nearest point that is no corner.
     """
-    edge = float(points[-1, 0]) - 1e-3
-    places = places.clamp(-edge, edge)
+    limit = float(points[-1, 0]) - 1e-3
+    places = places.clamp(-limit, limit)
     a, b, c = points[triangles].unbind(1)
     area = (b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]
     shares = []

@@ -146,6 +146,8 @@ class Pix2Pix(Swapper):
         """
         meshes = target["landmarks_468"].float()
         if self.config.fit == "shape":
-            meshes = self.likeness(meshes, self.size_px)
+            # A fit of points has no use for the 8 bits that do for a network's layers.
+            with torch.autocast(meshes.device.type, enabled=False):
+                meshes = self.likeness(meshes, self.size_px)
         border = soft_border(self.size_px, self.config.border).to(meshes.device)
         return self.generator(self._drawn(meshes)), oval(meshes, self.size_px) * border

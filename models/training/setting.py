@@ -27,7 +27,7 @@ def pick_device() -> torch.device:
     return torch.device(name)
 
 
-def lay_out(swapper: Swapper, order: torch.memory_format = torch.channels_last) -> None:
+def lay_out(swapper: torch.nn.Module, order: torch.memory_format = torch.channels_last) -> None:
     """Put the channels of each pixel side by side, which convolutions train faster with.
 
     It changes neither names nor shapes; files hold torch's order.

@@ -29,8 +29,8 @@ def start(job: Job, workers: int = 0) -> None:
             from models.training import distributed
 
             distributed.train(job, workers)
-        # After workers have trained, this finds their last checkpoint; what is left to do (settling,
-        # pictures) is done with as many threads as each of them had, which round alike.
+        # After workers have trained, this finds their last checkpoint; what is left to do
+        # (settling, pictures) is done with as many threads as each of them had: they round alike.
         take_threads(workers)
         write_results(train(job))
         checkpoint.remove(job.state)

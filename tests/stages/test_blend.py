@@ -19,9 +19,10 @@ from likeness.contracts.tables.converted import CONVERTED
 from likeness.media.footage import Frame, open_footage
 from likeness.vision import blending
 from likeness.vision.colour import SteadyColours
+from likeness.vision.laying import Face
 from models.swappers import registry
 from tasks import blend, convert
-from tasks.blend import BlendParams, Face, composed, faces_by_frame, lay_face
+from tasks.blend import BlendParams, composed, faces_by_frame, lay_face
 from tests.footage import audio_packets, make_truncated, noise, packet_times
 from tests.swapcase import (
     FRAME_PX,

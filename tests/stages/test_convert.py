@@ -24,11 +24,12 @@ from likeness.contracts.tables.converted import CONVERTED
 from likeness.contracts.tables.crops import CROPS
 from likeness.media.images import decode_jpeg
 from likeness.vision import alignment
+from models.conversion import covered, joined_masks, load_swapper, swap_batch
 from models.swappers import registry
 from models.swappers.base import Batch, SwapperConfig
 from models.training.crops import open_crops
 from tasks import appearance
-from tasks.convert import STAGE, covered, joined_masks, load_swapper, swap_batch
+from tasks.convert import STAGE
 from tests.anyface import AnyFace
 from tests.swapcase import MASK_PX, PARAMS, SIZE_PX, SWAP, Case, Drawn, make_case, write_crops
 from tests.synthetic_shards import write_shards

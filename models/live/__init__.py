@@ -1,0 +1,1 @@
+"""Frame by frame: a camera's picture in, the swapped one out (docs/how-to/live.md)."""

@@ -1,0 +1,92 @@
+"""Where the pictures of a live run go: a window, or a film."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+from likeness.contracts.atomic import commit, prepare
+from likeness.media.colour import Planes
+from likeness.media.encode import Model, VideoWriter
+from likeness.media.window import Window
+
+CRF, PRESET = 18.0, "superfast"
+"""Of a live film: this preset costs a third of the usual one and a quarter more bytes."""
+COMMENT = "AI face swap: the face in this video was replaced by software."
+
+
+class Sink(Protocol):
+    """Takes pictures in order."""
+
+    def show(self, planes: Planes, pts: int, lines: list[str]) -> None:
+        """Take a picture, its time in the footage's time base, and lines for the screen."""
+
+    def wants_to_quit(self) -> bool:
+        """Whether the person at the keys has had enough."""
+
+    def close(self, *, whole: bool) -> None:
+        """End; `whole` is False where the run failed."""
+
+
+class WindowSink:
+    """A window; `q`, Esc or closing it ends the run."""
+
+    def __init__(self, window: Window, space: tuple[str, str]) -> None:
+        self._window, self._space = window, space
+
+    def show(self, planes: Planes, pts: int, lines: list[str]) -> None:
+        """Show a picture with rate and latency over it."""
+        del pts
+        self._window.show(planes, self._space, lines)
+
+    def wants_to_quit(self) -> bool:
+        """Whether `q` or Esc was pressed or the window closed."""
+        return self._window.wants_to_quit()
+
+    def close(self, *, whole: bool) -> None:
+        """Close the window."""
+        del whole
+        self._window.__exit__(None, None, None)
+
+
+class FilmSink:
+    """An MP4 with the times of capture, without sound; it appears whole or not at all.
+
+    Args:
+        path: the film.
+        facts: size, time base, rate and tags (`Composer.facts`).
+    """
+
+    def __init__(self, path: Path, facts: dict[str, Any]) -> None:
+        self._path = path
+        self._temporary = prepare(path)
+        self._writer = VideoWriter(
+            self._temporary, Model(path, facts), CRF, PRESET, audio=False, comment=COMMENT
+        )
+
+    def show(self, planes: Planes, pts: int, lines: list[str]) -> None:
+        """Append a picture."""
+        del lines
+        self._writer.write(*planes, pts)
+
+    def wants_to_quit(self) -> bool:
+        """Nobody can press a key on a file."""
+        return False
+
+    def close(self, *, whole: bool) -> None:
+        """Finish the file; one that failed or shows nothing is removed."""
+        kind: type[BaseException] | None = None if whole else RuntimeError
+        self._writer.__exit__(kind, None, _NO_TRACE)
+        if whole and self._writer.frames:
+            commit(self._temporary, self._path)
+        else:
+            self._temporary.unlink(missing_ok=True)
+
+    @property
+    def frames(self) -> int:
+        """Pictures so far."""
+        return self._writer.frames
+
+
+_NO_TRACE: TracebackType | None = None

@@ -13,6 +13,7 @@ from models.live.tracker import Choose, Floats, largest, nearest_to
 from models.swappers.base import Batch, Swapper, as_pixels
 from models.training.crops import open_crops
 from models.training.gallery import views
+from models.training.mapped import source_views
 
 REFERENCES = 8
 """Crops of the target that are compared with: clean ones, spread over its poses."""
@@ -26,9 +27,9 @@ def source_crops(data: Path, source: str, swapper: Swapper) -> Batch | None:
     """
     if not swapper.source_images:
         return None
-    folder, coverage = data / "shards" / source, float(swapper.coverage)
-    crops = open_crops(folder, swapper.needs, swapper.size_px, coverage)
-    device, found = device_of(swapper), views(crops, swapper.source_images)
+    appearance = data / "appearance" / source / "map.json"
+    device = device_of(swapper)
+    found = source_views(data / "shards" / source, appearance, swapper)
     return {name: value.to(device) for name, value in found.items()}
 
 

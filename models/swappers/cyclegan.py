@@ -122,9 +122,14 @@ class CycleGan(Swapper):
 
     def swap(self, target: Batch, source: Batch | None = None) -> tuple[Tensor, Tensor]:
         """Turn the target's crops into the source's; the mask is align's, faded at the edges."""
-        picture = self.to_source(target["crop"])
-        border = soft_border(self.size_px, self.config.border).to(picture.device)
-        return picture, target["mask"] * border
+        return self.to_source(target["crop"]), self._faded(target["mask"])
+
+    def swap_back(self, source: Batch) -> tuple[Tensor, Tensor]:
+        """Turn the source's crops into the target's."""
+        return self.to_target(source["crop"]), self._faded(source["mask"])
+
+    def _faded(self, mask: Tensor) -> Tensor:
+        return mask * soft_border(self.size_px, self.config.border).to(mask.device)
 
     # ---- training --------------------------------------------------------------------------
 

@@ -252,6 +252,20 @@ def test_losses_are_those_of_the_paper() -> None:
     assert all(without[n].item() == pytest.approx(found[n].item(), rel=1e-4) for n in found)
 
 
+@torch.no_grad()
+def test_a_swap_is_one_pass_each_way() -> None:
+    family = small()
+    crop = crops(2, 1)["crop"]
+    given = {"crop": crop, "mask": torch.ones(2, 1, 32, 32)}
+    for drawn, generator in (
+        (family.swap(given), family.to_source),
+        (family.swap_back(given), family.to_target),
+    ):
+        assert torch.equal(drawn[0], generator(crop))
+        assert drawn[1][0, 0, 16, 16] == 1
+        assert drawn[1][0, 0, 0, 16] < 0.2
+
+
 def test_critics_do_not_pull_at_generators() -> None:
     family = small()
     losses = family.losses("critic", crops(1, 1), crops(1, 2))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.layers.attributes import double, scaled
-from models.layers.norm import SettledBatchNorm
+from models.layers.norm import SettledBatchNorm, instance_normed
 
 CHANNELS = (64, 128, 256, 512)
 """At the crop's side, half, a quarter and an eighth of it."""
@@ -30,8 +30,7 @@ class AdaIN(nn.Module):
     def forward(self, hidden: Tensor, identity: Tensor) -> Tensor:
         """See the class."""
         scale, shift = self.style(identity)[:, :, None, None].chunk(2, dim=1)
-        normed = functional.instance_norm(hidden.float()).to(hidden.dtype)
-        return normed * (1 + scale) + shift
+        return instance_normed(hidden) * (1 + scale) + shift
 
 
 class InjectionBlock(nn.Module):

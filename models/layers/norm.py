@@ -19,6 +19,18 @@ from torch.autograd import Function
 from torch.nn import functional
 
 
+def instance_normed(hidden: Tensor) -> Tensor:
+    """(B,C,S,S) with each channel of each picture at mean 0 and deviation 1, in the same type.
+
+    Moments are taken in float32 whatever the layers around run in: few pixels want that. Without
+    gradients torch's group norm does the same and leaves the channels of a pixel side by side,
+    several times as fast on a CPU; its gradients in bf16 are slower than those of instance norm.
+    """
+    if torch.is_grad_enabled():
+        return functional.instance_norm(hidden.float()).to(hidden.dtype)
+    return functional.group_norm(hidden, hidden.shape[1])
+
+
 class SettledBatchNorm(nn.Module):
     """(B,C,...) -> the same, each channel at mean 0 and deviation 1, then scaled and moved.
 

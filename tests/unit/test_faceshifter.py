@@ -8,11 +8,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from likeness.contracts.errors import ModelError
 from models.layers.aei import attribute_masks
 from models.layers.norm import layers_of, settling
 from models.losses.refinement import error, own_faces
+from models.swappers import registry
 from models.swappers.base import Batch
 from models.swappers.faceshifter import FaceShifter, FaceShifterConfig
+from models.training.setting import begun
 
 FIVE = ((0.38, 0.45), (0.62, 0.45), (0.5, 0.6), (0.4, 0.72), (0.6, 0.72))
 
@@ -226,3 +229,19 @@ def test_normalisation_settles_on_bare_targets_and_covered_refinements() -> None
     seen = first[0](target["crop"])  # type: ignore[operator,index]
     assert torch.allclose(first[1].mean, seen.mean(dim=(0, 2, 3)), atol=1e-5)  # type: ignore[index]
     assert all(layer.mean.any() for layer in layers_of(swapper))  # HEAR-Net's too
+
+
+def test_hear_net_can_be_put_behind_a_model_without_it() -> None:
+    bare = make(hear=False)
+    whole = make()
+    own = {name: value.clone() for name, value in whole.state_dict().items()}
+    registry.restore(whole, begun(whole, bare.state_dict()), "first")
+    for name, value in whole.state_dict().items():
+        wanted = own if name.startswith("hear.") else bare.state_dict()
+        assert torch.equal(value, wanted[name])
+    # The other way round it is left behind, and nothing else may be missing.
+    registry.restore(bare, begun(bare, whole.state_dict()), "first")
+    assert not any(name.startswith("hear.") for name in bare.state_dict())
+    other = make(identity_injection="adain")
+    with pytest.raises(ModelError, match="does not fit"):
+        registry.restore(other, begun(other, whole.state_dict()), "first")

@@ -15,6 +15,7 @@ from models.layers.attributes import AttributeEncoder, natural_depth
 from models.layers.hearnet import HearNet
 from models.layers.injection import InjectionGenerator
 from models.layers.mask_sheet import sheet
+from models.layers.norm import instance_normed
 from models.losses import faces
 from models.losses.eyes import LOWER, UPPER, gaze_distance, openings
 from models.losses.occlusions import occlude, outlines
@@ -79,6 +80,20 @@ def test_maps_double_up_to_the_crop(side: int, depth: int | None) -> None:
     assert [m.shape[-1] for m in maps] == [side >> k for k in range(halvings, -1, -1)]
     assert [m.shape[1] for m in maps] == net.encoder.channels
     assert picture.shape == (2, 3, side, side)
+
+
+@pytest.mark.parametrize(("half", "near"), [(False, 1e-4), (True, 0.02)])
+def test_instance_norm_is_the_same_with_and_without_gradients(half: bool, near: float) -> None:
+    hidden = torch.randn(2, 6, 8, 8, generator=torch.Generator().manual_seed(0)) * 3 + 5
+    hidden = hidden.to(torch.bfloat16 if half else torch.float32)
+    hidden = hidden.contiguous(memory_format=torch.channels_last)
+    wanted = instance_normed(hidden)
+    with torch.no_grad():
+        found = instance_normed(hidden)
+    assert found.dtype == wanted.dtype == hidden.dtype
+    assert torch.allclose(found.float(), wanted.float(), atol=near)
+    assert float(wanted.float().mean((2, 3)).abs().max()) < near
+    assert torch.allclose(found.float().var((2, 3), correction=0), torch.ones(2, 6), atol=near)
 
 
 @pytest.mark.parametrize("mask", [0.0, 1.0])

@@ -74,7 +74,7 @@ class Pix2Pix(Swapper):
         self.generator = TranslationUNet(
             given.size_px, given.width, given.upsampling, given.norm, given.dropout
         )
-        self.critic = Patch(6, given.critic_width, CRITIC_DEPTH)
+        self.critic = Patch(6, given.critic_width, CRITIC_DEPTH, padding=1)
         self.likeness = Likeness()
 
     @property

@@ -32,6 +32,19 @@ TINY: dict[str, dict[str, Any]] = {
         "target_mask": "aligned",
     },
     "mesh_transfer": {"size_px": 64, "max_foreign": 1.0},
+    "saehd": {
+        "size_px": 32,
+        "architecture": "liae-ud",
+        "ae_dims": 24,
+        "e_dims": 8,
+        "d_dims": 8,
+        "d_mask_dims": 4,
+        "learning_rate": 1e-3,
+        "eyes_mouth": True,
+        "colour_transfer": "rct",
+        "gan": 0.1,
+        "clip_gradient": 1.0,
+    },
 }
 """Settings per family; a new family adds its line here and passes the suite."""
 FALLS: dict[str, tuple[str, float]] = {

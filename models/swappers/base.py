@@ -148,6 +148,11 @@ class Swapper(nn.Module, ABC):
         """The pairs this family wants with its present settings."""
         return self.sampling
 
+    @property
+    def takes_pools(self) -> bool:
+        """Whether it is trained on pools; by default, who wants pairs is."""
+        return self.sampling_of() is not None
+
     def equip(self, analysers: Frozen) -> None:
         """Take frozen networks, as buffers or outside the module tree.
 

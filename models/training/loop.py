@@ -102,7 +102,7 @@ def build(job: Job, device: torch.device) -> Run:
     swapper = registry.build(job.family, job.settings)
     view = (swapper.needs, swapper.size_px, swapper.coverage)
     crops = (open_people(job.source, *view), open_people(job.target, *view))
-    if swapper.sampling_of() is None and any(people.is_pool for people in crops):
+    if not swapper.takes_pools and any(people.is_pool for people in crops):
         problem = f"is for two identities, {' and '.join(sorted({p.identity for p in crops}))}"
         step = "name identities in params.yaml, or a family for any face"
         raise ModelError(job.family, f"{problem} given", step)
@@ -111,7 +111,7 @@ def build(job: Job, device: torch.device) -> Run:
     lay_out(swapper.to(device).train())
     swapper.plan_images = job.plan.steps * job.plan.step_images
     phases = swapper.phases()
-    movers = {phase.name: optimisers.make(phase) for phase in phases}
+    movers = {phase.name: optimisers.make(phase, job.plan.seed) for phase in phases}
     faces = choose_faces(*crops, swapper.source_images)
     return Run(job, swapper, crops, faces, phases, movers, Progress(), device, frozen)
 

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from likeness.contracts.errors import ModelError
 from models.swappers.base import Phase
+from models.training.belief import AdaBelief, Dropping, RMSprop
 
 FUSED = ("cpu", "cuda")
 """Devices on which torch updates all parameters in one pass over memory."""
@@ -39,37 +40,58 @@ def _fused(phase: Phase) -> bool:
     return all(p.device.type in FUSED for p in phase.parameters)
 
 
-def _adam(phase: Phase) -> Optimizer:
+def _no_options(phase: Phase) -> None:
+    if phase.options:
+        raise ValueError(f"unknown {', '.join(sorted(phase.options))}; known: none")
+
+
+def _adam(phase: Phase, seed: int) -> Optimizer:
+    _no_options(phase)
     return torch.optim.Adam(_groups(phase), betas=phase.betas, fused=_fused(phase))
 
 
-def _adamw(phase: Phase) -> Optimizer:
+def _adamw(phase: Phase, seed: int) -> Optimizer:
+    _no_options(phase)
     return torch.optim.AdamW(_groups(phase), betas=phase.betas, fused=_fused(phase))
 
 
-def _rmsprop(phase: Phase) -> Optimizer:
-    return torch.optim.RMSprop(_groups(phase))
+def _dropping(kind: type[Dropping]) -> Callable[[Phase, int], Optimizer]:
+    def build(phase: Phase, seed: int) -> Optimizer:
+        return kind(_groups(phase), (seed, phase.name, "lr_dropout"), phase.options)
+
+    return build
 
 
-KNOWN: dict[str, Callable[[Phase], Optimizer]] = {
+KNOWN: dict[str, Callable[[Phase, int], Optimizer]] = {
     "adam": _adam,
     "adamw": _adamw,
-    "rmsprop": _rmsprop,
+    "adabelief": _dropping(AdaBelief),
+    "rmsprop": _dropping(RMSprop),
 }
-MOMENTS = {"adam": 2, "adamw": 2, "rmsprop": 1}
+"""Optimisers by name. `options` of a phase: those that models/training/belief.py lists; Adam and
+AdamW have none, and alone read `betas`."""
+MOMENTS = {"adam": 2, "adamw": 2, "adabelief": 2, "rmsprop": 1}
 """Numbers that each optimiser keeps per parameter."""
 
 
-def make(phase: Phase) -> Optimizer:
+def make(phase: Phase, seed: int = 0) -> Optimizer:
     """The optimiser of a phase.
 
+    Args:
+        phase: names the optimiser, its parameters and settings.
+        seed: of the training, for optimisers that draw (`lr_dropout`).
+
     Raises:
-        ModelError: a name that is not known.
+        ModelError: a name or an option that is not known.
     """
     if phase.optimiser not in KNOWN:
         known = ", ".join(KNOWN)
         raise ModelError(f"phase {phase.name}", f"unknown optimiser {phase.optimiser}", known)
-    return KNOWN[phase.optimiser](phase)
+    try:
+        return KNOWN[phase.optimiser](phase, seed)
+    except ValueError as error:
+        subject = f"phase {phase.name}"
+        raise ModelError(subject, f"{phase.optimiser}: {error}", "correct its options") from None
 
 
 def state_of(name: str, optimiser: Optimizer) -> dict[str, Tensor]:

@@ -42,7 +42,7 @@ def make_case(
         torch.set_num_threads(1)
         torch.manual_seed(0)
         swapper = registry.build(family, TINY[family])
-        folders = (pool, pool) if swapper.sampling_of() else shards
+        folders = (pool, pool) if swapper.takes_pools else shards
         view = (swapper.needs, swapper.size_px, swapper.coverage)
         source, target = (open_people(folder, *view) for folder in folders)
         swapper.equip(FrozenNetworks(recogniser))

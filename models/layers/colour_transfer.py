@@ -1,0 +1,140 @@
+"""Colours of one picture given to another, a batch at a time, on the device it lies on.
+
+What swap tools call rct, lct, mkl, idt and sot while they train: each picture gets the colours of
+the one in the same row of another batch.
+
+- rct: mean and deviation per channel (Reinhard et al. 2001), here in Oklab;
+- lct: mean and covariance in RGB, by the root of one times the inverse root of the other;
+- mkl: the same by the map that moves colours least (Pitié and Kokaram, "The linear
+  Monge-Kantorovitch linear colour mapping", 2007);
+- idt: the whole distribution, three axes at a time, turned 20 times (Pitié, Kokaram, Dahyot,
+  "Automated colour grading using colour distribution transfer", 2007);
+- sot: the whole distribution by sliced optimal transport, 10 steps of 30 directions (Rabin et al.
+  2011).
+
+The last two find where the colours of a 16x16 px copy go, and move every pixel like the places of
+the copy that are near it and of its colour (joint bilateral upsampling, Kopf et al. 2007), which
+also keeps noise from being torn apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models.layers.oklab import to_oklab, to_rgb
+
+Mode = Literal["none", "rct", "lct", "mkl", "idt", "sot"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+GRID = 16
+"""Side of the copy in which distributions are moved."""
+NEAR = 0.125
+"""Deviation of the distance at which a place counts, share of the side (16 of 128 px)."""
+ALIKE = 0.15
+"""Deviation of the difference in colour at which it counts, of a range of 2."""
+LEAST = 1e-5
+"""Added to variances: a picture of one colour has none."""
+
+
+def recolour(pictures: Sequence[Tensor], wanted: Tensor, mode: Mode) -> list[Tensor]:
+    """`pictures` with the colours of `wanted`, all (B,3,S,S) in [-1,1]; values beyond are clipped.
+
+    Args:
+        pictures: the first one is measured; the others are changed as it is.
+        wanted: whose colours row by row.
+        mode: "none" gives the pictures back. "idt" and "sot" draw from torch's global generator.
+    """
+    if mode == "none":
+        return list(pictures)
+    # Roots of covariances in bf16 would be noise.
+    with torch.no_grad(), torch.autocast(wanted.device.type, enabled=False):
+        given, goal = [picture.float() for picture in pictures], wanted.float()
+        if mode in {"idt", "sot"}:
+            return _moved(given, goal, mode)
+        if mode == "rct":
+            return [to_rgb(lab) for lab in _mapped([to_oklab(p) for p in given], to_oklab(goal))]
+        return [p.clamp(-1, 1) for p in _mapped(given, goal, mode)]
+
+
+def _moments(picture: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (B,3,1) and covariance (B,3,3) of (B,3,S,S)."""
+    flat = picture.flatten(2)
+    mean = flat.mean(dim=2, keepdim=True)
+    apart = flat - mean
+    return mean, apart @ apart.transpose(1, 2) / flat.shape[2]
+
+
+def _power(matrix: Tensor, exponent: float) -> Tensor:
+    """Power of symmetric positive matrices (B,3,3)."""
+    values, vectors = torch.linalg.eigh(matrix)
+    return (vectors * values.clamp(min=LEAST)[:, None] ** exponent) @ vectors.transpose(1, 2)
+
+
+def _matrix(own: Tensor, goal: Tensor, mode: Mode) -> Tensor:
+    """Linear maps (B,3,3) that bring covariance `own` to `goal`."""
+    if mode == "rct":
+        spread = [c.diagonal(dim1=1, dim2=2).clamp(min=1e-8).sqrt() for c in (own, goal)]
+        return torch.diag_embed(spread[1] / spread[0])
+    if mode == "lct":
+        return _power(goal, 0.5) @ _power(own, -0.5)
+    root, back = _power(own, 0.5), _power(own, -0.5)
+    return back @ _power(root @ goal @ root, 0.5) @ back
+
+
+def _mapped(pictures: list[Tensor], goal: Tensor, mode: Mode = "rct") -> list[Tensor]:
+    own_mean, own = _moments(pictures[0])
+    goal_mean, covariance = _moments(goal)
+    matrix = _matrix(own, covariance, mode)
+    mapped = [matrix @ (p.flatten(2) - own_mean) + goal_mean for p in pictures]
+    return [new.view_as(old) for new, old in zip(mapped, pictures, strict=True)]
+
+
+def _directions(mode: Mode, device: torch.device) -> Iterator[tuple[Tensor, float]]:
+    """Unit directions (K,3) of each step, and the share of a step that is gone along each."""
+    if mode == "idt":
+        for _ in range(20):
+            yield torch.linalg.qr(torch.randn(3, 3))[0].T.to(device), 1.0
+        return
+    for _ in range(10):
+        yield functional.normalize(torch.randn(30, 3), dim=1).to(device), 1 / 30
+
+
+def transport(points: Tensor, goal: Tensor, mode: Mode) -> Tensor:
+    """Colours (B,3,N) moved until they are distributed like `goal` (B,3,N)."""
+    for directions, share in _directions(mode, points.device):
+        own = directions @ points
+        order = own.argsort(dim=2)
+        new = torch.empty_like(own).scatter_(2, order, (directions @ goal).sort(dim=2).values)
+        points = points + share * (directions.T @ (new - own))
+    return points
+
+
+def _moved(pictures: list[Tensor], goal: Tensor, mode: Mode) -> list[Tensor]:
+    small, aim = (functional.adaptive_avg_pool2d(p, GRID).flatten(2) for p in (pictures[0], goal))
+    ways = transport(small, aim, mode) - small
+    found = []
+    for picture in pictures:
+        rows = zip(picture, small, ways, strict=True)
+        found.append(torch.stack([_spread(*row) for row in rows]).clamp(-1, 1))
+    return found
+
+
+def _spread(picture: Tensor, small: Tensor, ways: Tensor) -> Tensor:
+    """One picture (3,S,S), moved as the places (3,N) of its copy go (3,N)."""
+    side = picture.shape[-1]
+    place, spot = _places(side, picture.device), _places(GRID, picture.device)
+    pixels = picture.flatten(1).T
+    far = torch.cdist(place, spot).square() / (2 * NEAR**2)
+    unlike = torch.cdist(pixels, small.T).square() / (2 * ALIKE**2)
+    shares = torch.softmax(-far - unlike, dim=1)
+    return picture + (shares @ ways.T).T.view_as(picture)
+
+
+def _places(side: int, device: torch.device) -> Tensor:
+    """Middles of the pixels of a square, (side**2,2) in [0,1]."""
+    middle = (torch.arange(side, dtype=torch.float32, device=device) + 0.5) / side
+    return torch.cartesian_prod(middle, middle)

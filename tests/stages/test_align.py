@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from likeness.contracts.tables.faces import FACES
 from likeness.media.footage import open_footage
 from likeness.media.images import decode_jpeg
 from likeness.vision import alignment, masks
-from likeness.vision.templates import template
+from likeness.vision.templates import eye_distance_px, template
 from tasks import align, frames
 from tasks import filter as filter_task
 from tests import synthetic_faces as faces
@@ -206,6 +207,27 @@ def test_params_decide_the_form(man):
     mask = masks.from_bytes(table["mask"][0].as_py(), 64)
     inside = alignment.inside(numbers(table)["affine_matrix"][0], 112, 640, 360)
     assert np.abs(mask - masks.meet(masks.hull_mask(mesh, 112, 64), inside / 255.0)).max() < 0.01
+
+
+def test_framings_of_one_frame_lie_in_each_other(man):
+    sides = []
+    for name in ("half_face", "whole_face", "head"):
+        _, table, summary = man.align(f"{{template: {name}}}", name=name)
+        assert (summary["template"], summary["rows"]) == (name, 18)
+        found = numbers(table)
+        five = found["landmarks_5"]
+        assert np.abs(five - template(name, 256)).mean() < 0.06 * eye_distance_px(name, 256)
+        assert max(found["mesh_error"]) < 0.25
+        sides.append(found["affine_matrix"])
+        if name == "half_face":
+            # The face goes on beyond it: the mask reaches the edge, and fills most of the crop.
+            mask = masks.from_bytes(table["mask"][0].as_py(), 128)
+            assert mask[:, 64].min() > 0.5
+            assert mask.mean() > 0.75
+    for inner, outer in pairwise(sides):
+        for small, large in zip(inner, outer, strict=True):
+            corners = alignment.apply(large, alignment.footprint(small, 256))
+            assert -0.5 < corners.min() < corners.max() < 255.5
 
 
 def test_smoothing_steadies_the_mesh(man, aligned):

@@ -53,7 +53,8 @@ class Saehd(Swapper):
         self.code_critic = CodeCritic(self.networks.channels, side) if given.true_face else None
         self.pretrained: Tensor
         self.register_buffer("pretrained", torch.zeros(()))
-        self.register_load_state_dict_pre_hook(_critics_come_and_go)
+        hook = self.register_load_state_dict_pre_hook
+        hook(_critics_come_and_go)  # type: ignore[no-untyped-call]  # torch's
 
     @property
     def size_px(self) -> int:

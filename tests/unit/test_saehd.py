@@ -227,7 +227,7 @@ def test_style_compares_means_and_deviations() -> None:
     torn = flat.clone()
     torn[..., :32] += 0.2
     torn[..., 32:] -= 0.2
-    assert masked.style(flat, torn) > 100  # the same mean
+    assert masked.style(flat, torn) > 20  # the same mean
 
 
 def test_verdicts_cost_the_cross_entropy() -> None:
@@ -345,6 +345,7 @@ def test_the_picture_s_critic_begins_with_its_share_of_the_budget() -> None:
 
 def job(folder: Path, name: str, shards: tuple[Path, Path], **settings: Any) -> Job:
     """Four steps; `init` names a model to begin with, `images` replaces the budget."""
+    torch.set_num_threads(1)
     init, images = settings.pop("init", None), settings.pop("images", 32)
     out = folder / name
     out.mkdir()

@@ -12,9 +12,10 @@ the one in the same row of another batch.
 - sot: the whole distribution by sliced optimal transport, 10 steps of 30 directions (Rabin et al.
   2011).
 
-The last two find where the colours of a 16x16 px copy go, and move every pixel like the places of
-the copy that are near it and of its colour (joint bilateral upsampling, Kopf et al. 2007), which
-also keeps noise from being torn apart.
+Only what the masks show is measured: a blue screen behind one of the two would turn the other's
+skin. The last two find where 256 of its places in a 32x32 px copy go, and move every pixel like the
+places that are near it and of its colour (joint bilateral upsampling, Kopf et al. 2007), which also
+keeps noise from being torn apart.
 """
 
 from __future__ import annotations
@@ -30,22 +31,32 @@ from models.layers.oklab import to_oklab, to_rgb
 
 Mode = Literal["none", "rct", "lct", "mkl", "idt", "sot"]
 MODES: tuple[Mode, ...] = get_args(Mode)
-GRID = 16
-"""Side of the copy in which distributions are moved."""
+GRID = 32
+"""Side of the copy whose places stand for a distribution."""
+PLACES = 256
+"""How many of them."""
 NEAR = 0.125
 """Deviation of the distance at which a place counts, share of the side (16 of 128 px)."""
 ALIKE = 0.15
 """Deviation of the difference in colour at which it counts, of a range of 2."""
+EMPTY = 0.01
+"""Mean of a mask below which it shows nothing to measure."""
 LEAST = 1e-5
 """Added to variances: a picture of one colour has none."""
 
 
-def recolour(pictures: Sequence[Tensor], wanted: Tensor, mode: Mode) -> list[Tensor]:
+def recolour(
+    pictures: Sequence[Tensor],
+    wanted: Tensor,
+    mode: Mode,
+    masks: tuple[Tensor, Tensor] | None = None,
+) -> list[Tensor]:
     """`pictures` with the colours of `wanted`, all (B,3,S,S) in [-1,1]; values beyond are clipped.
 
     Args:
         pictures: the first one is measured; the others are changed as it is.
         wanted: whose colours row by row.
+        masks: (B,1,S,S) in [0,1], what counts of the first picture and of `wanted`; None all.
         mode: "none" gives the pictures back. "idt" and "sot" draw from torch's global generator.
     """
     if mode == "none":
@@ -53,19 +64,31 @@ def recolour(pictures: Sequence[Tensor], wanted: Tensor, mode: Mode) -> list[Ten
     # Roots of covariances in bf16 would be noise.
     with torch.no_grad(), torch.autocast(wanted.device.type, enabled=False):
         given, goal = [picture.float() for picture in pictures], wanted.float()
+        shares = [_shares(m, goal) for m in masks or (None, None)]
         if mode in {"idt", "sot"}:
-            return _moved(given, goal, mode)
+            return _moved(given, goal, shares, mode)
         if mode == "rct":
-            return [to_rgb(lab) for lab in _mapped([to_oklab(p) for p in given], to_oklab(goal))]
-        return [p.clamp(-1, 1) for p in _mapped(given, goal, mode)]
+            labs = _mapped([to_oklab(p) for p in given], to_oklab(goal), shares, mode)
+            return [to_rgb(lab) for lab in labs]
+        return [p.clamp(-1, 1) for p in _mapped(given, goal, shares, mode)]
 
 
-def _moments(picture: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (B,3,1) and covariance (B,3,3) of (B,3,S,S)."""
-    flat = picture.flatten(2)
-    mean = flat.mean(dim=2, keepdim=True)
+def _shares(mask: Tensor | None, like: Tensor) -> Tensor:
+    """Weights (B,1,S,S) of sum 1; all alike where a mask is None or all but empty."""
+    even = like.new_ones(like.shape[0], 1, *like.shape[2:])
+    if mask is None:
+        return even / even[0].numel()
+    empty = mask.float().mean(dim=(2, 3), keepdim=True) < EMPTY
+    weight = torch.where(empty, even, mask.float())
+    return weight / weight.sum(dim=(2, 3), keepdim=True)
+
+
+def _moments(picture: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
+    """Weighted mean (B,3,1) and covariance (B,3,3) of (B,3,S,S)."""
+    flat, weight = picture.flatten(2), shares.flatten(2)
+    mean = (flat * weight).sum(dim=2, keepdim=True)
     apart = flat - mean
-    return mean, apart @ apart.transpose(1, 2) / flat.shape[2]
+    return mean, (apart * weight) @ apart.transpose(1, 2)
 
 
 def _power(matrix: Tensor, exponent: float) -> Tensor:
@@ -85,9 +108,9 @@ def _matrix(own: Tensor, goal: Tensor, mode: Mode) -> Tensor:
     return back @ _power(root @ goal @ root, 0.5) @ back
 
 
-def _mapped(pictures: list[Tensor], goal: Tensor, mode: Mode = "rct") -> list[Tensor]:
-    own_mean, own = _moments(pictures[0])
-    goal_mean, covariance = _moments(goal)
+def _mapped(pictures: list[Tensor], goal: Tensor, shares: list[Tensor], mode: Mode) -> list[Tensor]:
+    own_mean, own = _moments(pictures[0], shares[0])
+    goal_mean, covariance = _moments(goal, shares[1])
     matrix = _matrix(own, covariance, mode)
     mapped = [matrix @ (p.flatten(2) - own_mean) + goal_mean for p in pictures]
     return [new.view_as(old) for new, old in zip(mapped, pictures, strict=True)]
@@ -113,23 +136,34 @@ def transport(points: Tensor, goal: Tensor, mode: Mode) -> Tensor:
     return points
 
 
-def _moved(pictures: list[Tensor], goal: Tensor, mode: Mode) -> list[Tensor]:
-    small, aim = (functional.adaptive_avg_pool2d(p, GRID).flatten(2) for p in (pictures[0], goal))
+def _moved(pictures: list[Tensor], goal: Tensor, shares: list[Tensor], mode: Mode) -> list[Tensor]:
+    (small, where), (aim, _) = _sampled(pictures[0], shares[0]), _sampled(goal, shares[1])
     ways = transport(small, aim, mode) - small
     found = []
     for picture in pictures:
-        rows = zip(picture, small, ways, strict=True)
+        rows = zip(picture, small, where, ways, strict=True)
         found.append(torch.stack([_spread(*row) for row in rows]).clamp(-1, 1))
     return found
 
 
-def _spread(picture: Tensor, small: Tensor, ways: Tensor) -> Tensor:
-    """One picture (3,S,S), moved as the places (3,N) of its copy go (3,N)."""
-    side = picture.shape[-1]
-    place, spot = _places(side, picture.device), _places(GRID, picture.device)
-    pixels = picture.flatten(1).T
-    far = torch.cdist(place, spot).square() / (2 * NEAR**2)
-    unlike = torch.cdist(pixels, small.T).square() / (2 * ALIKE**2)
+def _sampled(picture: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
+    """Colours (B,3,256) and places (B,256,2) that stand for a weighted picture.
+
+    Evenly spaced in the sum of weights, row by row: nothing is drawn.
+    """
+    small = functional.adaptive_avg_pool2d(picture, GRID).flatten(2)
+    total = functional.adaptive_avg_pool2d(shares, GRID).flatten(1).cumsum(dim=1)
+    steps = (torch.arange(PLACES, device=total.device) + 0.5) / PLACES
+    index = torch.searchsorted(total, steps * total[:, -1:]).clamp(max=GRID**2 - 1)
+    colours = small.gather(2, index[:, None].expand(-1, 3, -1))
+    return colours, _places(GRID, picture.device)[index]
+
+
+def _spread(picture: Tensor, small: Tensor, where: Tensor, ways: Tensor) -> Tensor:
+    """One picture (3,S,S), moved as colours (3,N) at places (N,2) go (3,N)."""
+    place = _places(picture.shape[-1], picture.device)
+    far = torch.cdist(place, where).square() / (2 * NEAR**2)
+    unlike = torch.cdist(picture.flatten(1).T, small.T).square() / (2 * ALIKE**2)
     shares = torch.softmax(-far - unlike, dim=1)
     return picture + (shares @ ways.T).T.view_as(picture)
 

@@ -144,8 +144,8 @@ class Saehd(Swapper):
 
     def _sides(self, source: Batch, target: Batch) -> tuple[Batch, Batch]:
         """What the networks see ("warped") and shall draw ("crop"), in [0,1]."""
-        pictures = [source["crop"], source["warped"]]
-        crop, warped = recolour(pictures, target["crop"], self.config.colour_transfer)
+        pictures, faces = [source["crop"], source["warped"]], (source["mask"], target["mask"])
+        crop, warped = recolour(pictures, target["crop"], self.config.colour_transfer, faces)
         changed = ({**source, "crop": crop, "warped": warped}, target)
         first, second = (self._shown(side) for side in changed)
         return first, second

@@ -81,6 +81,25 @@ def test_a_second_picture_is_changed_as_the_first(mode: str) -> None:
         assert torch.allclose(other.flip(3), same, atol=1e-5)
 
 
+@pytest.mark.parametrize("mode", ["rct", "lct", "mkl", "idt", "sot"])
+def test_what_lies_beside_the_face_does_not_count(mode: str) -> None:
+    torch.manual_seed(0)
+    given, wanted, blue = pictures(1), pictures(2), torch.tensor([-0.8, -0.8, 0.9])
+    mask = torch.zeros(3, 1, 32, 32)
+    mask[..., 4:28, 8:24] = 1
+    screened = torch.where(mask > 0, given, blue.view(1, 3, 1, 1))
+    plain, behind = (recolour([g], wanted, mode, (mask, mask))[0] for g in (given, screened))
+    inner = (slice(None), slice(None), slice(8, 24), slice(11, 21))
+    # The copy in which distributions are moved has no sharper edge than its pixels.
+    assert (plain - behind)[inner].abs().mean() < 0.02
+    careless = recolour([screened], wanted, mode)[0]
+    assert (plain - careless)[inner].abs().mean() > 0.05
+    torch.manual_seed(0)
+    empty = recolour([given], wanted, mode, (mask * 0, mask * 0))[0]
+    torch.manual_seed(0)
+    assert torch.allclose(empty, recolour([given], wanted, mode)[0], atol=1e-5)
+
+
 def test_a_picture_of_one_colour_and_bf16_stay_finite() -> None:
     flat = torch.full((3, 3, 16, 16), 0.2)
     for mode in MODES:

@@ -556,7 +556,7 @@ def test_unknown_gate_lists_the_metrics(case: Case, pasted: tuple[Path, Any]) ->
 
 def write_whole(case: Case, name: str, picture: Any) -> Path:
     """A film of whole crops `picture(crop)`, as `blend: {mode: crop}` writes it; its folder."""
-    folder = write_swap(case, name, picture, family="copy")
+    folder = write_swap(case, name, picture)
     footage = open_footage(case.clip / "footage.mp4")
     table = CONVERTED.read(folder / "converted.parquet", ["frame_index", "crop"])
     keys, cells = (table[name].to_pylist() for name in ("frame_index", "crop"))
@@ -598,6 +598,6 @@ def test_a_film_of_whole_crops_is_measured_in_the_crop(case: Case) -> None:
 
 def test_a_render_that_is_no_film_of_crops_is_refused(case: Case) -> None:
     Path("params.yaml").write_text(PARAMS + "blend: {mode: crop}\n")
-    folder = write_swap(case, "framed", lambda crop: crop, family="copy")
+    folder = write_swap(case, "framed", lambda crop: crop)
     with pytest.raises(FootageError, match="is not 256x256 px"):
         case.run(folder)

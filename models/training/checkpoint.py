@@ -2,16 +2,20 @@
 
 A checkpoint is written under a temporary name, synced to disk and renamed to `step-<number>`;
 only then are older ones removed. Whatever ends the process, and whenever, the newest folder is
-whole. It holds model.safetensors (weights and buffers), optimiser.safetensors and progress.json
-(step, history, sums since the last log). The step is also the state of all random numbers and
-the position in the data (models/training/seeds.py).
+whole. It holds model.safetensors (weights and buffers), optimiser.safetensors, average.safetensors
+where weights are averaged, and progress.json (step, history, sums since the last log).
+The step is also the state of all random numbers and the position in the data
+(models/training/seeds.py).
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -25,6 +29,7 @@ from models.training.people import folders_of
 from models.training.plan import Job
 
 MODELS = Path(__file__).resolve().parents[1]
+AVERAGE = "average.safetensors"
 
 
 @dataclass
@@ -67,6 +72,7 @@ class Moment:
     weights: dict[str, Tensor]
     optimisers: dict[str, Tensor]
     progress: Progress
+    average: dict[str, Tensor] = field(default_factory=dict)
 
 
 def folders(state: Path) -> list[Path]:
@@ -74,7 +80,7 @@ def folders(state: Path) -> list[Path]:
     return sorted(state.glob("step-*"))
 
 
-def save(state: Path, moment: Moment) -> None:
+def save(state: Path, moment: Moment, *, keep_older: bool = False) -> None:
     """Write a checkpoint, then remove the older ones."""
     older = folders(state)
     final = state / f"step-{moment.progress.step:09d}"
@@ -84,8 +90,10 @@ def save(state: Path, moment: Moment) -> None:
         folder.mkdir()
         tensorfile.write(folder / "model.safetensors", moment.weights)
         tensorfile.write(folder / "optimiser.safetensors", moment.optimisers)
+        if moment.average:
+            tensorfile.write(folder / AVERAGE, moment.average)
         (folder / "progress.json").write_text(json.dumps(asdict(moment.progress)))
-    for folder in older:
+    for folder in () if keep_older else older:
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -107,7 +115,26 @@ def newest(state: Path) -> Moment | None:
         step = f"remove {folder} to train from the start"
         raise ModelError(folder, f"checkpoint is damaged ({error})", step) from None
     weights = tensorfile.read(folder / "model.safetensors")
-    return Moment(weights, tensorfile.read(folder / "optimiser.safetensors"), progress)
+    average = tensorfile.read(folder / AVERAGE) if (folder / AVERAGE).is_file() else {}
+    moments = tensorfile.read(folder / "optimiser.safetensors")
+    return Moment(weights, moments, progress, average)
+
+
+@contextmanager
+def claim(state: Path) -> Iterator[None]:
+    """Keep other trainings of the same job from these checkpoints while this one lasts.
+
+    Raises:
+        ModelError: one is at work.
+    """
+    state.mkdir(parents=True, exist_ok=True)
+    with (state / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            problem = "another process trains this very model"
+            raise ModelError(state, problem, "wait for its end; it continues from there") from None
+        yield
 
 
 def remove(state: Path) -> None:

@@ -1,4 +1,4 @@
-"""The training loop: load, build, resume, train, log, snapshot; from top to bottom.
+"""The training loop: load, build, resume, train, log, look, save; from top to bottom.
 
 The budget counts images. A family may have several phases, which follow each other within a
 step; no family is named here. The result depends on the job alone: on a CPU it is the same to
@@ -10,126 +10,25 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import nullcontext
-from dataclasses import dataclass, field
-from typing import Any
 
 import torch
-from torch.optim import Optimizer
 
 from likeness.contracts import environment
-from likeness.contracts.atomic import write_bytes
-from likeness.contracts.errors import ModelError
-from likeness.contracts.progress import progress as show
-from likeness.media.images import encode_jpeg
 from models.layers.norm import layers_of
-from models.swappers import registry
-from models.swappers.base import Phase, Swapper
-from models.training import checkpoint, optimisers
-from models.training.checkpoint import Moment, Progress
 from models.training.exchange import Alone, Exchange
 from models.training.footprint import measure
-from models.training.people import People, open_people
+from models.training.guard import NotFiniteError, explain
 from models.training.plan import Job
-from models.training.previews import Faces, choose_faces, draw_preview
-from models.training.seeds import seed_of
-from models.training.setting import furnish, gather, lay_out, pick_device
+from models.training.run import Run, active, build, resume
+from models.training.setting import gather, pick_device
 from models.training.settle import settle
+from models.training.snapshots import NAME, PHASE, keep_snapshots
 from models.training.steps import Bench, take_step
+from models.training.validation import Validation, open_validation
+from models.training.watch import Bar, Nobody, Watcher
 
 SAVING_SHARE = 10
 """Saving takes at most about one part in this many of the time."""
-
-
-@dataclass
-class Run:
-    """A training in progress: what moves, what it looks at, and where it stands."""
-
-    job: Job
-    swapper: Swapper
-    crops: tuple[People, People]
-    faces: Faces
-    phases: list[Phase]
-    optimisers: dict[str, Optimizer]
-    progress: Progress
-    device: torch.device
-    frozen: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def images(self) -> int:
-        """Crops of both identities seen so far."""
-        return self.progress.step * self.job.plan.step_images
-
-    def save(self) -> None:
-        """Write a checkpoint of this moment."""
-        states = [optimisers.state_of(name, o) for name, o in self.optimisers.items()]
-        tensors = {key: value for state in states for key, value in state.items()}
-        moment = Moment(dict(self.swapper.state_dict()), tensors, self.progress)
-        checkpoint.save(self.job.state, moment)
-
-    def restore(self, moment: Moment) -> None:
-        """Go to the moment of a checkpoint."""
-        registry.restore(self.swapper, moment.weights, self.job.state)
-        for name, optimiser in self.optimisers.items():
-            optimisers.restore(name, optimiser, moment.optimisers)
-        self.progress = moment.progress
-
-    def preview(self) -> None:
-        """Add a preview to the state folder."""
-        picture = draw_preview(self.swapper, self.faces, self.device)
-        name = f"preview-{self.images:09d}.jpg"
-        write_bytes(self.job.state / "previews" / name, encode_jpeg(picture, 92))
-
-    def passed(self, every_images: int) -> bool:
-        """Whether the last step reached the next multiple of `every_images`."""
-        before = self.images - self.job.plan.step_images
-        return self.images // every_images > before // every_images
-
-
-def active(phases: list[Phase], images: int) -> list[Phase]:
-    """Phases that train once `images` have been seen."""
-    return [p for p in phases if p.first_image <= images < (p.last_image or images + 1)]
-
-
-def build(job: Job, device: torch.device) -> Run:
-    """Open the data and build the networks; nothing is trained yet.
-
-    Raises:
-        ModelError: shards without crops.
-        ParamsError: settings that the family does not allow.
-    """
-    torch.manual_seed(seed_of(job.plan.seed, "weights"))
-    swapper = registry.build(job.family, job.settings)
-    view = (swapper.needs, swapper.size_px, swapper.coverage)
-    crops = (open_people(job.source, *view), open_people(job.target, *view))
-    if swapper.sampling_of() is None and any(people.is_pool for people in crops):
-        problem = f"is for two identities, {' and '.join(sorted({p.identity for p in crops}))}"
-        step = "name identities in params.yaml, or a family for any face"
-        raise ModelError(job.family, f"{problem} given", step)
-    frozen = furnish(swapper, job)
-    swapper.prepare(*crops)
-    lay_out(swapper.to(device).train())
-    swapper.plan_images = job.plan.steps * job.plan.step_images
-    phases = swapper.phases()
-    movers = {phase.name: optimisers.make(phase) for phase in phases}
-    faces = choose_faces(*crops, swapper.source_images)
-    return Run(job, swapper, crops, faces, phases, movers, Progress(), device, frozen)
-
-
-def resume(run: Run, exchange: Exchange) -> None:
-    """Continue from the newest checkpoint, if there is one.
-
-    Raises:
-        ModelError: a damaged checkpoint, or one that not all workers see.
-    """
-    moment = checkpoint.newest(run.job.state)
-    if moment is not None:
-        run.restore(moment)
-    step = torch.tensor([float(run.progress.step)], device=run.device)
-    exchange.share(step, 0)
-    if int(step) != run.progress.step:
-        problem = f"this worker sees step {run.progress.step}, the first one {int(step)}"
-        raise ModelError(run.job.state, problem, "set LIKENESS_STATE to a folder that all see")
 
 
 def train_step(run: Run, bench: Bench) -> float:
@@ -143,13 +42,38 @@ def train_step(run: Run, bench: Bench) -> float:
         values = take_step(bench, phase, run.optimisers[phase.name], choices, step)
         values["loss"] = sum(values.values())
         run.progress.add(phase.name, values)
+        run.latest.update({f"{phase.name}/{name}": value for name, value in values.items()})
         total += values["loss"]
     run.progress.step += 1
+    if run.average:
+        run.average.update(run.swapper, run.progress.step)
     return total
 
 
-def quiet(count: int, note: str = "") -> None:
-    """Progress of a worker beside the first one, which speaks for all."""
+def guarded_step(run: Run, bench: Bench, *, saving: bool) -> float:
+    """As `train_step`.
+
+    Raises:
+        ModelError: a loss or gradient that is no finite number, with what is left and what helps.
+    """
+    try:
+        return train_step(run, bench)
+    except NotFiniteError as error:
+        raise explain(error, run, saving=saving) from None
+
+
+def look(run: Run, bench: Bench, validation: Validation | None, *, preview: bool) -> None:
+    """Settle, validate, keep and show the weights that people get, as they are now."""
+    with run.shown():
+        settle(bench, run.phases)
+        known = any(row[:3] == (run.images, PHASE, NAME) for row in run.progress.history)
+        if validation and not known:
+            found = validation.identity(run.swapper)
+            run.progress.history.append((run.images, PHASE, NAME, found))
+            run.latest[f"{PHASE}/{NAME}"] = found
+        keep_snapshots(run)
+        if preview:
+            run.preview()
 
 
 def say(message: str) -> None:
@@ -157,13 +81,19 @@ def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-def train(job: Job, exchange: Exchange | None = None, device: torch.device | None = None) -> Run:
-    """Train a model to the end of its budget.
+def train(
+    job: Job,
+    exchange: Exchange | None = None,
+    device: torch.device | None = None,
+    watcher: Watcher | None = None,
+) -> Run:
+    """Train a model to the end of its budget, or until the watcher has seen enough.
 
     Args:
         job: what to train, and on what.
         exchange: the group of workers this process belongs to; None trains alone.
         device: where to compute; None asks the environment.
+        watcher: shows how it goes and may end it; the run is then saved and can be continued.
 
     Raises:
         ModelError: shards without crops, a loss that is not finite, a damaged checkpoint.
@@ -177,35 +107,42 @@ def train(job: Job, exchange: Exchange | None = None, device: torch.device | Non
 
     # ---- resume ----------------------------------------------------------------------------
     resume(run, exchange)
-    if run.progress.step >= plan.steps and not layers_of(run.swapper):
+    if run.done and not layers_of(run.swapper):
         return run
     bench = Bench(run.swapper, gather(run.swapper, *run.crops), plan, exchange)
     first = exchange.rank == 0
-    if first and run.progress.step < plan.steps:
+    validation = open_validation(job, run.swapper, run.device) if first else None
+    if first and not run.done:
         say(f"{job.model}: {measure(bench, run.phases)}; {bench.sides.bytes / 2**20:.0f} MiB crops")
 
     # ---- train -----------------------------------------------------------------------------
     every_s, cost_s, saved = environment.checkpoint_s(), 0.0, time.monotonic()
-    left = plan.steps * plan.step_images - run.images
-    with show(f"{job.model} images", left) if first else nullcontext(quiet) as advance:
-        while run.progress.step < plan.steps:
-            loss = train_step(run, bench)
+    watcher = (watcher or Bar()) if first else Nobody()
+    with watcher.watching(run):
+        while not run.done and not watcher.enough(run):
+            loss = guarded_step(run, bench, saving=first)
 
-            # ---- log -----------------------------------------------------------------------
-            if run.passed(plan.log_every_images) or run.progress.step == plan.steps:
+            # ---- log and look --------------------------------------------------------------
+            if run.passed(plan.log_every_images) or run.done:
                 run.progress.log(run.images)
-            advance(plan.step_images, f"loss {loss:.4f}")
-            if first and run.passed(plan.preview_every_images):
-                settle(bench, run.phases)
-                run.preview()
+            shows = run.passed(plan.preview_every_images)
+            if first and (shows or run.passed(plan.snapshots.every_images)) and not run.done:
+                look(run, bench, validation, preview=shows)
+            watcher.saw(run, loss)
 
-            # ---- snapshot ------------------------------------------------------------------
+            # ---- save ----------------------------------------------------------------------
             began = time.monotonic()
             if first and began - saved >= max(every_s, SAVING_SHARE * cost_s if every_s else 0):
                 run.save()
                 saved = time.monotonic()
                 cost_s = saved - began
 
-    # ---- settle ----------------------------------------------------------------------------
-    settle(bench, run.phases)
+    # ---- end -------------------------------------------------------------------------------
+    if run.done and first:
+        look(run, bench, validation, preview=run.passed(plan.preview_every_images))
+    elif first:
+        run.save()
+        with run.shown():
+            settle(bench, run.phases)
+            run.preview()
     return run

@@ -30,6 +30,13 @@ class Augmentation(_Section):
     )
 
 
+class Snapshots(_Section):
+    """Which models of a training in progress are kept beside the last one."""
+
+    every_images: int | None = Field(default=None, ge=1, description="one per this many; None: no")
+    best: bool = Field(default=False, description="the one of the best validation identity")
+
+
 class Plan(_Section):
     """`train:` of params.yaml. Batches and budget count crops, so that hardware changes nothing."""
 
@@ -43,8 +50,16 @@ class Plan(_Section):
     clip_gradient: float | None = Field(
         default=None, gt=0, description="largest norm of a phase's gradient; None leaves it"
     )
+    ema: float | None = Field(
+        default=None, gt=0, lt=1, description="decay per step of the averaged weights; None: none"
+    )
     log_every_images: int = Field(default=6_400, ge=1, description="one history row per loss")
     preview_every_images: int = Field(default=64_000, ge=1, description="one picture per this many")
+    validation_images: int = Field(
+        default=16, ge=0, description="crops of the val split that are swapped at each preview"
+    )
+    snapshots: Snapshots = Snapshots()
+    keep: Literal["last", "best"] = Field(default="last", description="what the model becomes")
     augment: Augmentation = Augmentation()
 
     @model_validator(mode="after")
@@ -54,7 +69,14 @@ class Plan(_Section):
                 f"batch_images ({self.batch_images}) must be a multiple of micro_batches "
                 f"({self.micro_batches})"
             )
+        if self.keep == "best" and not self.validation_images:
+            raise ValueError("keep: best needs validation_images")
         return self
+
+    @property
+    def wants_best(self) -> bool:
+        """Whether the best model so far is kept."""
+        return self.snapshots.best or self.keep == "best"
 
     @property
     def step_images(self) -> int:

@@ -40,19 +40,19 @@ def choose_faces(source: People, target: People, source_images: int = 0) -> Face
     """
     if not source_images:
         return Faces((source.some(STRIPS),), target.some(STRIPS))
-    couples = _couples(source.sets, target.sets, STRIPS)
+    pairs = couples(source.sets, target.sets, STRIPS)
     known: dict[str, Batch] = {}
-    for giver, _, _ in couples:
+    for giver, _, _ in pairs:
         if giver.identity not in known:
             known[giver.identity] = views(giver, source_images)
-    shown = [taker.pick([int(share * len(taker))]) for _, taker, share in couples]
+    shown = [taker.pick([int(share * len(taker))]) for _, taker, share in pairs]
     return Faces(
-        tuple(known[giver.identity] for giver, _, _ in couples),
+        tuple(known[giver.identity] for giver, _, _ in pairs),
         {name: torch.cat([crop[name] for crop in shown]) for name in shown[0]},
     )
 
 
-def _couples(
+def couples(
     givers: tuple[CropSet, ...], takers: tuple[CropSet, ...], count: int
 ) -> list[tuple[CropSet, CropSet, float]]:
     """Source, target and place in the target's crops (0-1) of `count` strips, all in turn."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +9,13 @@ import numpy as np
 from likeness.contracts.tables.base import Writer
 from likeness.contracts.tables.history import HISTORY
 from likeness.media.images import encode_jpeg
-from models import tensorfile
-from models.swappers.registry import CONFIG, WEIGHTS
 from models.training.checkpoint import Progress
-from models.training.loop import Run
 from models.training.plan import Job
-from models.training.previews import draw_pictures, draw_preview
+from models.training.previews import draw_pictures
+from models.training.run import Run
+from models.training.snapshots import take_best, write_model
 
-PREVIEW, HISTORY_FILE = "preview.jpg", "history.parquet"
+HISTORY_FILE = "history.parquet"
 
 
 def write_history(path: Path, progress: Progress, job: Job) -> None:
@@ -39,45 +37,16 @@ def write_history(path: Path, progress: Progress, job: Job) -> None:
         )
 
 
-def pools_of(run: Run) -> dict[str, object]:
-    """Who was trained on, by side, where that is a pool; nothing for models of two identities."""
-    sides = zip(("source", "target"), run.crops, strict=True)
-    pools = {side: [c.identity for c in people.sets] for side, people in sides if people.is_pool}
-    return {"pools": pools} if pools else {}
-
-
-def settings_of(run: Run) -> dict[str, object]:
-    """Content of config.json."""
-    job, swapper = run.job, run.swapper
-    facts = run.crops[1].facts
-    return {
-        "family": job.family,
-        "config": swapper.config.model_dump(mode="json"),
-        "model": job.model,
-        "source": run.crops[0].identity,
-        "target": run.crops[1].identity,
-        "images": run.images,
-        "precision": job.plan.precision,
-        "size_px": swapper.size_px,
-        "coverage": swapper.coverage,
-        "template": facts["template"],
-        "crop_size_px": facts["size_px"],
-        "parameters": sum(p.numel() for p in swapper.parameters()),
-        "perceptual_networks": run.frozen,
-        "train": job.plan.model_dump(mode="json") if run.phases else None,
-        **pools_of(run),
-        **job.facts,
-    }
-
-
 def write_results(run: Run) -> None:
-    """Write everything into the job's `out`; the bytes depend on the training alone."""
-    out = run.job.out
-    tensorfile.write(out / WEIGHTS, run.swapper.state_dict())
-    text = json.dumps(settings_of(run), indent=2, sort_keys=True, ensure_ascii=False)
-    (out / CONFIG).write_text(text + "\n", encoding="utf-8")
+    """Write everything into the job's `out`; the bytes depend on the training alone.
+
+    Raises:
+        ModelError: the best model is wanted and there is none.
+    """
+    out, best = run.job.out, bool(run.phases) and run.job.plan.keep == "best"
+    with run.shown():
+        kept = {"kept_images": take_best(run)} if best else {}
+        write_model(out, run, kept)
+        for name, drawn in draw_pictures(run.swapper, run.faces, run.device).items():
+            (out / f"{name}.jpg").write_bytes(encode_jpeg(drawn, 92))
     write_history(out / HISTORY_FILE, run.progress, run.job)
-    picture = draw_preview(run.swapper, run.faces, run.device)
-    (out / PREVIEW).write_bytes(encode_jpeg(picture, 92))
-    for name, drawn in draw_pictures(run.swapper, run.faces, run.device).items():
-        (out / f"{name}.jpg").write_bytes(encode_jpeg(drawn, 92))

@@ -10,6 +10,8 @@ from models.training import checkpoint
 from models.training.loop import train
 from models.training.plan import Job
 from models.training.results import write_results
+from models.training.run import Run
+from models.training.watch import Watcher
 
 
 def start(job: Job, workers: int = 0) -> None:
@@ -22,12 +24,31 @@ def start(job: Job, workers: int = 0) -> None:
     Raises:
         ModelError, ParamsError: as `models.training.loop.train` and `distributed.train` say.
     """
-    if workers:
-        from models.training import distributed
+    with checkpoint.claim(job.state):
+        if workers:
+            from models.training import distributed
 
-        distributed.train(job, workers)
-    # After workers have trained, this finds their last checkpoint and has nothing left to do.
+            distributed.train(job, workers)
+        # After workers have trained, this finds their last checkpoint and has nothing left to do.
+        settle_in()
+        write_results(train(job))
+        checkpoint.remove(job.state)
+
+
+def settle_in() -> None:
+    """Take the threads and the way of keeping memory that training has in a process of its own."""
     torch.set_num_threads(environment.threads())
     keep_freed_memory()
-    write_results(train(job))
-    checkpoint.remove(job.state)
+
+
+def try_out(job: Job, watcher: Watcher) -> Run:
+    """Train a part of `job` in this process, as long as the watcher wants; writes no results.
+
+    The next training of the same job, by whichever door, goes on from there.
+
+    Raises:
+        ModelError, ParamsError: as `models.training.loop.train` says.
+    """
+    settle_in()
+    with checkpoint.claim(job.state):
+        return train(job, watcher=watcher)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from likeness.contracts.errors import ModelError
 from models.swappers.base import Batch, Phase, Swapper
 from models.training.batches import Choices, Sides
 from models.training.exchange import Exchange
+from models.training.guard import check_gradient, check_losses
 from models.training.optimisers import scale
 from models.training.plan import Plan
 from models.training.seeds import seed_of
@@ -135,21 +134,14 @@ def take_step(
     """Move the phase's parameters once, and no others; give the losses before the step.
 
     Raises:
-        ModelError: a loss that is no finite number; the weights are as before the step.
+        NotFiniteError: a loss or gradient that is no finite number; the phase's weights are as
+            before the step.
     """
     bench.select(phase)
     optimiser.zero_grad(set_to_none=True)
     values = gradients(bench, phase, choices, step)
-    bad = [name for name, value in values.items() if not math.isfinite(value)]
-    if bad:
-        raise ModelError(
-            f"{bench.swapper.family}, step {step}",
-            f"loss {', '.join(bad)} is not finite",
-            "lower learning_rate or set `train.precision: float32`, then run `dvc repro`",
-        )
-    limit = phase.clip_gradient or bench.plan.clip_gradient
-    if limit is not None:
-        torch.nn.utils.clip_grad_norm_(phase.parameters, limit)
+    check_losses(phase.name, values)
+    check_gradient(phase.name, phase.parameters, phase.clip_gradient or bench.plan.clip_gradient)
     if phase.rate is not None:
         scale(optimiser, phase.rate(step * bench.plan.step_images))
     optimiser.step()

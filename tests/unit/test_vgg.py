@@ -16,9 +16,9 @@ from models.swappers import registry
 from models.swappers.base import Batch
 from models.training import loop
 from models.training.exchange import Alone
+from models.training.facts import settings_of
 from models.training.frozen import FrozenNetworks
 from models.training.plan import Job, Plan
-from models.training.results import settings_of
 from models.training.setting import gather
 from models.training.steps import Bench
 from tests.swapper_cases import TINY

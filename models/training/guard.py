@@ -1,0 +1,80 @@
+"""What happens when a loss or a gradient is no finite number: stop, keep what is good, say so."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from likeness.contracts.errors import ModelError
+from models.training import checkpoint
+
+if TYPE_CHECKING:
+    from models.training.run import Run
+
+
+class NotFiniteError(ModelError):
+    """A step that must not be taken; the phase's weights are as before it.
+
+    Args:
+        phase: whose step.
+        problem: "loss source.l1 is not finite", ...
+    """
+
+    def __init__(self, phase: str, problem: str) -> None:
+        self.phase = phase
+        super().__init__(f"phase {phase}", problem, "lower learning_rate")
+
+
+def check_losses(phase: str, values: dict[str, float]) -> None:
+    """Look at the losses of a step.
+
+    Raises:
+        NotFiniteError: one of them is infinite or no number.
+    """
+    bad = [name for name, value in values.items() if not math.isfinite(value)]
+    if bad:
+        raise NotFiniteError(phase, f"loss {', '.join(bad)} is not finite")
+
+
+@torch.no_grad()
+def check_gradient(phase: str, parameters: list[Parameter], limit: float | None) -> None:
+    """Look at the norm of a phase's whole gradient, and shorten it to `limit`, if there is one.
+
+    Raises:
+        NotFiniteError: it is infinite or no number, though the losses are finite.
+    """
+    gradients: list[Tensor] = [p.grad for p in parameters if p.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    if not math.isfinite(float(norm)):
+        raise NotFiniteError(phase, f"norm of the gradient is {float(norm)}")
+    if limit is not None:
+        torch.nn.utils.clip_grads_with_norm_(parameters, limit, norm)
+
+
+def explain(error: NotFiniteError, run: Run, *, saving: bool) -> ModelError:
+    """The error for a person: phase, step, loss, where the last good weights are, what helps.
+
+    Where the phase is the step's first one, nothing has moved since the step before: that moment
+    is saved beside the last checkpoint. The same settings come to the same place again, and other
+    settings are another training: there is nothing to continue but from a model's folder.
+
+    Args:
+        saving: whether this process writes checkpoints.
+    """
+    from models.training.run import active
+
+    if saving and error.phase == active(run.phases, run.images)[0].name:
+        run.save(keep_older=True)
+    kept = checkpoint.folders(run.job.state)
+    where = f"the last good weights are in {kept[-1]}" if kept else "no weights were saved yet"
+    advice = (
+        "lower learning_rate (`likeness train MODEL --find-rate` suggests one), set "
+        "`train.clip_gradient` or `train.precision: float32`, then run `dvc repro`: other "
+        f"settings train from the start, the same ones end here again; {where}"
+    )
+    subject = f"{run.job.model}, phase {error.phase}, step {run.progress.step}"
+    return ModelError(subject, error.problem, advice.replace("MODEL", run.job.model))

@@ -1,0 +1,161 @@
+"""A training in progress: what moves, what it looks at, and where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+
+from likeness.contracts.atomic import write_bytes
+from likeness.contracts.errors import ModelError
+from likeness.media.images import encode_jpeg
+from models.swappers import registry
+from models.swappers.base import Phase, Swapper
+from models.training import checkpoint, optimisers
+from models.training.average import Average
+from models.training.checkpoint import Moment, Progress
+from models.training.exchange import Exchange
+from models.training.people import People, open_people
+from models.training.plan import Job
+from models.training.previews import Faces, choose_faces, draw_preview
+from models.training.seeds import seed_of
+from models.training.setting import furnish, lay_out
+
+
+@dataclass
+class Run:
+    """A training in progress: what moves, what it looks at, and where it stands.
+
+    Attributes:
+        average: of the weights, where the plan asks for one.
+        latest: "<phase>/<name>" -> value of the last step.
+        frozen: networks that the family took.
+    """
+
+    job: Job
+    swapper: Swapper
+    crops: tuple[People, People]
+    faces: Faces
+    phases: list[Phase]
+    optimisers: dict[str, Optimizer]
+    progress: Progress
+    device: torch.device
+    average: Average | None = None
+    latest: dict[str, float] = field(default_factory=dict)
+    frozen: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def images(self) -> int:
+        """Crops of both identities seen so far."""
+        return self.progress.step * self.job.plan.step_images
+
+    @property
+    def done(self) -> bool:
+        """Whether the budget is used up."""
+        return self.progress.step >= self.job.plan.steps
+
+    def moment(self) -> Moment:
+        """Everything that a checkpoint holds."""
+        states = [optimisers.state_of(name, o) for name, o in self.optimisers.items()]
+        tensors = {key: value for state in states for key, value in state.items()}
+        average = self.average.state() if self.average else {}
+        return Moment(dict(self.swapper.state_dict()), tensors, self.progress, average)
+
+    def save(self, *, keep_older: bool = False) -> None:
+        """Write a checkpoint of this moment, if all its weights are finite numbers."""
+        moment = self.moment()
+        tensors = (*self.swapper.parameters(), *moment.optimisers.values())
+        if all(bool(t.isfinite().all()) for t in tensors):
+            checkpoint.save(self.job.state, moment, keep_older=keep_older)
+
+    def restore(self, moment: Moment) -> None:
+        """Go to the moment of a checkpoint."""
+        registry.restore(self.swapper, moment.weights, self.job.state)
+        for name, optimiser in self.optimisers.items():
+            optimisers.restore(name, optimiser, moment.optimisers)
+        if self.average:
+            self.average.restore(moment.average)
+        self.progress = moment.progress
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """While it lasts, the networks have the weights that people get: the average, if any."""
+        if self.average is None:
+            yield
+            return
+        self.average.exchange(self.swapper)
+        try:
+            yield
+        finally:
+            self.average.exchange(self.swapper)
+
+    def preview(self) -> None:
+        """Add a preview to the state folder."""
+        picture = draw_preview(self.swapper, self.faces, self.device)
+        write_bytes(self.preview_path, encode_jpeg(picture, 92))
+
+    @property
+    def preview_path(self) -> Path:
+        """Where the preview of this moment lies, if there is one."""
+        return self.job.state / "previews" / f"preview-{self.images:09d}.jpg"
+
+    def passed(self, every_images: int | None) -> bool:
+        """Whether the last step reached the next multiple of `every_images`; None: never."""
+        if every_images is None:
+            return False
+        before = self.images - self.job.plan.step_images
+        return self.images // every_images > before // every_images
+
+
+def active(phases: list[Phase], images: int) -> list[Phase]:
+    """Phases that train once `images` have been seen."""
+    return [p for p in phases if p.first_image <= images < (p.last_image or images + 1)]
+
+
+def build(job: Job, device: torch.device) -> Run:
+    """Open the data and build the networks; nothing is trained yet.
+
+    Raises:
+        ModelError: shards without crops.
+        ParamsError: settings that the family does not allow.
+    """
+    torch.manual_seed(seed_of(job.plan.seed, "weights"))
+    swapper = registry.build(job.family, job.settings)
+    view = (swapper.needs, swapper.size_px, swapper.coverage)
+    crops = (open_people(job.source, *view), open_people(job.target, *view))
+    if swapper.sampling_of() is None and any(people.is_pool for people in crops):
+        problem = f"is for two identities, {' and '.join(sorted({p.identity for p in crops}))}"
+        step = "name identities in params.yaml, or a family for any face"
+        raise ModelError(job.family, f"{problem} given", step)
+    frozen = furnish(swapper, job)
+    swapper.prepare(*crops)
+    lay_out(swapper.to(device).train())
+    swapper.plan_images = job.plan.steps * job.plan.step_images
+    phases = swapper.phases()
+    movers = {phase.name: optimisers.make(phase) for phase in phases}
+    faces = choose_faces(*crops, swapper.source_images)
+    average = Average(swapper, job.plan.ema) if job.plan.ema and phases else None
+    return Run(
+        job, swapper, crops, faces, phases, movers, Progress(), device, average, frozen=frozen
+    )
+
+
+def resume(run: Run, exchange: Exchange) -> None:
+    """Continue from the newest checkpoint, if there is one.
+
+    Raises:
+        ModelError: a damaged checkpoint, or one that not all workers see.
+    """
+    moment = checkpoint.newest(run.job.state)
+    if moment is not None:
+        run.restore(moment)
+    step = torch.tensor([float(run.progress.step)], device=run.device)
+    exchange.share(step, 0)
+    if int(step) != run.progress.step:
+        problem = f"this worker sees step {run.progress.step}, the first one {int(step)}"
+        raise ModelError(run.job.state, problem, "set LIKENESS_STATE to a folder that all see")

@@ -11,7 +11,7 @@ from typing import NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from flows.commands import clips, judge, look, runs, verdicts
+from flows.commands import clips, judge, learn, look, runs, verdicts
 from flows.commands.common import require_root
 from likeness.contracts.errors import LikenessError
 
@@ -36,6 +36,7 @@ app.command("sync", rich_help_panel="Footage")(clips.sync_clips)
 app.command("export-frames", rich_help_panel="Footage")(runs.export_frames)
 app.command("gate", rich_help_panel="Judge")(verdicts.gate)
 app.command("benchmark-ff", rich_help_panel="Judge")(verdicts.benchmark_ff)
+app.command("train", rich_help_panel="Learn")(learn.train)
 app.command("status", rich_help_panel="Look")(look.status)
 app.command("query", rich_help_panel="Look")(look.query)
 app.command("graph", rich_help_panel="Look")(look.graph)

@@ -133,6 +133,7 @@ def stream(
     folder: Path | None = None,
     echo: bool = False,
     extra: Mapping[str, str] | None = None,
+    grace_s: float = GRACE_S,
 ) -> int:
     """Run `command` in its own process group and hand over each line it prints.
 
@@ -140,6 +141,7 @@ def stream(
         on_line: receives stdout and stderr, in order, without colours.
         echo: also copy the bytes to our stdout; on a terminal the child sees one, too.
         extra: additional environment.
+        grace_s: see `end_group`.
 
     Returns:
         The exit code (negative: the signal). The group is empty when this returns or raises.
@@ -166,7 +168,7 @@ def stream(
         _relay(ours, on_line, echo)
         return child.wait()
     finally:
-        end_group(child.pid)
+        end_group(child.pid, grace_s)
         child.wait()
         os.close(ours)
         with _groups_guard:

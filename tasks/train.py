@@ -135,22 +135,23 @@ def pack_of(folder: Path) -> str | None:
     return found
 
 
-def train_model(context: Context[Plan], init: Path | None = None) -> None:
-    """Train the model that the option names, or finish an interrupted training.
+def job_of(context: Context[Plan], init: Path | None = None) -> Job:
+    """The training that the arguments and params.yaml describe.
 
     Args:
         init: folder of the model whose weights are the first ones.
+
+    Raises:
+        ModelError, ParamsError: data or settings that do not belong together.
+        ConsentError: a consent that excludes training.
     """
     from models.training.checkpoint import fingerprint
-    from models.training.start import start
 
     model = context.options["model"]
     entry: ModelEntry = load_model(model, context.params_file)
     source, target = context.inputs["source"], context.inputs["target"]
     require_data(source, entry.source, entry.family)
     require_data(target, entry.target, entry.family)
-    out = context.outputs["out"]
-    out.mkdir()
     job = Job(
         model=model,
         family=entry.family,
@@ -158,7 +159,7 @@ def train_model(context: Context[Plan], init: Path | None = None) -> None:
         plan=context.params,
         source=source,
         target=target,
-        out=out,
+        out=context.outputs["out"],
         state=Path(),
         facts={"pack": pack_of(source), "code_sha256": code_of(entry.family)},
         init=init,
@@ -166,7 +167,20 @@ def train_model(context: Context[Plan], init: Path | None = None) -> None:
         perceptual=context.inputs["perceptual"],
     )
     state = environment.state_folder().resolve() / "training" / fingerprint(job)
-    start(dataclasses.replace(job, state=state), environment.workers())
+    return dataclasses.replace(job, state=state)
+
+
+def train_model(context: Context[Plan], init: Path | None = None) -> None:
+    """Train the model that the option names, or finish an interrupted training.
+
+    Args:
+        init: folder of the model whose weights are the first ones.
+    """
+    from models.training.start import start
+
+    job = job_of(context, init)
+    job.out.mkdir()
+    start(job, environment.workers())
 
 
 def run(context: Context[Plan]) -> None:

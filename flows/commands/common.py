@@ -63,6 +63,11 @@ def complete_swap(incomplete: str) -> list[str]:
     return _complete("swaps", incomplete)
 
 
+def complete_model(incomplete: str) -> list[str]:
+    """Models for shell completion, continued ones included."""
+    return sorted(_complete("models", incomplete) + _complete("finetuned", incomplete))
+
+
 def complete_identity(incomplete: str) -> list[str]:
     """Identities for shell completion."""
     return _complete("identities", incomplete)

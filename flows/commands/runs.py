@@ -28,7 +28,7 @@ def _interrupted(_number: int, _frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _end_like_ctrl_c() -> None:
+def end_like_ctrl_c() -> None:
     """Let SIGTERM (a cancelled job, a closed session) end children as Ctrl-C does."""
     signal.signal(signal.SIGTERM, _interrupted)
 
@@ -44,7 +44,7 @@ def swap(name: Annotated[str, SWAP_NAME] = "") -> None:
 
     likeness swap woman-on-man-mesh
     """
-    _end_like_ctrl_c()
+    end_like_ctrl_c()
     check_repository(ROOT)
     graph = read_graph(ROOT)
     part = graph.swap(name) if name else graph
@@ -73,7 +73,7 @@ def rebuild(name: Annotated[str, SWAP_NAME] = "") -> None:
     """
     from flows.server import configure
 
-    _end_like_ctrl_c()
+    end_like_ctrl_c()
     check_repository(ROOT)
     if name:
         read_graph(ROOT).swap(name)  # an unknown name is told before a server starts
@@ -105,7 +105,7 @@ def ui(port: Annotated[int, typer.Option(help="First port to try.")] = 4200) -> 
     """
     from flows.ui import serve_ui
 
-    _end_like_ctrl_c()
+    end_like_ctrl_c()
     serve_ui(ROOT, port)
 
 
@@ -130,7 +130,7 @@ def fetch(
 
     likeness fetch --demo
     """
-    _end_like_ctrl_c()
+    end_like_ctrl_c()
     params = load_yaml(ROOT / "params.yaml")
     arguments = ["--pack", str((params.get("pack") or {}).get("name", "embedded"))]
     judge = params.get("judge") or {}
@@ -155,7 +155,7 @@ def export_frames(
 
     likeness export-frames man-portrait frames/ --every 24
     """
-    _end_like_ctrl_c()
+    end_like_ctrl_c()
     clip_yaml = clip_folder(clip, ROOT / "data") / "clip.yaml"
     if not clip_yaml.is_file():
         known = ", ".join(complete_clip("")) or "none"

@@ -30,12 +30,12 @@ def start(job: Job, workers: int = 0) -> None:
 
             distributed.train(job, workers)
         # After workers have trained, this finds their last checkpoint and has nothing left to do.
-        settle_in()
+        take_threads()
         write_results(train(job))
         checkpoint.remove(job.state)
 
 
-def settle_in() -> None:
+def take_threads() -> None:
     """Take the threads and the way of keeping memory that training has in a process of its own."""
     torch.set_num_threads(environment.threads())
     keep_freed_memory()
@@ -49,6 +49,6 @@ def try_out(job: Job, watcher: Watcher) -> Run:
     Raises:
         ModelError, ParamsError: as `models.training.loop.train` says.
     """
-    settle_in()
+    take_threads()
     with checkpoint.claim(job.state):
         return train(job, watcher=watcher)

@@ -1,0 +1,53 @@
+"""`likeness train | families`: models while they are made, and what they can be."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from flows.commands.common import ROOT, complete_model
+from flows.commands.runs import end_like_ctrl_c
+from flows.preflight import check_repository
+from flows.trial import TRIALS, find_training, run_trial
+from likeness.contracts.errors import LikenessError
+
+MODEL = typer.Argument(help="Name of the model.", autocompletion=complete_model)
+
+
+def train(
+    model: Annotated[str, MODEL],
+    *,
+    minutes: Annotated[float | None, typer.Option(help="Stop after this long.")] = None,
+    images: Annotated[int | None, typer.Option(min=1, help="Stop after so many images.")] = None,
+    find_rate: Annotated[
+        bool, typer.Option("--find-rate", help="Test learning rates on a throw-away copy instead.")
+    ] = False,
+) -> None:
+    """Train a model for a while and watch its losses; whatever trains it next goes on from there.
+
+    Writes a checkpoint and a preview below .likeness, nothing under data/models: that is the work
+    of `dvc repro`, which continues the checkpoint and writes the same bytes as without this.
+    Ctrl-C saves, too.
+
+    [bold]Examples[/bold]
+
+    likeness train woman-man-autoencoder --minutes 5
+
+    likeness train woman-man-autoencoder --find-rate
+    """
+    end_like_ctrl_c()
+    if minutes is not None and minutes <= 0:
+        raise LikenessError("--minutes", f"{minutes:g} is no time", "give more than 0")
+    check_repository(ROOT)
+    training = find_training(model, ROOT)
+    bounds = {"--minutes": minutes, "--images": images}
+    options = [part for name, n in bounds.items() if n is not None for part in (name, str(n))]
+    if find_rate:
+        options = ["--find-rate", str(TRIALS / model)]
+    elif training.done:
+        print(f"{model} is trained with these settings: data/models/{model}")
+        return
+    code = run_trial(training, options, ROOT)
+    if code != 0:
+        raise typer.Exit(code=code if 0 < code < 128 else 130)

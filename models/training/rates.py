@@ -1,0 +1,133 @@
+"""Range test of the learning rate: how the loss answers to rates from far too small to far too big.
+
+Smith, "Cyclical Learning Rates for Training Neural Networks" (2017, arXiv 1506.01186, section 3.3),
+with the exponential sweep and the bias-corrected smoothing that Gugger described in 2018. It runs
+from the first weights on a copy that is thrown away. The rate of one phase sweeps while the others
+keep theirs; with adversaries the loss of a phase also says how well the other one does, so that a
+curve there is a hint and no more.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from likeness.contracts.progress import Advance
+from models.training.batches import Sides
+from models.training.exchange import Alone
+from models.training.guard import NotFiniteError
+from models.training.loop import train_step
+from models.training.plan import Job
+from models.training.run import Run, build
+from models.training.setting import gather, pick_device
+from models.training.steps import Bench
+
+LOWEST, HIGHEST = 1e-7, 1.0
+STEPS = 100
+SMOOTHING = 0.9
+"""Share of the past in the smoothed loss."""
+DIVERGED = 4.0
+"""The sweep ends where the smoothed loss is this many times its lowest."""
+LEAST_STEPS = 10
+
+Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class RateCurve:
+    """What the range test of one phase found.
+
+    Attributes:
+        phase: its name.
+        present: the rate it has now.
+        rates: (N,) that were tried, rising.
+        losses: (N,) of the phase before each step.
+        smoothed: (N,) the same, smoothed.
+    """
+
+    phase: str
+    present: float
+    rates: Values
+    losses: Values
+    smoothed: Values
+
+    @property
+    def _lowest(self) -> int:
+        return int(np.argmin(self.smoothed)) if len(self.smoothed) else 0
+
+    @property
+    def steepest(self) -> float | None:
+        """The rate at which the loss falls fastest per decade; None where it does not fall."""
+        end = self._lowest + 1
+        if end < LEAST_STEPS:
+            return None
+        slope = np.gradient(self.smoothed[:end], np.log10(self.rates[:end]))
+        # The first few values are hardly smoothed yet.
+        place = LEAST_STEPS // 2 + int(np.argmin(slope[LEAST_STEPS // 2 :]))
+        return float(self.rates[place]) if slope[place] < 0 else None
+
+    @property
+    def tenth(self) -> float | None:
+        """A tenth of the rate at which the loss is lowest; None where it does not fall."""
+        if self._lowest + 1 < LEAST_STEPS:
+            return None
+        return float(self.rates[self._lowest]) / 10
+
+
+def smooth(losses: list[float]) -> Values:
+    """Exponential moving average, corrected as Adam's moments are."""
+    mean, found = 0.0, []
+    for index, loss in enumerate(losses, start=1):
+        mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
+        found.append(mean / (1 - SMOOTHING**index))
+    return np.array(found)
+
+
+def _ready(job: Job, index: int, rates: Values, device: torch.device) -> Run:
+    """A new run at the beginning of phase `index`, whose rate is that of the steps from then on."""
+    run, size = build(job, device), job.plan.step_images
+    phase = run.phases[index]
+    begin = -(-phase.first_image // size)
+
+    def factor(images: int) -> float:
+        return float(rates[images // size - begin]) / phase.learning_rate
+
+    run.phases[index] = dataclasses.replace(phase, rate=factor)
+    run.average, run.progress.step = None, begin
+    return run
+
+
+def sweep(job: Job, index: int, sides: Sides, device: torch.device, advance: Advance) -> RateCurve:
+    """The range test of one phase."""
+    rates = np.geomspace(LOWEST, HIGHEST, STEPS)
+    run = _ready(job, index, rates, device)
+    phase, losses = run.phases[index], list[float]()
+    bench = Bench(run.swapper, sides, job.plan, Alone())
+    for _ in rates:
+        try:
+            train_step(run, bench)
+        except NotFiniteError:
+            break
+        losses.append(run.latest[f"{phase.name}/loss"])
+        advance(1, f"loss {losses[-1]:.4f}")
+        smoothed = smooth(losses)
+        if len(losses) > LEAST_STEPS and smoothed[-1] > DIVERGED * abs(smoothed.min()):
+            break
+    count = len(losses)
+    return RateCurve(
+        phase.name, phase.learning_rate, rates[:count], np.array(losses), smooth(losses)
+    )
+
+
+def find_rates(job: Job, advance: Advance) -> list[RateCurve]:
+    """The range test of every phase, from the first weights; `advance` counts steps."""
+    device = pick_device()
+    run = build(job, device)
+    if not run.phases:
+        return []
+    sides = gather(run.swapper, *run.crops)
+    return [sweep(job, index, sides, device, advance) for index in range(len(run.phases))]

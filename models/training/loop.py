@@ -27,6 +27,8 @@ from models.training.steps import Bench, take_step
 from models.training.validation import Validation, open_validation
 from models.training.watch import Bar, Nobody, Watcher
 
+__all__ = ["Run", "active", "build", "train", "train_step"]
+
 SAVING_SHARE = 10
 """Saving takes at most about one part in this many of the time."""
 

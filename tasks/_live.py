@@ -156,12 +156,14 @@ class _Live:
 
 
 def _table(title: str, left: str, run: Run, series: dict[str, Series]) -> object:
+    from rich.console import Group
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title, caption=left, title_justify="left", header_style="bold")
+    table = Table(header_style="bold")
     table.add_column("loss", no_wrap=True)
     table.add_column("now", justify="right", no_wrap=True)
     table.add_column("since this trial began", no_wrap=True)
     for name, values in series.items():
         table.add_row(name, f"{run.latest[name]:.4f}", values.bars)
-    return table
+    return Group(Text(title, style="bold"), table, Text(left, style="dim"))

@@ -195,3 +195,9 @@ class Autoencoder(Swapper):
         picture = self.source_decoder(self.encoder(target["crop"]))
         border = soft_border(self.size_px, self.config.border).to(picture.device)
         return picture, target["mask"] * border
+
+    def swap_back(self, source: Batch) -> tuple[Tensor, Tensor]:
+        """The target's decoder on the source's crops, in the source's own colours."""
+        picture = self.target_decoder(self.encoder(source["crop"] + self._shift)) - self._shift
+        border = soft_border(self.size_px, self.config.border).to(picture.device)
+        return picture, source["mask"] * border

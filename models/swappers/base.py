@@ -205,6 +205,17 @@ class Swapper(nn.Module, ABC):
             Image (B,3,S,S) in [-1,1] and mask (B,1,S,S) in [0,1], 1 = replace.
         """
 
+    def swap_back(self, source: Batch) -> tuple[Tensor, Tensor] | None:
+        """The other way round, for previews: the target's face on crops of the source.
+
+        Families that are given crops of a source at run time need not state it: theirs is `swap`
+        with the sides exchanged. None where the way back is not learned.
+
+        Args:
+            source: crops of the source, with the columns in `needs`.
+        """
+        return None
+
 
 def as_image(batch: Tensor) -> Tensor:
     """uint8 (B,S,S,3) RGB -> float32 (B,3,S,S) in [-1,1], contiguous."""

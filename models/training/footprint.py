@@ -50,13 +50,13 @@ def saved_bytes(bench: Bench, phase: Phase, images: int) -> int:
     gradient is left behind.
     """
     held = (*bench.swapper.parameters(), *bench.swapper.buffers())
-    own = {tensor.untyped_storage().data_ptr() for tensor in held}
+    own = {tensor.untyped_storage()._cdata for tensor in held}
     found: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            found[storage.data_ptr()] = storage.nbytes()
+        if storage._cdata not in own:
+            found[storage._cdata] = storage.nbytes()
         return tensor
 
     def give(tensor: Tensor) -> Tensor:

@@ -64,10 +64,11 @@ def guarded_step(run: Run, bench: Bench, *, saving: bool) -> float:
         raise explain(error, run, saving=saving) from None
 
 
-def look(run: Run, bench: Bench, validation: Validation | None, *, preview: bool) -> None:
-    """Settle, validate, keep and show the weights that people get, as they are now."""
+def look(run: Run, bench: Bench | None, validation: Validation | None, *, preview: bool) -> None:
+    """Settle (where there is anything to), validate, keep and show the weights that people get."""
     with run.shown():
-        settle(bench, run.phases)
+        if bench:
+            settle(bench, run.phases)
         known = any(row[:3] == (run.images, PHASE, NAME) for row in run.progress.history)
         if validation and not known:
             found = validation.identity(run.swapper)
@@ -76,6 +77,18 @@ def look(run: Run, bench: Bench, validation: Validation | None, *, preview: bool
         keep_snapshots(run)
         if preview:
             run.preview()
+
+
+def leave(run: Run, bench: Bench | None, validation: Validation | None) -> None:
+    """Take a last look where the budget is used up; else save, so that another run goes on."""
+    if run.done:
+        look(run, bench, validation, preview=run.passed(run.job.plan.preview_every_images))
+        return
+    run.save()
+    with run.shown():
+        if bench:
+            settle(bench, run.phases)
+        run.preview()
 
 
 def say(message: str) -> None:
@@ -109,11 +122,14 @@ def train(
 
     # ---- resume ----------------------------------------------------------------------------
     resume(run, exchange)
-    if run.done and not layers_of(run.swapper):
-        return run
-    bench = Bench(run.swapper, gather(run.swapper, *run.crops), plan, exchange)
     first = exchange.rank == 0
     validation = open_validation(job, run.swapper, run.device) if first else None
+    if run.done and not layers_of(run.swapper):
+        # The last checkpoint may be older than the last look; crops are not decoded for it.
+        if first:
+            leave(run, None, validation)
+        return run
+    bench = Bench(run.swapper, gather(run.swapper, *run.crops), plan, exchange)
     if first and not run.done:
         say(f"{job.model}: {measure(bench, run.phases)}; {bench.sides.bytes / 2**20:.0f} MiB crops")
 
@@ -140,11 +156,6 @@ def train(
                 cost_s = saved - began
 
     # ---- end -------------------------------------------------------------------------------
-    if run.done and first:
-        look(run, bench, validation, preview=run.passed(plan.preview_every_images))
-    elif first:
-        run.save()
-        with run.shown():
-            settle(bench, run.phases)
-            run.preview()
+    if first:
+        leave(run, bench, validation)
     return run

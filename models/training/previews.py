@@ -1,4 +1,9 @@
-"""Previews: strips of source | target | swap, with the same faces each time."""
+"""Previews: strips of the same faces each time, by which a person sees how far a training is.
+
+A strip shows source | target | swap | mask of the swap (white: replaced), and then, where the
+family can do that, the way back: the target's face on the source. Swaps stand as the networks
+draw them, before the mask.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +32,13 @@ class Faces:
     Attributes:
         sources: crops of the source of each strip, or of all strips if there is but one entry.
         target: one crop per strip.
+        givers: crops of the person in `target`, of each strip, for the way back; none where the
+            family is given no crops at run time.
     """
 
     sources: tuple[Batch, ...]
     target: Batch
+    givers: tuple[Batch, ...] = ()
 
 
 def choose_faces(source: People, target: People, source_images: int = 0) -> Faces:
@@ -42,13 +50,14 @@ def choose_faces(source: People, target: People, source_images: int = 0) -> Face
         return Faces((source.some(STRIPS),), target.some(STRIPS))
     pairs = couples(source.sets, target.sets, STRIPS)
     known: dict[str, Batch] = {}
-    for giver, _, _ in pairs:
-        if giver.identity not in known:
-            known[giver.identity] = views(giver, source_images)
+    for person in (person for giver, taker, _ in pairs for person in (giver, taker)):
+        if person.identity not in known:
+            known[person.identity] = views(person, source_images)
     shown = [taker.pick([int(share * len(taker))]) for _, taker, share in pairs]
     return Faces(
         tuple(known[giver.identity] for giver, _, _ in pairs),
         {name: torch.cat([crop[name] for crop in shown]) for name in shown[0]},
+        tuple(known[taker.identity] for _, taker, _ in pairs),
     )
 
 
@@ -72,26 +81,41 @@ def _row(batch: Batch, index: int) -> Batch:
     return {name: column[index : index + 1] for name, column in batch.items()}
 
 
+Swap = tuple[Tensor, Tensor]
+
+
+def _one_by_one(swapper: Swapper, target: Batch, sources: tuple[Batch, ...]) -> Swap:
+    """Each crop of `target` with a source of its own."""
+    found = [swapper.swap(_row(target, i), given) for i, given in enumerate(sources)]
+    return torch.cat([f[0] for f in found]), torch.cat([f[1] for f in found])
+
+
+def _both_ways(swapper: Swapper, faces: Faces, device: torch.device) -> list[Tensor]:
+    """Columns of the strips, (N,3,S,S) each."""
+    target, sources = _to(faces.target, device), tuple(_to(s, device) for s in faces.sources)
+    back: Swap | None
+    if len(sources) == 1:
+        shown = sources[0]
+        there, back = swapper.swap(target, shown), swapper.swap_back(shown)
+    else:
+        # A view of each source stands for it; all that they hold has one row per crop.
+        shown = {name: torch.cat([s[name][:1] for s in sources]) for name in sources[0]}
+        there = _one_by_one(swapper, target, sources)
+        back = _one_by_one(swapper, shown, tuple(_to(g, device) for g in faces.givers))
+    mask = there[1].float().expand(-1, 3, -1, -1) * 2 - 1
+    columns = [shown["crop"], target["crop"], there[0], mask]
+    return columns if back is None else [*columns, back[0]]
+
+
 @torch.no_grad()
 def draw_preview(swapper: Swapper, faces: Faces, device: torch.device) -> npt.NDArray[np.uint8]:
     """RGB picture of the strips; the swapper is left in the mode it was in."""
     training = swapper.training
     swapper.eval()
-    target = _to(faces.target, device)
-    if len(faces.sources) == 1:
-        swapped, _ = swapper.swap(target, _to(faces.sources[0], device))
-        source = faces.sources[0]["crop"]
-    else:
-        rows = [
-            swapper.swap(_row(target, index), _to(given, device))[0]
-            for index, given in enumerate(faces.sources)
-        ]
-        swapped = torch.cat(rows)
-        source = torch.cat([given["crop"][:1] for given in faces.sources])
+    columns = _both_ways(swapper, faces, device)
     swapper.train(training)
-    columns = [source, faces.target["crop"], swapped.float().cpu()]
     count = min(len(column) for column in columns)
-    pixels = [as_pixels(resize(column[:count], FACE_PX)) for column in columns]
+    pixels = [as_pixels(resize(column[:count].float().cpu(), FACE_PX)) for column in columns]
     return _lay_out(torch.cat(pixels, dim=2))
 
 

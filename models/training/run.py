@@ -154,6 +154,8 @@ def resume(run: Run, exchange: Exchange) -> None:
     moment = checkpoint.newest(run.job.state)
     if moment is not None:
         run.restore(moment)
+        # As after the last step: some families show what they have learned so far.
+        run.swapper.images_seen = max(run.images - run.job.plan.step_images, 0)
     step = torch.tensor([float(run.progress.step)], device=run.device)
     exchange.share(step, 0)
     if int(step) != run.progress.step:

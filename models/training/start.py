@@ -51,4 +51,7 @@ def try_out(job: Job, watcher: Watcher) -> Run:
     """
     take_threads()
     with checkpoint.claim(job.state):
-        return train(job, watcher=watcher)
+        run = train(job, watcher=watcher)
+        if run.phases:
+            run.save()
+        return run

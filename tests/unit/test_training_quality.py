@@ -25,6 +25,7 @@ from models.swappers import registry
 from models.swappers.base import Batch, Phase, Swapper, SwapperConfig
 from models.training import checkpoint, loop, rates
 from models.training.plan import Job, Plan
+from models.training.previews import draw_preview
 from models.training.run import Run
 from models.training.start import start, try_out
 from models.training.validation import open_validation
@@ -315,6 +316,20 @@ def test_a_trial_stops_and_what_follows_ends_as_if_it_had_not(make_job: Make) ->
     assert content(whole) == content(tried)
 
 
+@pytest.mark.parametrize("every_s", ["0", "60"])
+def test_a_trial_may_use_up_the_budget(
+    make_job: Make, monkeypatch: pytest.MonkeyPatch, every_s: str
+) -> None:
+    monkeypatch.setenv("LIKENESS_CHECKPOINT_S", every_s)
+    whole, tried = (make_job(name, **EVERYTHING) for name in ("whole", "tried"))
+    start(whole)
+    assert try_out(tried, Trial()).done
+    assert not list(tried.out.iterdir())
+    monkeypatch.setattr(loop, "train_step", None)  # nothing is left to do
+    start(tried)
+    assert content(whole) == content(tried)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_the_step_and_saves(
     make_job: Make, monkeypatch: pytest.MonkeyPatch, number: int
@@ -349,6 +364,36 @@ def test_curves_stay_small_however_long_the_training() -> None:
     assert series.means == sorted(series.means, reverse=True)
     assert (series.bars[0], series.bars[-1]) == ("█", "▁")
     assert Series().bars == ""
+
+
+# ---- previews ----------------------------------------------------------------------------------
+
+
+class OneWay(Normed):
+    """A family that cannot go back."""
+
+    def swap(self, target: Batch, source: Batch | None = None) -> tuple[Tensor, Tensor]:
+        return target["crop"], torch.ones_like(target["crop"][:, :1])
+
+
+def test_previews_show_mask_and_the_way_back_where_there_is_one(
+    make_job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = loop.build(make_job("both", {"colour_shift": False}), CPU)
+    picture = draw_preview(run.swapper, run.faces, CPU)
+    assert picture.shape == (4 * 128 + 3 * 8, 2 * 5 * 128 + 8, 3)
+    assert run.swapper.training
+    with torch.no_grad():
+        source = run.faces.sources[0]
+        drawn, mask = run.swapper.eval().swap_back(source)
+        own = run.swapper.target_decoder(run.swapper.encoder(source["crop"]))
+    assert torch.equal(drawn, own)
+    assert mask.shape == (len(source["crop"]), 1, 32, 32)
+    white = picture[60, 3 * 128 + 64]  # the middle of the first mask
+    assert white.tolist() == [255, 255, 255]
+    monkeypatch.setattr(registry, "build", lambda *_: OneWay(SwapperConfig()))
+    run = loop.build(make_job("one"), CPU)
+    assert draw_preview(run.swapper, run.faces, CPU).shape[1] == 2 * 4 * 128 + 8
 
 
 # ---- the range test ----------------------------------------------------------------------------

@@ -2,8 +2,8 @@
 
     python -m models.families --batch 16 --parts 2
 
-prints JSON for `likeness families`. Networks are built and rehearsed on tensors without content
-(torch's fake tensors), so that 82 million weights and the activations of a step cost nothing.
+prints JSON for `likeness families`. The memory of a step is counted on torch's meta device, where
+tensors have shapes and no content: nothing is computed, and the figures are those of float32.
 """
 
 from __future__ import annotations
@@ -17,23 +17,22 @@ import torch
 from torch import Tensor
 
 from likeness.contracts.commands import positive
-from models.layers.recogniser import Recogniser
+from models.layers.mesh_topology import canonical_vertices
+from models.layers.recogniser import SIDE_PX, TEMPLATE, Recogniser
 from models.swappers import registry
-from models.swappers.base import Batch, Swapper
+from models.swappers.base import Batch, Phase, Swapper
 from models.training.augment import GRID, Draw
 from models.training.batches import Choice, Choices
-from models.training.crops import NUMBERS, POINTS
+from models.training.crops import NUMBERS
 from models.training.exchange import Alone
 from models.training.footprint import measure
 from models.training.plan import Plan
 from models.training.steps import Bench
 
-MASK_COLUMN = "mask"
-
 
 @dataclass(frozen=True)
-class Hollow:
-    """Batches of the right shapes that hold nothing; implements `models.training.batches.Sides`."""
+class Drawn:
+    """Batches of plain crops with a face's points; implements `models.training.batches.Sides`."""
 
     swapper: Swapper
 
@@ -45,9 +44,8 @@ class Hollow:
     def choose(self, plan: Plan, place: int) -> Choices:
         """As many crops as a step has."""
         count = plan.batch_images
-        numbers = Draw(*(torch.zeros(count, 2) for _ in range(2)), torch.ones(count),
-                       torch.zeros(count, 2, GRID, GRID))  # fmt: skip
-        choice = Choice(torch.arange(count), numbers)
+        still = (torch.zeros(count, 2), torch.zeros(count, 2), torch.ones(count))
+        choice = Choice(torch.arange(count), Draw(*still, torch.zeros(count, 2, GRID, GRID)))
         return choice, choice
 
     def batches(self, choices: Choices, device: torch.device) -> tuple[Batch, Batch]:
@@ -55,17 +53,29 @@ class Hollow:
         return self._batch(len(choices[0].index)), self._batch(len(choices[1].index))
 
     def _batch(self, count: int) -> Batch:
-        side = self.swapper.size_px
-        batch: dict[str, Tensor] = {n: torch.zeros(count, 3, side, side) for n in ("crop", "warped")}
-        for name in self.swapper.needs:
-            if name == MASK_COLUMN:
-                batch[name] = torch.zeros(count, 1, side, side)
-            else:
-                batch[name] = torch.zeros(count, *(POINTS | NUMBERS)[name])
-        if self.swapper.sampling_of() is not None:
-            batch["same"] = torch.zeros(count)
-            batch["identity_index"] = torch.zeros(count, dtype=torch.int64)
-        return batch
+        side, half = self.swapper.size_px, self.swapper.size_px / 2
+        mesh = canonical_vertices() * (0.3 * side / 7.7) + torch.tensor([half, half, 0.0])
+        known = {
+            "crop": torch.zeros(3, side, side),
+            "warped": torch.zeros(3, side, side),
+            "mask": torch.ones(1, side, side),
+            "landmarks_468": mesh,
+            "landmarks_5": torch.tensor(TEMPLATE) * (side / SIDE_PX),
+            "same": torch.tensor(1.0),
+            "identity_index": torch.tensor(0),
+            **{name: torch.zeros(shape) for name, shape in NUMBERS.items()},
+        }
+        wanted = ["crop", "warped", *self.swapper.needs]
+        wanted += ["same", "identity_index"] if self.swapper.sampling_of() else []
+        return {name: torch.stack([known[name]] * count) for name in wanted}
+
+
+class Shapes(Bench):
+    """Passes shapes alone through the networks: the meta device knows no autocast."""
+
+    def losses(self, phase: Phase, choices: Choices) -> dict[str, Tensor]:
+        """Losses without content."""
+        return self.swapper.losses(phase.name, *self.sides.batches(choices, torch.device("meta")))
 
 
 class Unweighted:
@@ -80,22 +90,30 @@ class Unweighted:
         return Recogniser(saved=False)
 
 
-def step_bytes(swapper: Swapper, plan: Plan) -> int:
-    """Memory of a training step: activations of a part of the batch, weights, gradients, moments."""
-    swapper.train().equip(Unweighted())
-    swapper.plan_images = plan.images
-    phases = swapper.phases()
-    found = measure(Bench(swapper, Hollow(swapper), plan, Alone()), phases)
+def step_bytes(family: str, plan: Plan) -> int | None:
+    """Memory of a training step of a family at its default settings, float32.
+
+    Activations of a part of the batch, weights, gradients and the optimiser's moments; None for a
+    family without training, or one whose losses look at what the numbers are.
+    """
+    kind = registry.load_class(family)
+    if kind.phases is Swapper.phases:
+        return None
+    try:
+        with torch.device("meta"):
+            swapper = registry.build(family, {}).train()
+            swapper.equip(Unweighted())
+            swapper.plan_images = plan.images
+            found = measure(Shapes(swapper, Drawn(swapper), plan, Alone()), swapper.phases())
+    except (NotImplementedError, RuntimeError):  # torch was asked what stands in an empty tensor
+        return None
     return found.activations + found.weights
 
 
 def describe(family: str, plan: Plan) -> dict[str, Any]:
     """One row: what the family states of itself, and what follows at its default settings."""
-    kind = registry.load_class(family)
-    with torch.device("meta"):
+    with registry.Unfilled():
         swapper = registry.build(family, {})
-        learned = kind.phases is not Swapper.phases
-        memory = step_bytes(swapper, plan) if learned else None
     sampling = swapper.sampling_of()
     return {
         "family": family,
@@ -105,7 +123,7 @@ def describe(family: str, plan: Plan) -> dict[str, Any]:
         "source_images": swapper.source_images,
         "size_px": swapper.size_px,
         "parameters": sum(p.numel() for p in swapper.parameters()),
-        "step_bytes": memory,
+        "step_bytes": step_bytes(family, plan),
     }
 
 

@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.common import ROOT, complete_model
+from flows.commands.common import ROOT, Json, complete_model, print_json
 from flows.commands.runs import end_like_ctrl_c
+from flows.families import COLUMNS, SPEEDS, cells, describe
 from flows.preflight import check_repository
+from flows.report import show_table
 from flows.trial import TRIALS, find_training, run_trial
 from likeness.contracts.errors import LikenessError
 
@@ -51,3 +53,24 @@ def train(
     code = run_trial(training, options, ROOT)
     if code != 0:
         raise typer.Exit(code=code if 0 < code < 128 else 130)
+
+
+def families(as_json: Json = False) -> None:
+    """List the swap families: mode, needs, size at default settings, memory of a step, speed.
+
+    Speeds are those that `make bench ONLY=families` measured on this machine, if it has run.
+
+    [bold]Examples[/bold]
+
+    likeness families
+
+    likeness families --json
+    """
+    rows = describe(ROOT)
+    if as_json:
+        print_json(rows)
+        return
+    show_table("Families", COLUMNS, [cells(row) for row in rows])
+    print("\nat default settings; step: memory of one training step in float32, at most")
+    if all(row[name] is None for row in rows for name in SPEEDS):
+        print("speeds: not measured on this machine; run `make bench ONLY=families`")

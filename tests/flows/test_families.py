@@ -1,0 +1,82 @@
+"""`likeness families`: every family has a row, with figures of this machine where there are any."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from flows import families
+from flows.cli import main
+from models.swappers import registry
+from models.swappers.autoencoder import Autoencoder, AutoencoderConfig
+
+
+@pytest.fixture(scope="module")
+def rows(repository: Path) -> list[dict[str, object]]:
+    return families.describe(repository)
+
+
+@pytest.mark.slow
+def test_every_family_has_a_row(rows: list[dict[str, object]]) -> None:
+    assert [row["family"] for row in rows] == registry.names()
+    found = {row["family"]: row for row in rows}
+    with registry.Unfilled():
+        network = Autoencoder(AutoencoderConfig())
+    count = sum(p.numel() for p in network.parameters())
+    row = found["autoencoder"]
+    assert (row["parameters"], row["mode"], row["for"]) == (count, "swap", "a pair")
+    assert isinstance(row["step_bytes"], int)
+    # Weights, gradients and Adam's two moments, and the activations on top.
+    assert 16 * count < row["step_bytes"] < 16 * count + 2**30
+    assert (found["mesh_transfer"]["parameters"], found["mesh_transfer"]["step_bytes"]) == (0, None)
+    assert found["faceshifter"]["for"] == "any face"
+
+
+@pytest.mark.slow
+def test_speeds_come_from_the_benchmark(
+    rows: list[dict[str, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "params.yaml").write_text("train: {batch_images: 4, micro_batches: 4}\n")
+    (tmp_path / families.MEASURED).parent.mkdir(parents=True)
+    speeds = {"autoencoder": {"train_images_s": 371.26, "swap_ms": 4.0}}
+    (tmp_path / families.MEASURED).write_text(json.dumps(speeds))
+    given: list[list[str]] = []
+
+    class Done:
+        returncode, stdout, stderr = 0, json.dumps(rows), ""
+
+    def run(command: list[str], **_: object) -> Done:
+        given.append(command[3:])
+        return Done()
+
+    monkeypatch.setattr(families.subprocess, "run", run)
+    shown = {row["family"]: families.cells(row) for row in families.describe(tmp_path)}
+    assert given == [["--batch", "4", "--parts", "4"]]
+    assert shown["autoencoder"][-2:] == ("371.3", "4.0")
+    assert shown["autoencoder"][5] == "82.1 M"
+    assert shown["mesh_transfer"][-4:] == ("0", "-", "-", "-")
+    assert all(len(cells) == len(families.COLUMNS) for cells in shown.values())
+
+
+@pytest.mark.slow
+def test_the_command_prints_a_table(
+    rows: list[dict[str, object]],
+    repository: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(repository)
+    monkeypatch.setattr("flows.commands.learn.describe", lambda _: [
+        {**row, "train_images_s": None, "swap_ms": None} for row in rows
+    ])  # fmt: skip
+    with pytest.raises(SystemExit) as caught:
+        main(["families"])
+    assert not caught.value.code
+    said = capsys.readouterr().out
+    assert said.splitlines()[0].startswith("family")
+    assert "make bench ONLY=families" in said
+    with pytest.raises(SystemExit):
+        main(["families", "--json"])
+    assert [row["family"] for row in json.loads(capsys.readouterr().out)] == registry.names()

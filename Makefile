@@ -50,6 +50,6 @@ clean:  ## remove outputs, caches and resume state; footage, weights, metrics an
 	rm -rf data/packs data/crops data/rosters data/manifests data/appearance data/models reports
 	[ ! -d data/swaps ] || find data/swaps -type f -not -name metrics.json -delete
 	find data/shards data/traces data/probes -type f -not -name .gitkeep -delete
-	rm -rf .likeness/training .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .likeness/training .likeness/trials .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find data/clips -name '*.parquet' -delete -o -name aligned.json -delete
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -98,7 +98,8 @@ def load_swapper(folder: Path, precision: str) -> Swapper:
     if precision == "bf16":
         exact = [part for part in swapper.modules() if getattr(part, "float32_only", False)]
         kept = {id(layer) for part in exact for layer in part.modules()}
+        held = torch.nn.Conv2d | torch.nn.ConvTranspose2d | torch.nn.Linear
         for layer in swapper.modules():
-            if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear) and id(layer) not in kept:
+            if isinstance(layer, held) and id(layer) not in kept:
                 layer.to(torch.bfloat16)
     return swapper

@@ -15,6 +15,7 @@ import torch
 
 from likeness.contracts import environment
 from models.layers.norm import layers_of
+from models.training.compiled import compile_networks, reporting, uncompiled
 from models.training.exchange import Alone, Exchange
 from models.training.footprint import measure
 from models.training.guard import NotFiniteError, explain
@@ -91,8 +92,11 @@ def leave(run: Run, bench: Bench | None, validation: Validation | None) -> None:
         run.preview()
 
 
-def say(message: str) -> None:
-    """One line for the person who watches."""
+def announce(run: Run, bench: Bench) -> None:
+    """One line for the person who watches: what memory the training takes."""
+    with uncompiled(run.job.plan):
+        footprint = measure(bench, run.phases)
+    message = f"{run.job.model}: {footprint}; {bench.sides.bytes / 2**20:.0f} MiB crops"
     print(message, file=sys.stderr, flush=True)
 
 
@@ -111,7 +115,8 @@ def train(
         watcher: shows how it goes and may end it; the run is then saved and can be continued.
 
     Raises:
-        ModelError: shards without crops, a loss that is not finite, a damaged checkpoint.
+        ModelError: shards without crops, a loss that is not finite, a damaged checkpoint, networks
+            that cannot be compiled.
         ParamsError: settings that the family does not allow.
     """
     # ---- load and build --------------------------------------------------------------------
@@ -122,6 +127,7 @@ def train(
 
     # ---- resume ----------------------------------------------------------------------------
     resume(run, exchange)
+    compile_networks(run.swapper, job)
     first = exchange.rank == 0
     validation = open_validation(job, run.swapper, run.device) if first else None
     if run.done and not layers_of(run.swapper):
@@ -131,12 +137,12 @@ def train(
         return run
     bench = Bench(run.swapper, gather(run.swapper, *run.crops), plan, exchange)
     if first and not run.done:
-        say(f"{job.model}: {measure(bench, run.phases)}; {bench.sides.bytes / 2**20:.0f} MiB crops")
+        announce(run, bench)
 
     # ---- train -----------------------------------------------------------------------------
     every_s, cost_s, saved = environment.checkpoint_s(), 0.0, time.monotonic()
     watcher = (watcher or Bar()) if first else Nobody()
-    with watcher.watching(run):
+    with watcher.watching(run), reporting(job):
         while not run.done and not watcher.enough(run):
             loss = guarded_step(run, bench, saving=first)
 

@@ -47,6 +47,7 @@ class Plan(_Section):
         default=2, ge=1, description="parts of a batch, summed in order; bounds the workers"
     )
     precision: Literal["bf16", "float32"] = Field(default="bf16", description="of the layers")
+    compile: bool = Field(default=False, description="networks through torch.compile")
     clip_gradient: float | None = Field(
         default=None, gt=0, description="largest norm of a phase's gradient; None leaves it"
     )

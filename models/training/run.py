@@ -19,6 +19,7 @@ from models.swappers.base import Phase, Swapper
 from models.training import checkpoint, optimisers
 from models.training.average import Average
 from models.training.checkpoint import Moment, Progress
+from models.training.compiled import uncompiled
 from models.training.exchange import Exchange
 from models.training.people import People, open_people
 from models.training.plan import Job
@@ -86,15 +87,16 @@ class Run:
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """While it lasts, the networks have the weights that people get: the average, if any."""
-        if self.average is None:
-            yield
-            return
-        self.average.exchange(self.swapper)
-        try:
-            yield
-        finally:
+        """While it lasts, the networks are what people get: with the average as weights, if any."""
+        with uncompiled(self.job.plan):
+            if self.average is None:
+                yield
+                return
             self.average.exchange(self.swapper)
+            try:
+                yield
+            finally:
+                self.average.exchange(self.swapper)
 
     def preview(self) -> None:
         """Add a preview to the state folder."""

@@ -211,16 +211,17 @@ def test_training_shows_history_and_preview_where_there_are_any(tmp_path: Path) 
     with Writer(HISTORY, tmp_path / "history.parquet") as writer:
         writer.add(
             {
-                "images": images,
-                "phase": ["generator"] * 10,
-                "name": ["source.l1", "target.l1"] * 5,
-                "value": np.linspace(0.3, 0.1, 10),
+                "images": np.append(images, [64, 320]),
+                "phase": [*["generator"] * 10, "validation", "validation"],
+                "name": [*["source.l1", "target.l1"] * 5, "identity", "identity"],
+                "value": np.append(np.linspace(0.3, 0.1, 10), [0.2, 0.4]),
             }
         )
         writer.facts.update(dict.fromkeys(HISTORY.facts))
     found = training(tmp_path)
     assert found["preview"].startswith("data:image/jpeg;base64,")
-    chart = found["charts"][0]
+    chart, judged = found["charts"]
+    assert (judged.x, judged.values) == ([64, 320], [[0.2, 0.4]])  # a cosine is no loss
     assert sorted(chart.names) == ["source.l1", "target.l1"]
     assert chart.x == [64, 128, 192, 256, 320]
     assert chart.values[0][0] == pytest.approx(0.3)

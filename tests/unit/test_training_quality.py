@@ -301,6 +301,43 @@ def test_the_moment_before_is_saved_beside_the_last_checkpoint(
     assert [f.name for f in checkpoint.folders(job.state)] == ["step-000000000", "step-000000002"]
 
 
+# ---- torch.compile -----------------------------------------------------------------------------
+
+
+def test_compiling_needs_a_compiler(make_job: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(ModelError, match=r"needs a C\+\+ compiler.*`train.compile: false`"):
+        start(make_job("job", compile=True))
+
+
+def test_networks_that_cannot_be_compiled_are_named(
+    make_job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torch._dynamo.exc import Unsupported
+
+    def refuse(*_: object) -> float:
+        raise Unsupported("a branch on data")
+
+    monkeypatch.setattr(loop, "train_step", refuse)
+    monkeypatch.setattr(loop, "compile_networks", lambda *_: None)
+    with pytest.raises(ModelError, match=r"tiny: cannot be compiled \(a branch on data"):
+        start(make_job("job", compile=True))
+
+
+@pytest.mark.slow
+def test_compiled_networks_learn_the_same(make_job: Make) -> None:
+    plans = {"plain": False, "compiled": True, "again": True}
+    jobs = [make_job(n, compile=c, precision="float32", images=64) for n, c in plans.items()]
+    for job in jobs:
+        start(job)
+    plain, compiled = (weights_of(job.out) for job in jobs[:2])
+    assert plain.keys() == compiled.keys()
+    assert all(torch.allclose(plain[n], compiled[n], atol=2e-2) for n in plain)
+    assert content(jobs[1]) == content(jobs[2])
+    assert len({checkpoint.fingerprint(job) for job in jobs}) == 2
+
+
 # ---- trials ------------------------------------------------------------------------------------
 
 

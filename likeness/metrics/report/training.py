@@ -17,6 +17,8 @@ from likeness.metrics.report.html import data_uri
 
 Values = npt.NDArray[np.float64]
 MOST_LOSSES = 6
+VALIDATION = "validation"
+"""Phase of the history that holds cosines instead of losses."""
 
 
 def training(folder: Path) -> dict[str, Any]:
@@ -38,15 +40,24 @@ def training(folder: Path) -> dict[str, Any]:
 def _charts(history: Path) -> list[Chart]:
     table = HISTORY.read(history)
     images = as_numpy(table["images"]).astype(np.float64)
-    values = as_numpy(table["value"])
-    labels = [
-        f"{p} {n}" if p not in ("", n) else n
-        for p, n in zip(table["phase"].to_pylist(), table["name"].to_pylist(), strict=True)
-    ]
-    if len(set(table["phase"].to_pylist())) == 1:
-        labels = table["name"].to_pylist()  # one phase needs no name
-    chart = _losses(images, values, np.array(labels))
-    return [chart] if chart else []
+    values, phases = as_numpy(table["value"]), np.array(table["phase"].to_pylist(), object)
+    names, judged = np.array(table["name"].to_pylist(), object), phases == VALIDATION
+    several = len(set(phases[~judged])) > 1  # one phase needs no name
+    pairs = zip(phases, names, strict=True)
+    labels = np.array([f"{p} {n}" if several and p not in ("", n) else n for p, n in pairs], str)
+    found = (
+        _losses(images[~judged], values[~judged], labels[~judged]),
+        _validation(images[judged], values[judged]),
+    )
+    return [chart for chart in found if chart]
+
+
+def _validation(images: Values, values: Values) -> Chart | None:
+    """Likeness to the source on crops that were held back; nothing where it was looked at once."""
+    if len(images) < 2:
+        return None
+    line, note = Curve("identity", values), "cosine to the source, higher is better"
+    return charts.draw("Held-back crops", note, images, [line], x_name="images")
 
 
 def _losses(images: Values, values: Values, labels: npt.NDArray[np.str_]) -> Chart | None:

@@ -19,6 +19,7 @@ from pydantic import Field
 from likeness.contracts import environment
 from likeness.contracts.documents import Document, read_json
 from likeness.contracts.errors import ModelError
+from likeness.contracts.memory import keep_freed_memory
 from likeness.contracts.params import SwapEntry, load_entry, swap_overrides
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.base import Facts, Writer, as_numpy
@@ -176,6 +177,7 @@ def load_swapper(folder: Path, precision: str) -> Swapper:
     from models.swappers import registry
 
     torch.set_num_threads(environment.threads())
+    keep_freed_memory()
     name = environment.device()
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,12 +1,12 @@
 """Families for any face: frames per second of each network, images per second of training it.
 
-All at 256 px. `any_face.<network>` and `any_face.<network>_training` have the published widths
-(and batches of 2), `any_face.<family>_training` a quarter of them: whole steps, critics included,
-are meant for GPUs. Baseline: the same network with the same weights in eager float32 with torch's
-plain Adam, laid out as torch builds it. Ours: as `convert` and the training loop run it (channels
-of a pixel side by side, bf16 layers, fused Adam). Both see the same pictures in batches of the
-same size; runs alternate, and the shortest of each counts. `<network>_apart` is the mean
-difference of the two pictures beside the picture's own mean deviation.
+All at 256 px. `any_face.<network>` and `any_face.<network>_training` have the published widths, one
+picture at a time; `any_face.<family>_training` a quarter of them and batches of 4: whole steps,
+critics included. Baseline: the same network and weights in eager float32 with torch's plain Adam,
+laid out as torch builds it. Ours: as `convert` and the training loop run it (channels of a pixel
+side by side, bf16 layers, fused Adam). Both keep freed memory, as the stages do; runs alternate,
+and the shortest of each counts. `<network>_apart` is the mean difference of the two pictures
+beside the picture's own mean deviation.
 
     python -m benchmarks.any_face aei_net hear_net    # some alone: each takes up to a minute
 """
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from benchmarks.harness import Result, cost, rate, record, seconds
 from likeness.contracts import environment
+from likeness.contracts.memory import keep_freed_memory
 from models.layers.aei import AEINet, InjectionNet
 from models.layers.critics import MultiScale
 from models.layers.hearnet import HearNet
@@ -37,8 +38,8 @@ from models.training import loop, optimisers
 from models.training.setting import lay_out
 
 SIDE_PX, QUARTER = 256, 0.25
-BATCH, REPEATS = 2, 1
-FAMILY_REPEATS = 3
+BATCH, REPEATS = 1, 1
+FAMILY_BATCH, FAMILY_REPEATS = 4, 3
 IDENTITY = 128
 FIVE = ((0.38, 0.45), (0.62, 0.45), (0.5, 0.6), (0.4, 0.72), (0.6, 0.72))
 Work = Callable[[], object]
@@ -57,10 +58,10 @@ class Network:
     given: Callable[[], tuple[Tensor, ...]]
 
 
-def pictures(channels: int = 3) -> Tensor:
-    """(BATCH,channels,S,S) in [-1,1], the same each time."""
+def pictures(channels: int = 3, count: int = BATCH) -> Tensor:
+    """(count,channels,S,S) in [-1,1], the same each time."""
     random = torch.Generator().manual_seed(channels)
-    return torch.rand((BATCH, channels, SIDE_PX, SIDE_PX), generator=random) * 2 - 1
+    return torch.rand((count, channels, SIDE_PX, SIDE_PX), generator=random) * 2 - 1
 
 
 def identities() -> Tensor:
@@ -182,17 +183,17 @@ def lesson(name: str, network: Network) -> Result:
 def pairs(swapper: Swapper) -> Batch:
     """Crops as the sampler gives them: half of the pairs show one identity."""
     side = swapper.size_px
-    points = torch.tensor(FIVE).mul(side).expand(BATCH, -1, -1)
-    mesh = torch.rand((BATCH, 468, 3), generator=torch.Generator().manual_seed(1)) * side
-    numbers = torch.arange(BATCH)
-    crop = pictures()
+    points = torch.tensor(FIVE).mul(side).expand(FAMILY_BATCH, -1, -1)
+    mesh = torch.rand((FAMILY_BATCH, 468, 3), generator=torch.Generator().manual_seed(1)) * side
+    numbers = torch.arange(FAMILY_BATCH)
+    crop = pictures(count=FAMILY_BATCH)
     return {
         "crop": crop,
         "warped": crop,
-        "mask": torch.ones(BATCH, 1, side, side),
+        "mask": torch.ones(FAMILY_BATCH, 1, side, side),
         "landmarks_5": points,
         "landmarks_468": mesh,
-        "pose_deg": torch.zeros(BATCH, 3),
+        "pose_deg": torch.zeros(FAMILY_BATCH, 3),
         "same": (numbers % 2).float(),
         "identity_index": numbers,
     }
@@ -232,13 +233,14 @@ def training(family: str, settings: dict[str, Any]) -> Result:
         phases = loop.active(swapper.phases(), 0)
         works.append(step(swapper, phases, half=better, fused=better))
     theirs, own = fastest(works[0], works[1], FAMILY_REPEATS)
-    images = 2 * BATCH
+    images = 2 * FAMILY_BATCH
     return rate(f"any_face.{family}_training", images / own, images / theirs, "images/s")
 
 
 def run(names: Collection[str] = (*NETWORKS, *FAMILIES)) -> list[Result]:
     """Results of these networks and families; see the module's docstring."""
     torch.set_num_threads(environment.threads())
+    keep_freed_memory()
     found: list[Result] = []
     for name, network in NETWORKS.items():
         if name in names:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from likeness.contracts import environment
+from likeness.contracts.memory import keep_freed_memory
 
 if TYPE_CHECKING:  # torch takes seconds to import; stages check their arguments before
     import torch
@@ -91,6 +92,7 @@ def load_swapper(folder: Path, precision: str) -> Swapper:
     from models.swappers import registry
 
     torch.set_num_threads(environment.threads())
+    keep_freed_memory()
     name = environment.device()
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"

@@ -103,6 +103,8 @@ class Composer:
         box = alignment.region(made.affine, size, width, height)
         local = alignment.moved(made.affine, box[0], box[1])
         driver = alignment.warp_crop(frame.region_rgb(*box), local, size)
+        # Beside the frame a crop repeats it mirrored, which is for networks and not for people.
+        driver[alignment.inside(made.affine, size, width, height) == 0] = 0
         return np.hstack([_resized(driver, side), own])
 
 

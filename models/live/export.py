@@ -15,7 +15,8 @@ from typing import Any
 from likeness.contracts.commands import ended
 from likeness.contracts.documents import sha256_of, to_json
 from models.live.consent import require_consents, source_of
-from models.live.graphs import OPSET, Exported, OnnxRunner, export
+from models.live.graphs import OPSET, Exported, export
+from models.live.onnx_runner import OnnxRunner
 from models.live.people import source_crops
 from models.live.settings import ModelFacts, load_facts
 from models.swappers import registry

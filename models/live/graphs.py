@@ -1,4 +1,4 @@
-"""A model as an ONNX graph, and that graph at work in ONNX Runtime.
+"""A model as an ONNX graph, checked against torch.
 
 A graph holds one call of the family's `swap` for one crop, in float32. Inputs are named as the
 columns of `models.swappers.base.Batch`: "crop" (1,3,S,S) in [-1,1] and the family's `needs`; the
@@ -25,22 +25,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from likeness.contracts import environment
 from likeness.contracts.atomic import atomic_path
 from likeness.contracts.errors import ModelError
+from models.live.onnx_runner import OUTPUTS, PART, OnnxRunner
 from models.swappers.base import Batch, Swapper
 
 OPSET = 18
 TOLERANCE = 0.01
 """Largest difference between graph and torch in float32, of [-1,1]: 1.3 levels of 255."""
-OUTPUTS = ("image", "replace")
-"""Names of a graph's outputs; "mask" is an input of most."""
-PART = "likeness.part"
-"""Metadata: which part of the model the graph holds; "" for all of it."""
 
 
 @dataclass(frozen=True)
@@ -68,86 +63,6 @@ class _Flat(nn.Module):
     def forward(self, *columns: Tensor) -> tuple[Tensor, Tensor]:
         image, mask = self.swapper.swap(dict(zip(self.names, columns, strict=True)), self.source)
         return image.float(), mask.float().clamp(0, 1)
-
-
-def _session(path: Path) -> Any:
-    """Session of a graph; its threads sleep when idle, since others use the same cores.
-
-    Raises:
-        ModelError: it cannot be loaded.
-    """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = environment.threads()
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        # onnxruntime raises unrelated classes of its own for a missing and for a damaged file.
-        reason = str(error).splitlines()[0][:120]
-        step = "delete it, or use `--runtime torch`"
-        raise ModelError(path, f"cannot be loaded ({reason})", step) from None
-
-
-class _SessionPart(nn.Module):
-    """A part of a model in ONNX Runtime: float32 tensors in, one out, one sample at a time."""
-
-    def __init__(self, session: Any) -> None:
-        super().__init__()
-        self._session = session
-        self._names = [entry.name for entry in session.get_inputs()]
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        named = dict(zip((f"input{index}" for index in range(len(inputs))), inputs, strict=True))
-        rows = [
-            self._session.run(
-                None, {name: named[name][row : row + 1].numpy() for name in self._names}
-            )[0]
-            for row in range(len(inputs[0]))
-        ]
-        return torch.from_numpy(np.concatenate(rows))
-
-
-class OnnxRunner:
-    """ONNX Runtime on the CPU, with a file that `export` wrote; a `models.live.runners.Runner`.
-
-    Args:
-        path: the file.
-        swapper: the same model in float32 on the CPU, which does what the graph leaves over; the
-            part that the graph holds is taken out of it.
-        source: crops of the source for it.
-
-    Raises:
-        ModelError: the file cannot be loaded.
-    """
-
-    def __init__(self, path: Path, swapper: Swapper, source: Batch | None = None) -> None:
-        self._session = _session(path)
-        self._inputs = [entry.name for entry in self._session.get_inputs()]
-        part = self._session.get_modelmeta().custom_metadata_map.get(PART, "")
-        self._rest = swapper if part else None
-        self._source = source
-        if part:
-            setattr(swapper, part, _SessionPart(self._session))
-        self.name = f"onnxruntime float32{f' ({part})' if part else ''}"
-
-    def __call__(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Image (B,3,S,S) in [-1,1] and mask (B,1,S,S) in [0,1], float32."""
-        if self._rest is not None:
-            with torch.inference_mode():
-                image, mask = self._rest.swap(batch, self._source)
-            return image, mask.clamp(0, 1)
-        rows = [
-            self._session.run(
-                list(OUTPUTS), {n: batch[n][row : row + 1].numpy() for n in self._inputs}
-            )
-            for row in range(len(batch["crop"]))
-        ]
-        image, mask = (torch.from_numpy(np.concatenate(side)) for side in zip(*rows, strict=True))
-        return image, mask.clamp(0, 1)
 
 
 def export(
@@ -188,7 +103,7 @@ def export(
     with atomic_path(path) as temporary:
         _trace(swapper.get_submodule(part), given, (inputs, ["output0"]), temporary)
         _describe(temporary, {**(about or {}), PART: part})
-        return Exported(part, _checked(swapper, temporary, rows, source), why)
+        return Exported(part, _checked(swapper, temporary, rows, source, part), why)
 
 
 def cannot(swapper: Swapper, why: str) -> ModelError:
@@ -247,7 +162,7 @@ def _describe(path: Path, about: Mapping[str, str]) -> None:
 def _largest_part(
     swapper: Swapper, row: Batch, source: Batch | None
 ) -> tuple[str, tuple[Tensor, ...]] | None:
-    """The child with the most weights that takes and returns tensors alone, and what it took."""
+    """The part with the most weights that takes and returns tensors alone, and what it took."""
     seen: dict[str, tuple[Tensor, ...]] = {}
 
     def note(name: str, given: tuple[Any, ...], named: Mapping[str, Any], out: Any) -> None:
@@ -260,7 +175,8 @@ def _largest_part(
             lambda _m, given, named, out, name=name: note(name, given, named, out),
             with_kwargs=True,
         )
-        for name, child in swapper.named_children()
+        for name, child in swapper.named_modules()
+        if name
     ]
     try:
         with torch.no_grad():
@@ -276,7 +192,9 @@ def _largest_part(
     return None if best is None or not weights(best) else (best, seen[best])
 
 
-def _checked(swapper: Swapper, path: Path, rows: Sequence[Batch], source: Batch | None) -> float:
+def _checked(
+    swapper: Swapper, path: Path, rows: Sequence[Batch], source: Batch | None, part: str = ""
+) -> float:
     """Largest difference of picture and mask to torch over some crops.
 
     Raises:
@@ -284,16 +202,20 @@ def _checked(swapper: Swapper, path: Path, rows: Sequence[Batch], source: Batch 
     """
     with torch.inference_mode():
         wanted = [swapper.swap(row, source) for row in rows]
-    kept = dict(swapper.named_children())
+    kept = swapper.get_submodule(part) if part else None
     worst = 0.0
     try:
         runner = OnnxRunner(path, swapper, source)
         for row, (image, mask) in zip(rows, wanted, strict=True):
             for ours, theirs in zip((image, mask.clamp(0, 1)), runner(row), strict=True):
                 worst = max(worst, float((ours.float() - theirs).abs().max()))
+    except Exception as error:
+        # A graph of fixed sizes met others; ONNX Runtime raises unrelated classes of its own.
+        reason = " ".join(str(error).split())[:120]
+        raise ModelError(path, f"does not run ({reason})", "use `--runtime torch`") from None
     finally:
-        for name, child in kept.items():
-            setattr(swapper, name, child)
+        if kept is not None:
+            swapper.set_submodule(part, kept)
     if not worst <= TOLERANCE:
         problem = f"differs by {worst:.3g} on crops that it was not traced with"
         raise ModelError(path, problem, "use `--runtime torch`")

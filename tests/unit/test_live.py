@@ -18,8 +18,9 @@ from likeness.media.window import Window, require_screen
 from models.live.compose import VIEWS, Composer, Made
 from models.live.consent import require_consents, source_of
 from models.live.export import export_model
-from models.live.graphs import OnnxRunner, export
+from models.live.graphs import export
 from models.live.meter import Meter
+from models.live.onnx_runner import OnnxRunner
 from models.live.pipeline import Pipeline
 from models.live.runners import TorchRunner, choose
 from models.live.settings import (

@@ -31,14 +31,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from benchmarks.drawn import draw_shard
 from benchmarks.harness import Result, rate, record, seconds
 from likeness.contracts import environment
 from likeness.contracts.memory import keep_freed_memory
-from likeness.contracts.tables.base import Writer
-from likeness.contracts.tables.shards import SHARDS
-from likeness.media.images import encode_jpeg
 from models.losses.pixels import l1
 from models.swappers.autoencoder import Autoencoder
 from models.swappers.base import Batch, as_image
@@ -51,44 +48,9 @@ from models.training.people import People
 from models.training.plan import Job, Plan
 from models.training.steps import Bench
 
-CROPS, CROP_PX, MASK_PX = 96, 256, 64
 CURVE_STEPS, WARM_STEPS, TIMED_STEPS = 60, 3, 5
 NARROW: dict[str, Any] = {"width": 32}
 CPU = torch.device("cpu")
-
-
-def draw_shard(folder: Path, identity: str, seed: int) -> Path:
-    """A shard of smooth random pictures: as costly to decode and to learn as faces are."""
-    folder.mkdir()
-    random = torch.Generator().manual_seed(seed)
-    common = torch.rand((1, 3, 6, 6), generator=random)
-    own = torch.rand((CROPS, 3, 12, 12), generator=random)
-    coarse = common.repeat_interleave(2, 2).repeat_interleave(2, 3) + 0.5 * own - 0.25
-    pictures = functional.interpolate(coarse, size=(CROP_PX, CROP_PX), mode="bicubic")
-    pixels = (pictures.clamp(0, 1) * 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
-    lengths = {"landmarks_5": 10, "landmarks_468": 1404, "pose_deg": 3, "affine_matrix": 6}
-    numbers = {
-        name: np.zeros((CROPS, lengths[name]) if name in lengths else CROPS)
-        for name in SHARDS.schema.names
-    }
-    cells: dict[str, Any] = {
-        **numbers,
-        "sample_weight": np.ones(CROPS),
-        "clip": [identity] * CROPS,
-        "crop": [encode_jpeg(picture, 95) for picture in pixels],
-        "mask": [bytes(MASK_PX * MASK_PX)] * CROPS,
-    }
-    with Writer(SHARDS, folder / "train-00000.parquet") as writer:
-        writer.add(cells)
-        writer.facts.update(
-            identity=identity,
-            split="train",
-            size_px=CROP_PX,
-            mask_size_px=MASK_PX,
-            template="ffhq_512",
-            colour_order="RGB",
-        )
-    return folder
 
 
 @dataclass

@@ -1,0 +1,68 @@
+"""Processes that hold one side of a comparison each, so that neither disturbs the other.
+
+A training and a conversion have their own ways with memory (likeness/contracts/memory.py), which
+would serve the baseline too if both lived in one process.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from benchmarks.harness import seconds
+
+Work = Callable[[int], Any]
+Make = Callable[[], Work]
+
+
+def _serve(pipe: Connection, make: Make) -> None:
+    """Child: what `make` gave is called for each number that comes in, until None does.
+
+    Out go the seconds of the call and what it returned.
+    """
+    work = make()
+    pipe.send(None)
+    while (turn := pipe.recv()) is not None:
+        pipe.send(seconds(lambda turn=turn: work(turn)))
+
+
+class Side:
+    """One side in a process of its own.
+
+    Args:
+        make: builds the work in there; must be found by its name, as `spawn` wants.
+    """
+
+    def __init__(self, make: Make) -> None:
+        spawning = multiprocessing.get_context("spawn")
+        self.pipe, there = spawning.Pipe()
+        self.process = spawning.Process(target=_serve, args=(there, make), daemon=True)
+        self.process.start()
+        there.close()
+        self.pipe.recv()
+
+    def call(self, turn: int) -> tuple[float, Any]:
+        """Seconds of one call, and what it gave."""
+        self.pipe.send(turn)
+        found: tuple[float, Any] = self.pipe.recv()
+        return found
+
+    def end(self) -> None:
+        """Let the process go."""
+        self.pipe.send(None)
+        self.process.join()
+
+
+def alternate(first: Make, second: Make, turns: int, warm: int = 1) -> tuple[Any, Any]:
+    """Both sides in turns: of each the shortest seconds, and what its last call gave."""
+    sides = (Side(first), Side(second))
+    found: tuple[list[tuple[float, Any]], ...] = ([], [])
+    for turn in range(warm + turns):
+        for side, calls in zip(sides, found, strict=True):
+            calls.append(side.call(turn))
+    for side in sides:
+        side.end()
+    best = [(min(s for s, _ in calls[warm:]), calls[-1][1]) for calls in found]
+    return best[0], best[1]

@@ -1,0 +1,238 @@
+"""Every family of the registry at its default settings, beside its plain float32 form.
+
+Training: one step of all phases through models/training/steps.py as the loop runs it (bf16
+layers, channels of a pixel side by side, fused optimisers, freed memory kept). Inference: a model's
+folder through tasks/convert.py's `load_swapper` and `swap_batch`. Baseline of both: the same
+networks with the same weights and batches in eager float32, laid out as torch builds them, with
+torch's own optimisers. Each side works in a process of its own; they alternate, and the shortest of
+several turns counts.
+
+Weights are those of an untrained model; pictures are drawn (benchmarks/drawn.py). Nothing names the
+families: a new one is measured as soon as its module exists.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from benchmarks._sides import Work, alternate
+from benchmarks.drawn import draw_recogniser, draw_shard
+from benchmarks.harness import Result, best, cost, rate, record
+from likeness.contracts import environment
+from likeness.contracts.documents import read_json, write_json
+from likeness.contracts.memory import keep_freed_memory
+from models import tensorfile
+from models.swappers import registry
+from models.swappers.base import Batch, Swapper
+from models.training import loop, setting
+from models.training.crops import open_crops
+from models.training.exchange import Alone
+from models.training.people import open_people
+from models.training.plan import Job, Plan
+from models.training.results import settings_of
+from models.training.steps import Bench, take_step
+from tasks.convert import load_swapper, source_crops, swap_batch
+
+Pixels = npt.NDArray[np.float32]
+CPU = torch.device("cpu")
+FIGURES = Path(".likeness/bench/families.json")
+"""For `likeness families`: per family size_px, swap_ms, swap_ratio, difference_mean and
+difference_max in levels of 255; where it trains train_images_s, train_ratio, loader_ratio."""
+SMALLER: dict[str, dict[str, Any]] = {}
+"""Settings of families whose defaults do not fit a CPU minute."""
+PIXELS = 32 * 64**2
+"""Of one side of a step: as many crops as that gives, an even number, at least 4."""
+SWAPPED = 16
+"""Crops per call in use: `batch_images` of convert."""
+VARIETY = 0.02
+"""Difference of the pictures of one identity: more would be foreign to its face."""
+TURNS = 3
+
+
+def size_of(family: str, settings: dict[str, Any]) -> int:
+    """Side of the crops of a family."""
+    with registry.Unfilled():
+        return registry.build(family, settings).size_px
+
+
+def job_of(folder: Path, family: str) -> Job:
+    """A training of a family at its defaults on the drawn shards in `folder`."""
+    settings = SMALLER.get(family, {})
+    images = max(4, PIXELS // size_of(family, settings) ** 2 // 2 * 2)
+    plan = Plan(batch_images=images, micro_batches=2 if images > 16 else 1)
+    paths = (folder / "a", folder / "b", folder, folder)
+    return Job("bench", family, settings, plan, *paths, recogniser=folder / "recogniser")
+
+
+def prepare(job: Job, out: Path) -> None:
+    """Write the folder of an untrained model."""
+    run = loop.build(job, CPU)
+    tensorfile.write(out / registry.WEIGHTS, dict(run.swapper.state_dict()))
+    write_json(out / registry.CONFIG, settings_of(run))
+
+
+# ---- training ------------------------------------------------------------------------------
+
+
+def plain(run: loop.Run) -> None:
+    """Turn a run into the baseline: torch's order of weights, and its own optimisers."""
+    setting.lay_out(run.swapper, torch.contiguous_format)
+    for mover in run.optimisers.values():
+        for group in mover.param_groups:
+            group["fused"] = None
+
+
+def phases_of(job: Job) -> int:
+    """Phases of a family's training; each draws crops of its own."""
+    with registry.Unfilled():
+        return len(registry.build(job.family, job.settings).phases())
+
+
+def trainer(job: Job, ours: bool) -> Work:
+    """Work of one side: a step of every phase."""
+    torch.set_num_threads(environment.threads())
+    if ours:
+        keep_freed_memory()
+    run = loop.build(job, CPU)
+    if not ours:
+        plain(run)
+    bench = Bench(run.swapper, setting.gather(run.swapper, *run.crops), job.plan, Alone())
+
+    def step(turn: int) -> None:
+        for phase in run.phases:
+            choices = bench.sides.choose(job.plan, turn)
+            take_step(bench, phase, run.optimisers[phase.name], choices, turn)
+
+    return step
+
+
+def training(job: Job) -> tuple[float, float]:
+    """Seconds per step of all phases, of the baseline and of ours."""
+    slow = replace(job, plan=job.plan.model_copy(update={"precision": "float32"}))
+    sides = [functools.partial(trainer, *s) for s in ((slow, False), (job, True))]
+    (theirs, _), (own, _) = alternate(sides[0], sides[1], TURNS)
+    return theirs, own
+
+
+def loading(job: Job) -> float:
+    """Seconds in which the loader makes the batches of one phase's step."""
+    with registry.Unfilled():
+        swapper = registry.build(job.family, job.settings)
+    view = (swapper.needs, swapper.size_px, swapper.coverage)
+    sides = setting.gather(swapper, *(open_people(f, *view) for f in (job.source, job.target)))
+    bench = Bench(swapper, sides, job.plan, Alone())
+
+    def load() -> None:
+        for _, choices in bench.parts(sides.choose(job.plan, 0)):
+            sides.batches(choices, CPU)
+
+    return best(load, 5)
+
+
+# ---- in use --------------------------------------------------------------------------------
+
+
+def crops_of(folder: Path, swapper: Swapper) -> Batch:
+    """SWAPPED crops of the target as `convert` gives them."""
+    view = (swapper.needs, swapper.size_px, float(swapper.coverage))
+    return next(open_crops(folder, *view).batches(SWAPPED))
+
+
+def swapping(model: Path, job: Job, ours: bool) -> Work:
+    """Work of one side: SWAPPED crops swapped; gives the pictures, in levels of 255."""
+    torch.set_num_threads(environment.threads())
+    swapper = load_swapper(model, "bf16") if ours else registry.load(model)
+    target, source = crops_of(job.target, swapper), source_crops(job.source, swapper)
+    if ours:
+        keep_freed_memory()
+
+    def swap(turn: int) -> Pixels:
+        if ours:
+            image, _ = swap_batch(swapper, target, "bf16", source)
+        else:
+            with torch.inference_mode():
+                image, _ = swapper.swap(target, source)
+        return np.asarray((image.clamp(-1, 1) * 127.5).numpy())
+
+    return swap
+
+
+def using(job: Job) -> tuple[float, float, Pixels]:
+    """Seconds per call of the baseline and of ours, and how far their pictures are apart."""
+    with tempfile.TemporaryDirectory() as name:
+        prepare(job, Path(name))
+        sides = [functools.partial(swapping, Path(name), job, ours) for ours in (False, True)]
+        (theirs, wanted), (own, found) = alternate(sides[0], sides[1], TURNS)
+    return theirs, own, np.abs(wanted - found)
+
+
+# ---- all of it -----------------------------------------------------------------------------
+
+
+def measure_swap(job: Job) -> tuple[dict[str, float], list[Result]]:
+    """Figures of a family in use."""
+    theirs, own, apart = using(job)
+    name = f"families.{job.family}_swap"
+    swap = cost(name, own / SWAPPED * 1e3, theirs / SWAPPED * 1e3, "ms/crop")
+    apart_by = {"difference_mean": float(apart.mean()), "difference_max": float(apart.max())}
+    print(f"{name}: apart by {apart.mean():.3f} levels of 255, at most {apart.max():.2f}")
+    return {"swap_ms": swap.ours, "swap_ratio": swap.ratio, **apart_by}, [swap]
+
+
+def measure_training(job: Job) -> tuple[dict[str, float], list[Result]]:
+    """Figures of a family's training; none where it has none."""
+    phases = phases_of(job)
+    if not phases:
+        return {}, []
+    theirs, own = training(job)
+    name, images = f"families.{job.family}", job.plan.step_images
+    train = rate(f"{name}_training", images / own, images / theirs, "images/s")
+    loader = rate(f"{name}_loader", images / loading(job), phases * train.ours, "images/s")
+    print(f"{name}: {job.plan.batch_images} crops of each side, {phases} phases a step")
+    figures = {
+        "train_images_s": train.ours,
+        "train_ratio": train.ratio,
+        "loader_ratio": loader.ratio,
+    }
+    return figures, [train, loader]
+
+
+MEASURES = {"swap": measure_swap, "training": measure_training}
+
+
+def run(only: str | None = None, part: str | None = None) -> list[Result]:
+    """Results `families.<family>_training` in images/s and `families.<family>_swap` in ms."""
+    torch.set_num_threads(environment.threads())
+    found: list[Result] = []
+    known = read_json(FIGURES) if FIGURES.is_file() else {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        draw_shard(folder / "a", "ann", 1, VARIETY)
+        draw_shard(folder / "b", "ben", 2, VARIETY)
+        draw_recogniser(folder / "recogniser")
+        for family in [only] if only else registry.names():
+            job = job_of(folder, family)
+            entry = known.setdefault(family, {"size_px": size_of(family, job.settings)})
+            for measure in [MEASURES[part]] if part else MEASURES.values():
+                figures, results = measure(job)
+                entry.update({key: round(value, 4) for key, value in figures.items()})
+                found += results
+            write_json(FIGURES, known)
+    return found
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.families")
+    parser.add_argument("--family", choices=registry.names(), help="one family")
+    parser.add_argument("--part", choices=list(MEASURES), help="one part")
+    given = parser.parse_args()
+    record(run(given.family, given.part))

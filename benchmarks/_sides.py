@@ -7,6 +7,7 @@ would serve the baseline too if both lived in one process.
 from __future__ import annotations
 
 import multiprocessing
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
@@ -55,14 +56,24 @@ class Side:
         self.process.join()
 
 
-def alternate(first: Make, second: Make, turns: int, warm: int = 1) -> tuple[Any, Any]:
-    """Both sides in turns: of each the shortest seconds, and what its last call gave."""
+def alternate(first: Make, second: Make, turns: int, enough_s: float) -> tuple[Any, Any]:
+    """Both sides in turns: of each the shortest seconds, and what its last call gave.
+
+    Args:
+        first: one side.
+        second: the other.
+        turns: calls of each that count, at most; one goes before that does not.
+        enough_s: no further turn begins after so many seconds.
+    """
     sides = (Side(first), Side(second))
     found: tuple[list[tuple[float, Any]], ...] = ([], [])
-    for turn in range(warm + turns):
+    began = time.monotonic()
+    for turn in range(1 + turns):
+        if turn > 1 and time.monotonic() - began > enough_s:
+            break
         for side, calls in zip(sides, found, strict=True):
             calls.append(side.call(turn))
     for side in sides:
         side.end()
-    best = [(min(s for s, _ in calls[warm:]), calls[-1][1]) for calls in found]
+    best = [(min(s for s, _ in calls[1:]), calls[-1][1]) for calls in found]
     return best[0], best[1]

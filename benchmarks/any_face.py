@@ -30,12 +30,12 @@ from models.layers.critics import MultiScale
 from models.layers.hearnet import HearNet
 from models.layers.heatmaps import COUNT
 from models.layers.inpainting import Blending, Inpainting
+from models.layers.layout import lay_out
 from models.layers.resunet import ResUnet
 from models.layers.segmentation_unet import SegmentationUNet
 from models.swappers import registry
 from models.swappers.base import Batch, Phase, Swapper
 from models.training import loop, optimisers
-from models.training.setting import lay_out
 
 SIDE_PX, QUARTER = 256, 0.25
 BATCH, REPEATS = 1, 1
@@ -227,7 +227,7 @@ def training(family: str, settings: dict[str, Any]) -> Result:
     plain = registry.build(family, settings).train()
     plain.plan_images = 1_000_000
     ours = copy.deepcopy(plain)
-    lay_out(ours)
+    lay_out(ours, ours.layout)
     works = []
     for swapper, better in ((plain, False), (ours, True)):
         phases = loop.active(swapper.phases(), 0)

@@ -31,6 +31,7 @@ from likeness.contracts import environment
 from likeness.contracts.documents import read_json, write_json
 from likeness.contracts.memory import keep_freed_memory
 from models import tensorfile
+from models.layers.layout import lay_out
 from models.swappers import registry
 from models.swappers.base import Batch, Swapper
 from models.training import loop, setting
@@ -58,7 +59,7 @@ SWAPPED = 16
 """Crops per call in use: `batch_images` of convert."""
 VARIETY = 0.02
 """Difference of the pictures of one identity: more would be foreign to its face."""
-TURNS = 3
+TURNS, ENOUGH_S = 3, 15.0
 
 
 def size_of(family: str, settings: dict[str, Any]) -> int:
@@ -88,7 +89,7 @@ def prepare(job: Job, out: Path) -> None:
 
 def plain(run: loop.Run) -> None:
     """Turn a run into the baseline: torch's order of weights, and its own optimisers."""
-    setting.lay_out(run.swapper, torch.contiguous_format)
+    lay_out(run.swapper, torch.contiguous_format)
     for mover in run.optimisers.values():
         for group in mover.param_groups:
             group["fused"] = None
@@ -122,7 +123,7 @@ def training(job: Job) -> tuple[float, float]:
     """Seconds per step of all phases, of the baseline and of ours."""
     slow = replace(job, plan=job.plan.model_copy(update={"precision": "float32"}))
     sides = [functools.partial(trainer, *s) for s in ((slow, False), (job, True))]
-    (theirs, _), (own, _) = alternate(sides[0], sides[1], TURNS)
+    (theirs, _), (own, _) = alternate(sides[0], sides[1], TURNS, ENOUGH_S)
     return theirs, own
 
 
@@ -174,7 +175,7 @@ def using(job: Job) -> tuple[float, float, Pixels]:
     with tempfile.TemporaryDirectory() as name:
         prepare(job, Path(name))
         sides = [functools.partial(swapping, Path(name), job, ours) for ours in (False, True)]
-        (theirs, wanted), (own, found) = alternate(sides[0], sides[1], TURNS)
+        (theirs, wanted), (own, found) = alternate(sides[0], sides[1], TURNS, ENOUGH_S)
     return theirs, own, np.abs(wanted - found)
 
 

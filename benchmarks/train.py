@@ -36,6 +36,7 @@ from benchmarks.drawn import draw_shard
 from benchmarks.harness import Result, rate, record, seconds
 from likeness.contracts import environment
 from likeness.contracts.memory import keep_freed_memory
+from models.layers.layout import lay_out
 from models.losses.pixels import l1
 from models.swappers.autoencoder import Autoencoder
 from models.swappers.base import Batch, as_image
@@ -65,7 +66,7 @@ class Founding:
     def __post_init__(self) -> None:
         net = self.swapper
         # torch's own order of weights: with channels last, float32 is a twentieth slower.
-        setting.lay_out(net, torch.contiguous_format)
+        lay_out(net, torch.contiguous_format)
         step = net.config.learning_rate
         self.adams = [
             torch.optim.Adam([*net.encoder.parameters(), *d.parameters()], step, betas=(0.5, 0.999))

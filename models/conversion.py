@@ -85,10 +85,12 @@ def load_swapper(folder: Path, precision: str) -> Swapper:
     """The model in eval mode, on the device and with the threads of the environment.
 
     For bf16 the weights of convolutions and linear layers are rounded once, here; autocast would
-    round them anew for every batch, a quarter of the time at 82 million, to the same values.
+    round them anew for every batch, a quarter of the time at 82 million, to the same values. Their
+    layout is that of training.
     """
     import torch
 
+    from models.layers.layout import lay_out
     from models.swappers import registry
 
     torch.set_num_threads(environment.threads())
@@ -104,4 +106,5 @@ def load_swapper(folder: Path, precision: str) -> Swapper:
         for layer in swapper.modules():
             if isinstance(layer, held) and id(layer) not in kept:
                 layer.to(torch.bfloat16)
+        lay_out(swapper, swapper.layout)
     return swapper

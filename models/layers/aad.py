@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.layers.attributes import double, scaled
-from models.layers.norm import instance_normed
+from models.layers.norm import instance_norm
 
 LAST, WIDEST = 64, 1024
 """Channels before the last block; they double with each halving, up to the widest."""
@@ -41,7 +41,7 @@ class AAD(nn.Module):
         self, hidden: Tensor, attributes: Tensor, identity: Tensor, masks: list[Tensor]
     ) -> Tensor:
         """See the class; the mask is added to `masks`."""
-        normed = instance_normed(hidden)
+        normed = instance_norm(hidden)
         scale, shift = self.attributes(attributes).chunk(2, dim=1)
         by_attributes = torch.addcmul(shift, scale, normed)
         scale, shift = self.identity(identity)[:, :, None, None].chunk(2, dim=1)

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.layers.attributes import double, scaled
-from models.layers.norm import SettledBatchNorm, instance_normed
+from models.layers.norm import SettledBatchNorm, instance_norm
+from models.layers.reflection import Reflected
 
 CHANNELS = (64, 128, 256, 512)
 """At the crop's side, half, a quarter and an eighth of it."""
@@ -30,7 +31,8 @@ class AdaIN(nn.Module):
     def forward(self, hidden: Tensor, identity: Tensor) -> Tensor:
         """See the class."""
         scale, shift = self.style(identity)[:, :, None, None].chunk(2, dim=1)
-        return instance_normed(hidden) * (1 + scale) + shift
+        normed = instance_norm(hidden)
+        return normed * (1 + scale) + shift
 
 
 class InjectionBlock(nn.Module):
@@ -39,8 +41,7 @@ class InjectionBlock(nn.Module):
     def __init__(self, channels: int, identity: int) -> None:
         super().__init__()
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=False)
-            for _ in range(2)
+            Reflected(channels, channels, 3, bias=False) for _ in range(2)
         )
         self.styles = nn.ModuleList(AdaIN(channels, identity) for _ in range(2))
 
@@ -53,15 +54,7 @@ class InjectionBlock(nn.Module):
 
 def _layer(channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> nn.Sequential:
     """Reflecting convolution, batch norm, ReLU."""
-    convolution = nn.Conv2d(
-        channels_in,
-        channels_out,
-        kernel,
-        stride,
-        kernel // 2,
-        padding_mode="reflect",
-        bias=False,
-    )
+    convolution = Reflected(channels_in, channels_out, kernel, stride, bias=False)
     return nn.Sequential(convolution, SettledBatchNorm(channels_out), nn.ReLU())
 
 
@@ -81,7 +74,7 @@ class InjectionGenerator(nn.Module):
         self.encoder = nn.Sequential(_layer(3, wide[0], 7), *down)
         self.blocks = nn.ModuleList(InjectionBlock(wide[-1], identity) for _ in range(blocks))
         self.up = nn.ModuleList(_layer(a, b, 3) for a, b in pairwise(wide[::-1]))
-        self.picture = nn.Conv2d(wide[0], 3, 7, padding=3, padding_mode="reflect")
+        self.picture = Reflected(wide[0], 3, 7)
 
     def forward(self, target: Tensor, identity: Tensor) -> Tensor:
         """See the class."""

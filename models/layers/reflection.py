@@ -8,16 +8,22 @@ from torch.nn import functional
 
 
 class Reflected(nn.Conv2d):
-    """(B,C,S,S) -> (B,C',S,S): odd kernel, stride 1, edges reflected.
+    """(B,C,S,S) -> (B,C',S/stride,S/stride): odd kernel, edges reflected.
 
     As nn.Conv2d with `padding_mode="reflect"`, which autocast pads in float32 on a CPU: bf16
     features would be widened, padded and narrowed again.
     """
 
     def __init__(
-        self, channels_in: int, channels_out: int, kernel: int, *, bias: bool = True
+        self,
+        channels_in: int,
+        channels_out: int,
+        kernel: int,
+        stride: int = 1,
+        *,
+        bias: bool = True,
     ) -> None:
-        super().__init__(channels_in, channels_out, kernel, bias=bias)
+        super().__init__(channels_in, channels_out, kernel, stride, bias=bias)
 
     def forward(self, image: Tensor) -> Tensor:
         """See the class."""

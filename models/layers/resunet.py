@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from models.layers.heatmaps import SIGMA, profiles, resized
 from models.layers.norm import SettledBatchNorm
+from models.layers.reflection import Reflected
 
 ENDS_KERNEL = 7
 """Side of the first and the last kernels."""
@@ -28,15 +29,7 @@ MOST = 1024
 
 def _conv(channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
     """Without bias, padded by reflection to its side divided by `stride`."""
-    return nn.Conv2d(
-        channels_in,
-        channels_out,
-        kernel,
-        stride,
-        kernel // 2,
-        bias=False,
-        padding_mode="reflect",
-    )
+    return Reflected(channels_in, channels_out, kernel, stride, bias=False)
 
 
 def _layer(channels_in: int, channels_out: int, stride: int = 1) -> list[nn.Module]:

@@ -125,6 +125,7 @@ class Swapper(nn.Module, ABC):
             pose, or all views of the identity's appearance map.
         optional: submodules that the model of `init_from` may have without this one, or lack,
             which then begin untrained.
+        layout: how weights of convolutions lie in memory (models/layers/layout.py).
         plan_images: budget of the training, set before `phases`; 0 where there is none.
         images_seen: images of the training so far, set before `losses`.
     """
@@ -137,6 +138,7 @@ class Swapper(nn.Module, ABC):
     source_images: ClassVar[int] = 0
     source_views: ClassVar[Literal["gallery", "appearance_map"]] = "gallery"
     optional: ClassVar[tuple[str, ...]] = ()
+    layout: ClassVar[torch.memory_format] = torch.channels_last
     plan_images: int = 0
     images_seen: int = 0
 

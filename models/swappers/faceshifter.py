@@ -89,6 +89,8 @@ class FaceShifter(Swapper):
     needs: ClassVar[tuple[str, ...]] = ("landmarks_5", "landmarks_468")
     source_images: ClassVar[int] = 8
     optional: ClassVar[tuple[str, ...]] = ("hear",)
+    # Every layer of the generator normalises single pictures, plane by plane.
+    layout: ClassVar[torch.memory_format] = torch.contiguous_format
     config: FaceShifterConfig
 
     def __init__(self, config: SwapperConfig) -> None:

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from likeness.contracts.atomic import write_bytes
 from likeness.contracts.errors import ModelError
 from likeness.media.images import encode_jpeg
+from models.layers.layout import lay_out
 from models.swappers import registry
 from models.swappers.base import Phase, Swapper
 from models.training import checkpoint, optimisers
@@ -25,7 +26,7 @@ from models.training.people import People, open_people
 from models.training.plan import Job
 from models.training.previews import Faces, choose_faces, draw_preview
 from models.training.seeds import seed_of
-from models.training.setting import furnish, lay_out
+from models.training.setting import furnish
 
 
 @dataclass
@@ -138,7 +139,7 @@ def build(job: Job, device: torch.device) -> Run:
         raise ModelError(job.family, f"{problem} given", step)
     frozen = furnish(swapper, job)
     swapper.prepare(*crops)
-    lay_out(swapper.to(device).train())
+    lay_out(swapper.to(device).train(), swapper.layout)
     swapper.plan_images = job.plan.steps * job.plan.step_images
     phases = swapper.phases()
     movers = {phase.name: optimisers.make(phase, job.plan.seed) for phase in phases}

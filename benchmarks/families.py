@@ -49,14 +49,13 @@ FIGURES = Path(".likeness/bench/families.json")
 """For `likeness families`: per family size_px, swap_ms, swap_ratio, difference_mean and
 difference_max in levels of 255; where it trains train_images_s, train_ratio, loader_ratio."""
 SMALLER: dict[str, dict[str, Any]] = {
-    "faceshifter": {"width": 0.25},
     "fsgan": {"width": 32, "segmentation_width": 16, "critic_width": 16},
 }
 """Settings of families whose defaults do not fit a CPU minute: a quarter of the channels."""
 PIXELS = 32 * 64**2
-"""Of one side of a step: as many crops as that gives, an even number, at least 4."""
-SWAPPED = 16
-"""Crops per call in use: `batch_images` of convert."""
+"""Of one side of a step: as many crops as that gives, an even number, at least 2."""
+SWAPPED = 8
+"""Crops per call in use."""
 VARIETY = 0.02
 """Difference of the pictures of one identity: more would be foreign to its face."""
 TURNS, ENOUGH_S = 3, 15.0
@@ -71,7 +70,7 @@ def size_of(family: str, settings: dict[str, Any]) -> int:
 def job_of(folder: Path, family: str) -> Job:
     """A training of a family at its defaults on the drawn shards in `folder`."""
     settings = SMALLER.get(family, {})
-    images = max(4, PIXELS // size_of(family, settings) ** 2 // 2 * 2)
+    images = max(2, PIXELS // size_of(family, settings) ** 2 // 2 * 2)
     plan = Plan(batch_images=images, micro_batches=2 if images > 16 else 1)
     paths = (folder / "a", folder / "b", folder, folder)
     return Job("bench", family, settings, plan, *paths, recogniser=folder / "recogniser")

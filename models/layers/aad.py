@@ -7,8 +7,11 @@ choose per pixel which edit counts: (1 - M) A + M I.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd import Function
 from torch.nn import functional
 
 from models.layers.attributes import double, scaled
@@ -16,6 +19,39 @@ from models.layers.norm import instance_norm
 
 LAST, WIDEST = 64, 1024
 """Channels before the last block; they double with each halving, up to the widest."""
+
+
+class _Chosen(Function):
+    """(1 - M) A + M I of one AAD layer, with fewer passes over memory than its terms one by one."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, normed: Tensor, attributes: Tensor, identity: Tensor, mask: Tensor
+    ) -> Tensor:
+        """Activations (B,C,S,S), factor and offset (B,2C,S,S) and (B,2C), mask (B,1,S,S)."""
+        scale, shift = attributes.chunk(2, dim=1)
+        factor, offset = identity[:, :, None, None].chunk(2, dim=1)
+        by_attributes = torch.addcmul(shift, scale, normed)
+        # A number per plane is fast in products and sums, and slow in addcmul.
+        apart = (normed * factor).add_(offset).sub_(by_attributes)
+        ctx.save_for_backward(normed, attributes, identity, mask, apart)
+        return by_attributes.addcmul(apart, mask)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:
+        """Gradients of the four, in their order."""
+        normed, attributes, identity, mask, apart = ctx.saved_tensors
+        grad, channels = grads[0], normed.shape[1]
+        to_identity = grad * mask
+        to_attributes = grad - to_identity
+        edits = torch.empty_like(attributes)
+        torch.mul(to_attributes, normed, out=edits[:, :channels])
+        edits[:, channels:] = to_attributes
+        sums = [(to_identity * normed).sum((2, 3)), to_identity.sum((2, 3))]
+        to_mask = (grad * apart).sum(1, keepdim=True)
+        inner = to_attributes.mul_(attributes[:, :channels])
+        inner = inner.add_(to_identity.mul_(identity[:, :channels, None, None]))
+        return inner, edits, torch.cat(sums, 1), to_mask
 
 
 class AAD(nn.Module):
@@ -35,20 +71,25 @@ class AAD(nn.Module):
 
     def choose(self, normed: Tensor) -> Tensor:
         """Mask M (B,1,S,S) in (0,1): 1 = identity, 0 = attributes."""
-        return torch.sigmoid(self.mask(normed))
+        # One number per pixel is a sum of planes: as a convolution it takes four times as long.
+        count, channels, height, width = normed.shape
+        weight, bias = self.mask.weight.view(1, 1, channels), self.mask.bias.view(1, 1, 1)
+        planes = normed.reshape(count, channels, height * width)
+        verdict = torch.baddbmm(
+            bias.to(normed.dtype), weight.to(normed.dtype).expand(count, -1, -1), planes
+        )
+        return torch.sigmoid(verdict.view(count, 1, height, width))
 
     def forward(
         self, hidden: Tensor, attributes: Tensor, identity: Tensor, masks: list[Tensor]
     ) -> Tensor:
         """See the class; the mask is added to `masks`."""
         normed = instance_norm(hidden)
-        scale, shift = self.attributes(attributes).chunk(2, dim=1)
-        by_attributes = torch.addcmul(shift, scale, normed)
-        scale, shift = self.identity(identity)[:, :, None, None].chunk(2, dim=1)
-        by_identity = torch.addcmul(shift, scale, normed)
         mask = self.choose(normed)
         masks.append(mask)
-        return torch.lerp(by_attributes, by_identity, mask.expand_as(normed))
+        given = (normed, self.attributes(attributes), self.identity(identity), mask)
+        chosen: Tensor = _Chosen.apply(*given)  # type: ignore[no-untyped-call]  # torch's
+        return chosen
 
 
 class AADBlock(nn.Module):

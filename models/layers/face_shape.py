@@ -63,10 +63,11 @@ def fit_pose(meshes: Tensor) -> Pose:
     model_mean = (weights * model).sum(0)
     mesh_mean = (weights * meshes).sum(1)
     model, meshes = model - model_mean, meshes - mesh_mean[:, None]
-    left, strength, right = torch.linalg.svd(meshes.transpose(1, 2) @ (weights * model))
-    sign = torch.linalg.det(left @ right).sign()
-    flip = torch.stack([torch.ones_like(sign), torch.ones_like(sign), sign], 1)
-    rotation = (left * flip[:, None]) @ right
+    with torch.autocast(meshes.device.type, enabled=False):
+        left, strength, right = torch.linalg.svd(meshes.transpose(1, 2) @ (weights * model))
+        sign = torch.linalg.det(left @ right).sign()
+        flip = torch.stack([torch.ones_like(sign), torch.ones_like(sign), sign], 1)
+        rotation = (left * flip[:, None]) @ right
     spread = (weights * model.square()).sum()
     scale = ((strength * flip).sum(1) / spread).clamp(min=1e-6)
     shift = mesh_mean - scale[:, None] * (rotation @ model_mean)

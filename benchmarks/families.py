@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import functools
 import tempfile
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks._sides import Work, alternate
 from benchmarks.drawn import draw_recogniser, draw_shard
@@ -41,7 +43,7 @@ from models.training.people import open_people
 from models.training.plan import Job, Plan
 from models.training.results import settings_of
 from models.training.steps import Bench, take_step
-from tasks.convert import load_swapper, source_crops, swap_batch
+from tasks.convert import device_of, load_swapper, source_crops, swap_batch
 
 Pixels = npt.NDArray[np.float32]
 CPU = torch.device("cpu")
@@ -101,29 +103,52 @@ def phases_of(job: Job) -> int:
 
 
 def trainer(job: Job, ours: bool) -> Work:
-    """Work of one side: a step of every phase."""
+    """Work of one side: a step of every phase; gives its operations, as the first one counts."""
     torch.set_num_threads(environment.threads())
     if ours:
         keep_freed_memory()
-    run = loop.build(job, CPU)
+    run = loop.build(job, setting.pick_device())
     if not ours:
         plain(run)
-    bench = Bench(run.swapper, setting.gather(run.swapper, *run.crops), job.plan, Alone())
+    sides = setting.gather(run.swapper, *run.crops, run.device)
+    bench = Bench(run.swapper, sides, job.plan, Alone())
+    counter = FlopCounterMode(display=False)
 
-    def step(turn: int) -> None:
-        for phase in run.phases:
-            choices = bench.sides.choose(job.plan, turn)
-            take_step(bench, phase, run.optimisers[phase.name], choices, turn)
+    def step(turn: int) -> int:
+        with nullcontext() if turn else counter:
+            for phase in run.phases:
+                choices = bench.sides.choose(job.plan, turn)
+                take_step(bench, phase, run.optimisers[phase.name], choices, turn)
+        finish(run.device)
+        return counter.get_total_flops()
 
     return step
 
 
-def training(job: Job) -> tuple[float, float]:
-    """Seconds per step of all phases, of the baseline and of ours."""
+def finish(device: torch.device) -> None:
+    """Wait until a GPU has done what it was asked to."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def most_operations(device: torch.device) -> float:
+    """Operations per second of a large bf16 matrix product: what the device can do."""
+    side = 8192 if device.type == "cuda" else 2048
+    factor = torch.rand(side, side, device=device, dtype=torch.bfloat16)
+
+    def multiply() -> None:
+        torch.mm(factor, factor)
+        finish(device)
+
+    return 2 * side**3 / best(multiply, 5)
+
+
+def training(job: Job) -> tuple[float, float, int]:
+    """Seconds per step of all phases, of the baseline and of ours, and operations of ours."""
     slow = replace(job, plan=job.plan.model_copy(update={"precision": "float32"}))
     sides = [functools.partial(trainer, *s) for s in ((slow, False), (job, True))]
-    (theirs, _), (own, _) = alternate(sides[0], sides[1], TURNS, ENOUGH_S)
-    return theirs, own
+    (theirs, _), (own, operations) = alternate(sides[0], sides[1], TURNS, ENOUGH_S)
+    return theirs, own, operations
 
 
 def loading(job: Job) -> float:
@@ -154,6 +179,7 @@ def swapping(model: Path, job: Job, ours: bool) -> Work:
     """Work of one side: SWAPPED crops swapped; gives the pictures, in levels of 255."""
     torch.set_num_threads(environment.threads())
     swapper = load_swapper(model, "bf16") if ours else registry.load(model)
+    swapper = swapper.to(setting.pick_device())
     target, source = crops_of(job.target, swapper), source_crops(job.source, swapper)
     if ours:
         keep_freed_memory()
@@ -163,7 +189,8 @@ def swapping(model: Path, job: Job, ours: bool) -> Work:
             image, _ = swap_batch(swapper, target, "bf16", source)
         else:
             with torch.inference_mode():
-                image, _ = swapper.swap(target, source)
+                given = {name: column.to(device_of(swapper)) for name, column in target.items()}
+                image = swapper.swap(given, source)[0].cpu()
         return np.asarray((image.clamp(-1, 1) * 127.5).numpy())
 
     return swap
@@ -196,11 +223,13 @@ def measure_training(job: Job) -> tuple[dict[str, float], list[Result]]:
     phases = phases_of(job)
     if not phases:
         return {}, []
-    theirs, own = training(job)
+    theirs, own, operations = training(job)
+    share = operations / own / most_operations(setting.pick_device())
     name, images = f"families.{job.family}", job.plan.step_images
     train = rate(f"{name}_training", images / own, images / theirs, "images/s")
     loader = rate(f"{name}_loader", images / loading(job), phases * train.ours, "images/s")
     print(f"{name}: {job.plan.batch_images} crops of each side, {phases} phases a step")
+    print(f"{name}: {operations / 1e9:.0f} GFLOP a step, {share:.0%} of what matrix products reach")
     figures = {
         "train_images_s": train.ours,
         "train_ratio": train.ratio,

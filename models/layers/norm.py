@@ -85,13 +85,18 @@ class SettledBatchNorm(nn.Module):
         self._moments = None
 
 
+def _wide(feature: Tensor) -> torch.dtype:
+    """The type in which sums are taken."""
+    return torch.promote_types(feature.dtype, torch.float32)
+
+
 class _BesideEachOther(Function):
     """Instance norm of pictures whose channels lie side by side, which torch would lay out anew."""
 
     @staticmethod
     def forward(ctx: Any, feature: Tensor) -> Tensor:
-        """(B,C,S,S) -> the same, normalised; sums are taken in float32."""
-        wide = feature.float()
+        """(B,C,S,S) -> the same, normalised; sums are taken in float32 at least."""
+        wide = feature.to(_wide(feature))
         centred = wide - wide.mean((2, 3), keepdim=True)
         scale = torch.rsqrt(centred.square().mean((2, 3), keepdim=True) + EPS)
         normed = centred.mul_(scale).to(feature.dtype)
@@ -102,7 +107,7 @@ class _BesideEachOther(Function):
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         """Gradient of the feature: what changes mean or deviation of a channel is taken out."""
         normed, scale = ctx.saved_tensors
-        grad, wide = grads[0].float(), normed.float()
+        grad, wide = grads[0].to(scale.dtype), normed.to(scale.dtype)
         along = (grad * wide).mean((2, 3), keepdim=True)
         rest = torch.addcmul(grad - grad.mean((2, 3), keepdim=True), wide, along, value=-1)
         return rest.mul_(scale).to(normed.dtype)
@@ -120,7 +125,7 @@ def instance_norm(feature: Tensor) -> Tensor:
             found: Tensor = _BesideEachOther.apply(feature)  # type: ignore[no-untyped-call]  # torch's
             return found
         # Given float32 factors, torch keeps mean and deviation in float32 beside bf16 features.
-        one = torch.ones(feature.shape[1], device=feature.device)
+        one = torch.ones(feature.shape[1], dtype=_wide(feature), device=feature.device)
         return functional.instance_norm(feature, weight=one, bias=torch.zeros_like(one), eps=EPS)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -43,11 +43,22 @@ class Sides(Protocol):
     def bytes(self) -> int:
         """Memory of all crops."""
 
+    def to(self, device: torch.device) -> Sides:
+        """The same with the crops held by `device`, where batches then need no copy."""
+
     def choose(self, plan: Plan, place: int) -> Choices:
         """Crops and random numbers of a step; depends on the data and the arguments alone."""
 
     def batches(self, choices: Choices, device: torch.device) -> tuple[Batch, Batch]:
         """Augmented batches of source and target."""
+
+
+def rows_of(held: Tensor, index: Tensor, device: torch.device) -> Tensor:
+    """Rows `index` (N,) of what is held, on `device`: chosen where it lies.
+
+    Where that is the device, nothing but the numbers of the rows goes there.
+    """
+    return held[index.to(held.device, non_blocking=True)].to(device)
 
 
 @dataclass(frozen=True)
@@ -74,6 +85,12 @@ class Pool:
     coverage: float
     aligned_px: int
 
+    def to(self, device: torch.device) -> Pool:
+        """The same crops, masks and points held by `device`; what chooses among them stays."""
+        moved = {name: held.to(device) for name, held in self.points.items()}
+        masks = None if self.masks is None else self.masks.to(device)
+        return replace(self, crops=self.crops.to(device), masks=masks, points=moved)
+
     def choose(self, plan: Plan, step: int) -> Choice:
         """Crops and random numbers of a step; depends on the pool and the arguments alone."""
         random = generator(plan.seed, self.side, step)
@@ -84,12 +101,12 @@ class Pool:
     def batch(self, choice: Choice, device: torch.device) -> Batch:
         """Augmented batch: "crop" is what the network should return, "warped" what it sees."""
         seen, wanted = positions(choice.numbers.to(device), self.coverage, self.size_px)
-        pictures = as_image(self.crops[choice.index].to(device))
+        pictures = as_image(rows_of(self.crops, choice.index, device))
         batch = {"warped": sample(pictures, seen), "crop": sample(pictures, wanted)}
         if self.masks is not None:
-            masks = self.masks[choice.index].to(device).float()[:, None] / 255
+            masks = rows_of(self.masks, choice.index, device).float()[:, None] / 255
             batch["mask"] = sample(masks, wanted)
-        here = {name: points[choice.index].to(device) for name, points in self.points.items()}
+        here = {name: rows_of(p, choice.index, device) for name, p in self.points.items()}
         numbers = choice.numbers.to(device)
         return batch | follow(here, numbers, self.coverage, self.aligned_px, self.size_px)
 
@@ -108,6 +125,10 @@ class Apart:
         tensors = [t for pool in several for t in (pool.crops, pool.masks) if t is not None]
         tensors += [t for pool in several for t in pool.points.values()]
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+    def to(self, device: torch.device) -> Apart:
+        """See `Sides`."""
+        return Apart(self.source.to(device), self.target.to(device))
 
     def choose(self, plan: Plan, place: int) -> Choices:
         """See `Sides`."""

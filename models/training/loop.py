@@ -135,7 +135,7 @@ def train(
         if first:
             leave(run, None, validation)
         return run
-    bench = Bench(run.swapper, gather(run.swapper, *run.crops), plan, exchange)
+    bench = Bench(run.swapper, gather(run.swapper, *run.crops, run.device), plan, exchange)
     if first and not run.done:
         announce(run, bench)
 

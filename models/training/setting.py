@@ -65,9 +65,21 @@ def begun(swapper: Swapper, state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {**kept, **shared}
 
 
-def gather(swapper: Swapper, source: People, target: People) -> Sides:
-    """The crops of both sides in memory: in pairs, or apart."""
+def room_for(sides: Sides, device: torch.device) -> bool:
+    """Whether a GPU has memory for all crops beside the training: half of what is free."""
+    return device.type == "cuda" and sides.bytes <= torch.cuda.mem_get_info(device)[0] // 2
+
+
+def gather(
+    swapper: Swapper, source: People, target: People, device: torch.device | None = None
+) -> Sides:
+    """The crops of both sides in memory: in pairs, or apart; on the GPU where it has room.
+
+    There a step then copies nothing but the numbers of its rows and of their augmentation.
+    """
     sampling = swapper.sampling_of()
     if sampling is not None:
-        return load_pairs(source, target, sampling)
-    return Apart(load_pool("source", source), load_pool("target", target))
+        sides: Sides = load_pairs(source, target, sampling)
+    else:
+        sides = Apart(load_pool("source", source), load_pool("target", target))
+    return sides.to(device) if device is not None and room_for(sides, device) else sides

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from likeness.contracts.tables.base import as_numpy
 from models.swappers.base import Batch, Sampling, as_image
 from models.training.augment import draw, positions, sample, wanted_positions
-from models.training.batches import CHUNK, Choice, Choices, shrink, stored_px
+from models.training.batches import CHUNK, Choice, Choices, rows_of, shrink, stored_px
 from models.training.crops import POINTS, CropSet, decode, masks_of
 from models.training.pairs import Couples, Deck, draw_pairs, make_deck
 from models.training.people import People
@@ -44,6 +44,12 @@ class Stock:
     names: tuple[str, ...]
     aligned_px: int
 
+    def to(self, device: torch.device) -> Stock:
+        """The same crops, masks and points held by `device`; what chooses among them stays."""
+        moved = {name: held.to(device) for name, held in self.points.items()}
+        masks = None if self.masks is None else self.masks.to(device)
+        return replace(self, crops=self.crops.to(device), masks=masks, points=moved)
+
     @property
     def bytes(self) -> int:
         """Memory of everything."""
@@ -75,6 +81,10 @@ class Pairs:
         """See `Sides`."""
         return self.stock.bytes
 
+    def to(self, device: torch.device) -> Pairs:
+        """See `Sides`."""
+        return replace(self, stock=self.stock.to(device))
+
     def choose(self, plan: Plan, place: int) -> Choices:
         """See `Sides`."""
         count = plan.batch_images
@@ -97,7 +107,7 @@ class Pairs:
 
     def _batch(self, choice: Choice, device: torch.device) -> Batch:
         stock, numbers = self.stock, choice.numbers.to(device)
-        pictures = as_image(stock.crops[choice.index].to(device))
+        pictures = as_image(rows_of(stock.crops, choice.index, device))
         if choice.numbers.jitter.any():
             seen, wanted = positions(numbers, self.coverage, self.size_px)
             batch = {"warped": sample(pictures, seen), "crop": sample(pictures, wanted)}
@@ -106,9 +116,9 @@ class Pairs:
             batch = {"crop": sample(pictures, wanted)}
             batch["warped"] = batch["crop"]
         if stock.masks is not None:
-            masks = stock.masks[choice.index].to(device).float()[:, None] / 255
+            masks = rows_of(stock.masks, choice.index, device).float()[:, None] / 255
             batch["mask"] = sample(masks, wanted)
-        here = {name: points[choice.index].to(device) for name, points in stock.points.items()}
+        here = {name: rows_of(p, choice.index, device) for name, p in stock.points.items()}
         batch |= follow(here, numbers, self.coverage, stock.aligned_px, self.size_px)
         return batch
 

@@ -211,3 +211,27 @@ def test_a_sheet_has_a_row_per_face() -> None:
     assert drawn.shape == (3, 2 * 20 - 4, 2 * 20 - 4)
     assert drawn[:, 0, 16].eq(1).all()
     assert drawn[:, 0, 20].eq(-1).all()
+
+
+def test_a_layer_chooses_as_the_paper_has_it_and_so_do_its_gradients() -> None:
+    torch.manual_seed(0)
+    layer = AAD(6, 5, 7).double()
+    given = [torch.randn(shape, dtype=torch.double) for shape in ((2, 6, 8, 8), (2, 5, 8, 8))]
+    given.append(torch.randn(2, 7, dtype=torch.double))
+
+    def plainly(hidden: Tensor, attributes: Tensor, identity: Tensor) -> Tensor:
+        normed = functional.instance_norm(hidden)
+        mask = torch.sigmoid(layer.mask(normed))
+        scale, shift = layer.attributes(attributes).chunk(2, dim=1)
+        factor, offset = layer.identity(identity)[:, :, None, None].chunk(2, dim=1)
+        return (1 - mask) * (scale * normed + shift) + mask * (factor * normed + offset)
+
+    found, grads = [], []
+    for draw in (lambda *some: layer(*some, []), plainly):
+        own = [tensor.clone().requires_grad_() for tensor in given]
+        picture = draw(*own)
+        found.append(picture.detach())
+        wanted = [*own, *layer.parameters()]
+        grads.append(torch.autograd.grad(picture.square().sum(), wanted))
+    assert torch.allclose(*found)
+    assert all(torch.allclose(a, b) for a, b in zip(*grads, strict=True))

@@ -9,10 +9,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as some
 from safetensors.torch import load_file, save_file
+from torch.nn import functional
 
 from likeness.contracts.errors import ModelError, ParamsError
 from models import tensorfile
 from models.layers.borders import soft_border
+from models.layers.layout import lay_out
+from models.layers.norm import instance_norm
 from models.losses.pixels import dssim, l1
 from models.swappers import registry
 
@@ -178,3 +181,35 @@ def test_soft_border_falls_to_the_edge() -> None:
     assert border[0].max() < 0.02
     assert (border[32, :8].diff() > 0).sum() >= 5
     assert soft_border(16, 0).min() == 1
+
+
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_instance_norm_keeps_type_and_layout(order: torch.memory_format) -> None:
+    torch.manual_seed(0)
+    # A mean far from 0, of which bf16 keeps too little to take it out again.
+    feature = (torch.randn(3, 4, 6, 6) + 8).contiguous(memory_format=order)
+    wanted = functional.instance_norm(feature.bfloat16().float())
+    with torch.autocast("cpu", torch.bfloat16):
+        normed = instance_norm(feature.bfloat16())
+    assert normed.dtype == torch.bfloat16
+    assert normed.is_contiguous(memory_format=order)
+    assert (normed.float() - wanted).abs().max() < 2**-7
+
+
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_instance_norm_has_torchs_gradients(order: torch.memory_format) -> None:
+    torch.manual_seed(0)
+    feature = torch.randn(2, 3, 5, 5, dtype=torch.double).contiguous(memory_format=order)
+    assert torch.autograd.gradcheck(instance_norm, feature.requires_grad_())
+
+
+def test_a_layout_changes_neither_weights_nor_results() -> None:
+    torch.manual_seed(0)
+    network, picture = torch.nn.Conv2d(4, 6, 3), torch.randn(2, 4, 8, 8)
+    weight, drawn = network.weight.detach().clone(), network(picture).detach()
+    lay_out(network, torch.channels_last)
+    assert network.weight.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(network.weight, weight)
+    found = network(picture)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    assert torch.allclose(found, drawn, atol=1e-6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -216,3 +217,29 @@ def test_seeds_differ_by_place() -> None:
     assert len({seed_of(*place) for place in places}) == 4
     assert seed_of(0, "source", 1) == seed_of(0, "source", 1)
     assert MASK_PX != SIZE_PX  # so that the tests above would notice a mask at the crop's size
+
+
+def test_crops_that_a_device_holds_are_not_copied_there_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crops = open_crops(folder, ("mask", "landmarks_5"), 32, 0.625)
+    device, pool = torch.device("meta"), load_pool("source", crops)
+    choice = pool.choose(Plan(batch_images=6), 0)
+    there = pool.to(device)
+    real, copied = torch.Tensor.to, []
+
+    def to(self: torch.Tensor, *given: Any, **named: Any) -> torch.Tensor:
+        found = real(self, *given, **named)
+        if self.device != found.device:
+            copied.append(self.numel() * self.element_size())
+        return found
+
+    monkeypatch.setattr(torch.Tensor, "to", to)
+    batch = there.batch(choice, device)
+    assert {column.device.type for column in batch.values()} == {"meta"}
+    numbers = choice.numbers
+    drawn = [choice.index, numbers.turn, numbers.shift, numbers.mirror, numbers.jitter]
+    assert max(copied) <= max(n.numel() * n.element_size() for n in drawn)
+    copied.clear()
+    pool.batch(choice, device)
+    assert max(copied) >= 6 * pool.crops[0].numel()

@@ -51,9 +51,10 @@ FIGURES = Path(".likeness/bench/families.json")
 """For `likeness families`: per family size_px, swap_ms, swap_ratio, difference_mean and
 difference_max in levels of 255; where it trains train_images_s, train_ratio, loader_ratio."""
 SMALLER: dict[str, dict[str, Any]] = {
+    "faceshifter": {"width": 0.5},
     "fsgan": {"width": 32, "segmentation_width": 16, "critic_width": 16},
 }
-"""Settings of families whose defaults do not fit a CPU minute: a quarter of the channels."""
+"""Settings of families whose defaults do not fit a CPU minute: half or a quarter of the channels."""
 PIXELS = 32 * 64**2
 """Of one side of a step: as many crops as that gives, an even number, at least 2."""
 SWAPPED = 8

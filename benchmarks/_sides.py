@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -26,7 +27,7 @@ def _serve(pipe: Connection, make: Make) -> None:
     work = make()
     pipe.send(None)
     while (turn := pipe.recv()) is not None:
-        pipe.send(seconds(lambda turn=turn: work(turn)))
+        pipe.send(seconds(partial(work, turn)))
 
 
 class Side:

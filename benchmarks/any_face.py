@@ -161,7 +161,7 @@ def lesson(name: str, network: Network) -> Result:
     torch.manual_seed(0)
     plain, given = network.build().train(), network.given()
     ours = copy.deepcopy(plain)
-    lay_out(ours)
+    lay_out(ours, torch.channels_last)
     phase = Phase(name, list(ours.parameters()))
     movers = (torch.optim.Adam(plain.parameters(), betas=phase.betas), optimisers.make(phase))
 

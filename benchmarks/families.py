@@ -33,17 +33,19 @@ from likeness.contracts import environment
 from likeness.contracts.documents import read_json, write_json
 from likeness.contracts.memory import keep_freed_memory
 from models import tensorfile
+from models.conversion import device_of, load_swapper, swap_batch
 from models.layers.layout import lay_out
 from models.swappers import registry
 from models.swappers.base import Batch, Swapper
 from models.training import loop, setting
 from models.training.crops import open_crops
 from models.training.exchange import Alone
+from models.training.facts import settings_of
 from models.training.people import open_people
 from models.training.plan import Job, Plan
-from models.training.results import settings_of
 from models.training.steps import Bench, take_step
-from tasks.convert import device_of, load_swapper, source_crops, swap_batch
+from tasks.appearance import STAGE as APPEARANCE
+from tasks.convert import source_crops
 
 Pixels = npt.NDArray[np.float32]
 CPU = torch.device("cpu")
@@ -54,11 +56,13 @@ SMALLER: dict[str, dict[str, Any]] = {
     "faceshifter": {"width": 0.5},
     "fsgan": {"width": 32, "segmentation_width": 16, "critic_width": 16},
 }
-"""Settings of families whose defaults do not fit a CPU minute: half or a quarter of the channels."""
+"""Settings of families whose defaults do not fit a CPU minute: half the channels, or a quarter."""
 PIXELS = 32 * 64**2
 """Of one side of a step: as many crops as that gives, an even number, at least 2."""
 SWAPPED = 8
 """Crops per call in use."""
+MAP = "map.json"
+"""The source's appearance map, beside its shards."""
 VARIETY = 0.02
 """Difference of the pictures of one identity: more would be foreign to its face."""
 TURNS, ENOUGH_S = 3, 15.0
@@ -157,7 +161,8 @@ def loading(job: Job) -> float:
     with registry.Unfilled():
         swapper = registry.build(job.family, job.settings)
     view = (swapper.needs, swapper.size_px, swapper.coverage)
-    sides = setting.gather(swapper, *(open_people(f, *view) for f in (job.source, job.target)))
+    source, target = (open_people(folder, *view) for folder in (job.source, job.target))
+    sides = setting.gather(swapper, source, target)
     bench = Bench(swapper, sides, job.plan, Alone())
 
     def load() -> None:
@@ -181,7 +186,8 @@ def swapping(model: Path, job: Job, ours: bool) -> Work:
     torch.set_num_threads(environment.threads())
     swapper = load_swapper(model, "bf16") if ours else registry.load(model)
     swapper = swapper.to(setting.pick_device())
-    target, source = crops_of(job.target, swapper), source_crops(job.source, swapper)
+    target = crops_of(job.target, swapper)
+    source = source_crops(job.source, job.state / MAP, swapper)
     if ours:
         keep_freed_memory()
 
@@ -252,6 +258,11 @@ def run(only: str | None = None, part: str | None = None) -> list[Result]:
         draw_shard(folder / "a", "ann", 1, VARIETY)
         draw_shard(folder / "b", "ben", 2, VARIETY)
         draw_recogniser(folder / "recogniser")
+        params = folder / "params.yaml"
+        params.write_text("{}\n")
+        paths = {"shards": "a", "map": MAP, "picture": "map.jpg", "params": params.name}
+        given = [(f"--{key}", str(folder / path)) for key, path in paths.items()]
+        APPEARANCE.execute([part for pair in given for part in pair])
         for family in [only] if only else registry.names():
             job = job_of(folder, family)
             entry = known.setdefault(family, {"size_px": size_of(family, job.settings)})

@@ -41,6 +41,10 @@ class Drawn:
         """Nothing waits in memory."""
         return 0
 
+    def to(self, device: torch.device) -> Drawn:
+        """See `Sides`; batches are drawn where torch draws."""
+        return self
+
     def choose(self, plan: Plan, place: int) -> Choices:
         """As many crops as a step has."""
         count = plan.batch_images

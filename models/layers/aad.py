@@ -73,7 +73,8 @@ class AAD(nn.Module):
         """Mask M (B,1,S,S) in (0,1): 1 = identity, 0 = attributes."""
         # One number per pixel is a sum of planes: as a convolution it takes four times as long.
         count, channels, height, width = normed.shape
-        weight, bias = self.mask.weight.view(1, 1, channels), self.mask.bias.view(1, 1, 1)
+        weight, offset = self.mask.weight.view(1, 1, channels), self.mask.bias
+        bias = offset.view(1, 1, 1) if offset is not None else weight.new_zeros(1, 1, 1)
         planes = normed.reshape(count, channels, height * width)
         verdict = torch.baddbmm(
             bias.to(normed.dtype), weight.to(normed.dtype).expand(count, -1, -1), planes

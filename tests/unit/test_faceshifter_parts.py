@@ -15,7 +15,7 @@ from models.layers.attributes import AttributeEncoder, natural_depth
 from models.layers.hearnet import HearNet
 from models.layers.injection import InjectionGenerator
 from models.layers.mask_sheet import sheet
-from models.layers.norm import instance_normed
+from models.layers.norm import instance_norm
 from models.losses import faces
 from models.losses.eyes import LOWER, UPPER, gaze_distance, openings
 from models.losses.occlusions import occlude, outlines
@@ -87,9 +87,9 @@ def test_instance_norm_is_the_same_with_and_without_gradients(half: bool, near: 
     hidden = torch.randn(2, 6, 8, 8, generator=torch.Generator().manual_seed(0)) * 3 + 5
     hidden = hidden.to(torch.bfloat16 if half else torch.float32)
     hidden = hidden.contiguous(memory_format=torch.channels_last)
-    wanted = instance_normed(hidden)
+    wanted = instance_norm(hidden)
     with torch.no_grad():
-        found = instance_normed(hidden)
+        found = instance_norm(hidden)
     assert found.dtype == wanted.dtype == hidden.dtype
     assert torch.allclose(found.float(), wanted.float(), atol=near)
     assert float(wanted.float().mean((2, 3)).abs().max()) < near

@@ -19,6 +19,39 @@ from torch.autograd import Function
 from torch.nn import functional
 
 
+class _PlaneByPlane(Function):
+    """The same numbers; their gradient goes on with one plane per channel."""
+
+    @staticmethod
+    def forward(ctx: Any, feature: Tensor) -> Tensor:
+        """(B,C,S,S), unchanged."""
+        return feature.view_as(feature)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        """(B,C,S,S), laid out plane by plane."""
+        return grads[0].contiguous(memory_format=torch.contiguous_format)
+
+
+def instance_norm(
+    feature: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
+    """torch's instance norm of (B,C,S,S), with the right gradient for a batch of one.
+
+    On a CPU torch 2.13 gets that gradient wrong, by more than its own size, where it arrives with
+    the channels of each pixel side by side, as it does behind a convolution. Here it never does.
+
+    Args:
+        feature: (B,C,S,S).
+        weight: (C,) scale after the norm, or None.
+        bias: (C,) offset, or None.
+        eps: added to the variance.
+    """
+    normed = functional.instance_norm(feature, weight=weight, bias=bias, eps=eps)
+    passed: Tensor = _PlaneByPlane.apply(normed)  # type: ignore[no-untyped-call]  # torch's
+    return passed
+
+
 def instance_normed(hidden: Tensor) -> Tensor:
     """(B,C,S,S) with each channel of each picture at mean 0 and deviation 1, in the same type.
 
@@ -27,7 +60,7 @@ def instance_normed(hidden: Tensor) -> Tensor:
     several times as fast on a CPU; its gradients in bf16 are slower than those of instance norm.
     """
     if torch.is_grad_enabled():
-        return functional.instance_norm(hidden.float()).to(hidden.dtype)
+        return instance_norm(hidden.float()).to(hidden.dtype)
     return functional.group_norm(hidden, hidden.shape[1])
 
 
@@ -94,35 +127,29 @@ class SettledBatchNorm(nn.Module):
         self._moments = None
 
 
-class _PixelByPixel(Function):
-    """Channels of each pixel side by side; the gradient goes back plane by plane."""
-
-    @staticmethod
-    def forward(ctx: Any, feature: Tensor) -> Tensor:
-        """(B,C,S,S), laid out as torch.channels_last."""
-        return feature.contiguous(memory_format=torch.channels_last)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        """(B,C,S,S), laid out plane by plane."""
-        return grads[0].contiguous(memory_format=torch.contiguous_format)
-
-
 class InstanceNorm(nn.Module):
-    """(B,C,S,S) -> the same, each channel of each picture at mean 0 and deviation 1.
+    """`instance_norm` as a layer, for networks whose channels lie side by side.
 
     As nn.InstanceNorm2d, which autocast widens to float32 and whose result is laid out plane by
     plane: here the type stays, the layout is torch.channels_last, and sums are taken in float32.
-    On a CPU torch 2.13 gives the gradient of a batch of one picture wrongly where it arrives as
-    torch.channels_last (off by more than its own size); here it never does.
     """
 
     def forward(self, feature: Tensor) -> Tensor:
-        """See the class."""
+        """(B,C,S,S) -> the same."""
         with torch.autocast(feature.device.type, enabled=False):
-            normed = functional.instance_norm(feature)
-        laid: Tensor = _PixelByPixel.apply(normed)  # type: ignore[no-untyped-call]  # torch's
-        return laid
+            normed = instance_norm(feature)
+        return normed.contiguous(memory_format=torch.channels_last)
+
+
+class ScaledInstanceNorm(nn.InstanceNorm2d):
+    """nn.InstanceNorm2d with a learned scale and offset per channel, by `instance_norm`."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, affine=True)
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # torch's name
+        """(B,C,S,S) -> the same."""
+        return instance_norm(input, self.weight, self.bias, self.eps)
 
 
 def layers_of(network: nn.Module) -> list[SettledBatchNorm]:

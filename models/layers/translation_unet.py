@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from models.layers.norm import SettledBatchNorm
+from models.layers.norm import ScaledInstanceNorm, SettledBatchNorm
 
 Growth = Literal["transpose", "resize"]
 Norm = Literal["batch", "instance"]
@@ -29,7 +29,7 @@ def _norm(channels: int, kind: Norm | None) -> list[nn.Module]:
     if kind is None:
         return []
     batch = kind == "batch"
-    return [SettledBatchNorm(channels) if batch else nn.InstanceNorm2d(channels, affine=True)]
+    return [SettledBatchNorm(channels) if batch else ScaledInstanceNorm(channels)]
 
 
 def _down(channels_in: int, channels_out: int, norm: Norm | None, *, first: bool) -> nn.Sequential:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional, init
 
 from models.layers.convolution import Convolution
+from models.layers.norm import instance_norm
 from models.layers.self_attention import SelfAttention
 
 Norm = Literal["whole", "channel", "none"]
@@ -50,9 +51,7 @@ class Normalised(nn.Module):
         channels = feature.shape[1]
         if self.kind == "channel":
             # The kernel for one group per channel is slow where channels lie side by side.
-            return functional.instance_norm(
-                feature, weight=self.scale, bias=self.offset, eps=EPSILON
-            )
+            return instance_norm(feature, self.scale, self.offset, EPSILON)
         scale, offset = self.scale.expand(channels), self.offset.expand(channels)
         return functional.group_norm(feature, 1, scale, offset, EPSILON)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from likeness.contracts.errors import ParamsError
 from models import tensorfile
 from models.layers.critics import Patch
 from models.layers.image_pool import ImagePool, packed
-from models.layers.norm import InstanceNorm
+from models.layers.norm import InstanceNorm, ScaledInstanceNorm, instance_normed
 from models.layers.reflection import Reflected
 from models.layers.resnet_generator import ResnetGenerator
 from models.swappers import registry
@@ -105,8 +106,12 @@ def test_instance_norm_keeps_type_and_layout(kind: torch.dtype) -> None:
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("back", LAYOUTS)
+@pytest.mark.parametrize("norm", [InstanceNorm(), ScaledInstanceNorm(5), instance_normed])
 def test_instance_norm_has_the_gradient_of_its_definition(
-    count: int, layout: torch.memory_format, back: torch.memory_format
+    norm: Callable[[Tensor], Tensor],
+    count: int,
+    layout: torch.memory_format,
+    back: torch.memory_format,
 ) -> None:
     # torch's own is wrong for one picture whose gradient arrives as channels_last.
     torch.manual_seed(0)
@@ -116,7 +121,7 @@ def test_instance_norm_has_the_gradient_of_its_definition(
     normed = away / (away.square().mean((2, 3), keepdim=True) + 1e-5).sqrt()
     torch.autograd.backward(normed, pull.double())
     ours = feature.contiguous(memory_format=layout).requires_grad_()
-    torch.autograd.backward(InstanceNorm()(ours), pull.contiguous(memory_format=back))
+    torch.autograd.backward(norm(ours), pull.contiguous(memory_format=back))
     assert ours.grad is not None
     assert exact.grad is not None
     assert torch.allclose(ours.grad.double(), exact.grad, atol=1e-5)

@@ -131,6 +131,11 @@ class Likeness(nn.Module):
         """
         if not bool(self.five.any()):
             return meshes
+        # Positions have too few digits in half precision, whatever the layers around compute in.
+        with torch.autocast(meshes.device.type, enabled=False):
+            return self._fitted(meshes.float(), size_px)
+
+    def _fitted(self, meshes: Tensor, size_px: int) -> Tensor:
         pose = fit_pose(meshes)
         moved = pose.place(self._opened(pose.unplace(meshes)) + self.offset)
         # Where `align` would have put this face, less the driver's own place beside the usual one:

@@ -247,6 +247,13 @@ def test_rest_is_measured_where_the_mouth_is_shut() -> None:
     assert torch.allclose(found.shape, wanted.shape, atol=0.02)
 
 
+def test_half_precision_is_for_the_layers_alone() -> None:
+    likeness, driver = likeness_of(people(0.9, 1.0, 0.3), people(1.1, 0.0, 0.1)), people(1.1, 0, 0)
+    wanted = likeness(driver, 256)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(likeness(driver, 256), wanted)
+
+
 def test_what_is_drawn_does_not_depend_on_the_neighbours() -> None:
     source, driver = people(0.9, 1.0, 0.3), people(1.15, 0.0, 0.1)
     likeness = likeness_of(source, driver)

@@ -15,7 +15,7 @@ from models.layers.recogniser import Recogniser
 from models.losses.edges import edge_distance
 from models.swappers import registry
 from models.swappers._autoencoder_gan_config import AutoencoderGanConfig
-from models.swappers._autoencoder_gan_losses import masks, pixels
+from models.swappers._autoencoder_gan_losses import masks, pixels, squares
 from models.swappers._autoencoder_gan_networks import Drawn, Normalised, decayed
 from models.swappers.autoencoder_gan import AutoencoderGan
 from models.swappers.base import Batch
@@ -110,6 +110,17 @@ def test_decay_leaves_the_outer_layers_alone() -> None:
     assert not dense & names
     kernels = {n for n, p in swapper.named_parameters() if p.ndim == 4}
     assert len(kernels - names) == 1 + 2 + 2  # first convolution, what draws, what judges
+
+
+def test_squares_and_their_gradient_are_those_of_the_kernels() -> None:
+    swapper = made()
+    total = squares(swapper.encoder)
+    total.backward()
+    kernels = decayed(swapper.encoder)
+    wanted = sum(k.detach().square().sum().item() for k in kernels)
+    assert total.item() == pytest.approx(wanted, rel=1e-5)
+    assert all(torch.allclose(k.grad, 2 * k) for k in kernels if k.grad is not None)
+    assert sum(p.grad is not None for p in swapper.parameters()) == len(kernels)
 
 
 # Schedule

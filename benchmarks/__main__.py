@@ -18,6 +18,7 @@ PARTS = {
     "fsgan_parts": "labels, Poisson and soft erosion of FSGAN, beside OpenCV",
     "any_face": "networks of the families for any face at 256 px, beside eager float32",
     "live": "a live re-enactment at 256 px, beside a plain serial loop",
+    "families": "every family at its defaults, beside its plain float32 form",
     "chain": "the whole chain at 720p, beside frames dumped as PNG and read back per step",
     "evaluate": "a 500-frame swap judged, beside stage detect on the same clip",
     "memory": "resident size on a long clip, beside its first frames",

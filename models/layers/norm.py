@@ -94,23 +94,23 @@ class _BesideEachOther(Function):
     """Instance norm of pictures whose channels lie side by side, which torch would lay out anew."""
 
     @staticmethod
-    def forward(ctx: Any, feature: Tensor) -> Tensor:
+    def forward(ctx: Any, feature: Tensor, eps: float) -> Tensor:
         """(B,C,S,S) -> the same, normalised; sums are taken in float32 at least."""
         wide = feature.to(_wide(feature))
         centred = wide - wide.mean((2, 3), keepdim=True)
-        scale = torch.rsqrt(centred.square().mean((2, 3), keepdim=True) + EPS)
+        scale = torch.rsqrt(centred.square().mean((2, 3), keepdim=True) + eps)
         normed = centred.mul_(scale).to(feature.dtype)
         ctx.save_for_backward(normed, scale)
         return normed
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         """Gradient of the feature: what changes mean or deviation of a channel is taken out."""
         normed, scale = ctx.saved_tensors
         grad, wide = grads[0].to(scale.dtype), normed.to(scale.dtype)
         along = (grad * wide).mean((2, 3), keepdim=True)
         rest = torch.addcmul(grad - grad.mean((2, 3), keepdim=True), wide, along, value=-1)
-        return rest.mul_(scale).to(normed.dtype)
+        return rest.mul_(scale).to(normed.dtype), None
 
 
 class _PlaneByPlane(Function):
@@ -131,20 +131,34 @@ class _PlaneByPlane(Function):
         return grads[0].contiguous(memory_format=torch.contiguous_format)
 
 
-def instance_norm(feature: Tensor) -> Tensor:
-    """(B,C,S,S) -> the same, each channel of each picture at mean 0 and deviation 1.
+def instance_norm(
+    feature: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = EPS
+) -> Tensor:
+    """(B,C,S,S) -> the same, each channel of each picture at mean 0 and deviation 1, then scaled.
 
     Autocast would widen it to float32 on a CPU, and torch lay it out plane by plane. Here type
     and layout stay as they are; sums are taken in float32 all the same.
+
+    Args:
+        feature: (B,C,S,S).
+        weight: (C,) scale after the norm, or None.
+        bias: (C,) offset, or None; given with `weight` alone.
+        eps: added to the variance.
     """
     with torch.autocast(feature.device.type, enabled=False):
         beside = feature.is_contiguous(memory_format=torch.channels_last)
         if beside and not feature.is_contiguous() and feature.device.type == "cpu":
-            found: Tensor = _BesideEachOther.apply(feature)  # type: ignore[no-untyped-call]  # torch's
-            return found
+            found: Tensor = _BesideEachOther.apply(feature, eps)  # type: ignore[no-untyped-call]  # torch's
+            if weight is None or bias is None:
+                return found
+            scale, offset = (part.to(feature.dtype)[:, None, None] for part in (weight, bias))
+            return torch.addcmul(offset, found, scale)
         # Given float32 factors, torch keeps mean and deviation in float32 beside bf16 features.
-        one = torch.ones(feature.shape[1], dtype=_wide(feature), device=feature.device)
-        normed = functional.instance_norm(feature, weight=one, bias=torch.zeros_like(one), eps=EPS)
+        kind = _wide(feature)
+        one = torch.ones(feature.shape[1], dtype=kind, device=feature.device)
+        scaled = one if weight is None else weight.to(kind)
+        moved = torch.zeros_like(one) if bias is None else bias.to(kind)
+        normed = functional.instance_norm(feature, weight=scaled, bias=moved, eps=eps)
         laid: Tensor = _PlaneByPlane.apply(normed)  # type: ignore[no-untyped-call]  # torch's
         return laid
 
@@ -155,6 +169,17 @@ class InstanceNorm(nn.Module):
     def forward(self, feature: Tensor) -> Tensor:
         """See `instance_norm`."""
         return instance_norm(feature)
+
+
+class ScaledInstanceNorm(nn.InstanceNorm2d):
+    """nn.InstanceNorm2d with its learned scale and offset, through `instance_norm`."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, affine=True)
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # torch's name
+        """(B,C,S,S) -> the same."""
+        return instance_norm(input, self.weight, self.bias, self.eps)
 
 
 def layers_of(network: nn.Module) -> list[SettledBatchNorm]:

@@ -16,7 +16,7 @@ from likeness.contracts.errors import ParamsError
 from models import tensorfile
 from models.layers.critics import Patch
 from models.layers.image_pool import ImagePool, packed
-from models.layers.norm import InstanceNorm, ScaledInstanceNorm, instance_normed
+from models.layers.norm import InstanceNorm, ScaledInstanceNorm, instance_norm
 from models.layers.reflection import Reflected
 from models.layers.resnet_generator import ResnetGenerator
 from models.swappers import registry
@@ -106,7 +106,7 @@ def test_instance_norm_keeps_type_and_layout(kind: torch.dtype) -> None:
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("back", LAYOUTS)
-@pytest.mark.parametrize("norm", [InstanceNorm(), ScaledInstanceNorm(5), instance_normed])
+@pytest.mark.parametrize("norm", [InstanceNorm(), ScaledInstanceNorm(5), instance_norm])
 def test_instance_norm_has_the_gradient_of_its_definition(
     norm: Callable[[Tensor], Tensor],
     count: int,

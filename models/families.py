@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from likeness.contracts.commands import positive
 from models.layers.mesh_topology import canonical_vertices
@@ -94,6 +97,22 @@ class Unweighted:
         return Recogniser(saved=False)
 
 
+@contextmanager
+def exact() -> Iterator[None]:
+    """While it lasts, nothing asks for values: no autocast, no checks, picks take everything."""
+    from torch.fx.experimental import _config
+
+    kept = torch.autocast
+    Distribution.set_default_validate_args(False)
+    setattr(torch, "autocast", lambda *_, **__: nullcontext())  # noqa: B010 - a class to mypy
+    try:
+        with _config.patch(meta_nonzero_assume_all_nonzero=True):
+            yield
+    finally:
+        setattr(torch, "autocast", kept)  # noqa: B010
+        Distribution.set_default_validate_args(__debug__)  # torch's own default
+
+
 def step_bytes(family: str, plan: Plan) -> int | None:
     """Memory of a training step of a family at its default settings, float32.
 
@@ -104,7 +123,7 @@ def step_bytes(family: str, plan: Plan) -> int | None:
     if kind.phases is Swapper.phases:
         return None
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), exact():
             swapper = registry.build(family, {}).train()
             swapper.equip(Unweighted())
             swapper.plan_images = plan.images
@@ -118,11 +137,10 @@ def describe(family: str, plan: Plan) -> dict[str, Any]:
     """One row: what the family states of itself, and what follows at its default settings."""
     with registry.Unfilled():
         swapper = registry.build(family, {})
-    sampling = swapper.sampling_of()
     return {
         "family": family,
         "mode": swapper.mode,
-        "for": "any face" if sampling else "a pair",
+        "for": "any face" if swapper.takes_pools else "a pair",
         "needs": list(swapper.needs),
         "source_images": swapper.source_images,
         "size_px": swapper.size_px,

@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 
 from likeness.contracts.commands import positive
 from models.layers.mesh_topology import canonical_vertices
@@ -99,18 +98,13 @@ class Unweighted:
 
 @contextmanager
 def exact() -> Iterator[None]:
-    """While it lasts, nothing asks for values: no autocast, no checks, picks take everything."""
-    from torch.fx.experimental import _config
-
+    """While it lasts there is no autocast: the meta device refuses it, even switched off."""
     kept = torch.autocast
-    Distribution.set_default_validate_args(False)
     setattr(torch, "autocast", lambda *_, **__: nullcontext())  # noqa: B010 - a class to mypy
     try:
-        with _config.patch(meta_nonzero_assume_all_nonzero=True):
-            yield
+        yield
     finally:
         setattr(torch, "autocast", kept)  # noqa: B010
-        Distribution.set_default_validate_args(__debug__)  # torch's own default
 
 
 def step_bytes(family: str, plan: Plan) -> int | None:

@@ -145,7 +145,9 @@ def remove(state: Path) -> None:
 
 def _files(job: Job) -> list[Path]:
     """Shards and code that the result depends on."""
-    code = [MODELS / "swappers" / f"{job.family}.py", MODELS / "swappers" / "base.py"]
+    families = MODELS / "swappers"
+    code = [families / f"{job.family}.py", families / "base.py"]
+    code += sorted(families.glob(f"_{job.family}_*.py"))
     for room in ("layers", "losses", "training"):
         code += sorted((MODELS / room).glob("*.py"))
     people = [f for side in (job.source, job.target) for f in folders_of(side)]

@@ -182,6 +182,22 @@ def test_fingerprint_follows_what_the_result_depends_on(make_job: Make) -> None:
     assert checkpoint.fingerprint(moved) in prints
 
 
+def test_fingerprint_follows_a_familys_private_modules(
+    make_job: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    rooms = tmp_path / "models"
+    (rooms / "swappers").mkdir(parents=True)
+    for name in ("base.py", "autoencoder.py", "_autoencoder_parts.py", "_other_parts.py"):
+        (rooms / "swappers" / name).write_text("")
+    monkeypatch.setattr(checkpoint, "MODELS", rooms)
+    job = make_job("job")
+    before = checkpoint.fingerprint(job)
+    (rooms / "swappers/_other_parts.py").write_text("changed")
+    assert checkpoint.fingerprint(job) == before
+    (rooms / "swappers/_autoencoder_parts.py").write_text("changed")
+    assert checkpoint.fingerprint(job) != before
+
+
 class TwoPhases(Swapper):
     """A family with phases that begin and end."""
 

@@ -249,4 +249,5 @@ def run(names: Collection[str] = (*NETWORKS, *FAMILIES)) -> list[Result]:
 
 
 if __name__ == "__main__":
-    record(run(sys.argv[1:] or (*NETWORKS, *FAMILIES)))
+    for chosen in sys.argv[1:] or (*NETWORKS, *FAMILIES):
+        record(run([chosen]))

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from benchmarks.blend import paste_full
+from benchmarks.drawn import draw_shard
 from benchmarks.harness import Result, cost, rate, record
 from likeness.contracts.environment import shared_folder, threads
 from likeness.media.colour import rgb_to_yuv420
@@ -84,10 +85,10 @@ def prepare(root: Path) -> None:
 
 
 def write_trial(root: Path) -> None:
-    """Shards of a few crops of the footage, which the choice of a runtime is timed on."""
-    from tests.synthetic_shards import write_shards
-
-    write_shards(root / "data/shards/subject", "subject", 8)
+    """Drawn shards, on which the choice of a runtime is timed."""
+    shards = root / "data/shards"
+    shards.mkdir(parents=True)
+    draw_shard(shards / "subject", "subject", 1)
 
 
 def ours(root: Path, footage: Path, *, every_frame: bool) -> Meter:

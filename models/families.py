@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,6 +96,17 @@ class Unweighted:
         return Recogniser(saved=False)
 
 
+@contextmanager
+def exact() -> Iterator[None]:
+    """While it lasts there is no autocast: the meta device refuses it, even switched off."""
+    kept = torch.autocast
+    setattr(torch, "autocast", lambda *_, **__: nullcontext())  # noqa: B010 - a class to mypy
+    try:
+        yield
+    finally:
+        setattr(torch, "autocast", kept)  # noqa: B010
+
+
 def step_bytes(family: str, plan: Plan) -> int | None:
     """Memory of a training step of a family at its default settings, float32.
 
@@ -104,7 +117,7 @@ def step_bytes(family: str, plan: Plan) -> int | None:
     if kind.phases is Swapper.phases:
         return None
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), exact():
             swapper = registry.build(family, {}).train()
             swapper.equip(Unweighted())
             swapper.plan_images = plan.images
@@ -118,11 +131,10 @@ def describe(family: str, plan: Plan) -> dict[str, Any]:
     """One row: what the family states of itself, and what follows at its default settings."""
     with registry.Unfilled():
         swapper = registry.build(family, {})
-    sampling = swapper.sampling_of()
     return {
         "family": family,
         "mode": swapper.mode,
-        "for": "any face" if sampling else "a pair",
+        "for": "any face" if swapper.takes_pools else "a pair",
         "needs": list(swapper.needs),
         "source_images": swapper.source_images,
         "size_px": swapper.size_px,

@@ -94,8 +94,12 @@ def require_pool(folder: Path, name: str, pool: dict[str, Any]) -> None:
             raise ModelError(path, problem, "run `dvc repro`")
 
 
+PARTS = ("models.layers.", "models.losses.", "models.swappers._")
+"""Modules that a family may be made of."""
+
+
 def _parts(path: Path) -> set[Path]:
-    """Layers and losses that a module imports, at any depth, and itself."""
+    """Layers, losses and private modules that a module imports, at any depth, and itself."""
     root = Path(__file__).parents[1]
     found, waiting = set[Path](), [path]
     while waiting:
@@ -110,7 +114,7 @@ def _parts(path: Path) -> set[Path]:
             elif not isinstance(node, ast.Import):
                 continue
             files = [root.joinpath(*n.split(".")).with_suffix(".py") for n in names
-                     if n.startswith(("models.layers.", "models.losses."))]  # fmt: skip
+                     if n.startswith(PARTS)]  # fmt: skip
             waiting += [file for file in files if file.is_file()]
     return found
 

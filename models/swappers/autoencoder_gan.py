@@ -115,7 +115,14 @@ class AutoencoderGan(Swapper):
 
         With `swap_mask: whole` it is 1 up to the edges: a short training leaves alphas too low.
         """
-        drawn = self.draw(target["crop"], "source")
+        return self._replaced(target["crop"], "source")
+
+    def swap_back(self, source: Batch) -> tuple[Tensor, Tensor]:
+        """The target's face on the source's crops."""
+        return self._replaced(source["crop"], "target")
+
+    def _replaced(self, crop: Tensor, side: str) -> tuple[Tensor, Tensor]:
+        drawn = self.draw(crop, side)
         border = soft_border(self.size_px, self.config.border).to(drawn.alpha.device)
         if self.config.swap_mask == "whole":
             return drawn.colour, border.expand_as(drawn.alpha)

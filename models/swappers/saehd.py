@@ -99,8 +99,6 @@ class Saehd(Swapper):
     def _phase(self, name: str, moved: list[nn.Parameter], first: int) -> Phase:
         given = self.config
         options = {"lr_dropout": 1.0 if given.pretrain else given.lr_dropout, "eps": 1e-6}
-        if given.optimiser == "adabelief":
-            options["bias_correction"] = 0.0
         return Phase(
             name,
             moved,

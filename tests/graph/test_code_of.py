@@ -27,3 +27,14 @@ def test_the_hash_follows_the_family_and_its_parts(
     assert code_of("autoencoder") != before
     shared = {part for part in parts if part.startswith(("models/layers", "models/losses"))}
     assert {"models/swappers/autoencoder.py", *shared} == set(read)
+
+
+def test_the_hash_follows_a_familys_private_modules(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    monkeypatch.setattr("tasks.train.sha256_of", lambda path: read.append(path.name) or "")
+    code_of("fsgan")
+    private = {path.name for path in (repository / "models/swappers").glob("_fsgan_*.py")}
+    assert private
+    assert private <= set(read)

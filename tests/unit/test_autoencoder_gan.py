@@ -268,6 +268,8 @@ def test_a_swap_is_the_sources_face_and_its_mask() -> None:
     assert torch.equal(image, drawn.colour)
     assert torch.equal(mask[..., 20:44, 20:44], drawn.alpha[..., 20:44, 20:44])
     assert mask[..., 0, :].max() < 0.05
+    back, _ = swapper.swap_back(given)
+    assert torch.equal(back, swapper.draw(given["crop"], "target").colour)
     _, whole = made(swap_mask="whole").eval().swap(given)
     assert (whole[..., 20:44, 20:44] == 1).all()
     assert whole.shape == mask.shape

@@ -77,6 +77,7 @@ def draw_shard(folder: Path, identity: str, seed: int, variety: float = 0.5) -> 
             template="ffhq_512",
             colour_order="RGB",
         )
+    (folder / "manifest.json").write_text(json.dumps({"identity": identity}))
     return folder
 
 

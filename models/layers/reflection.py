@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from models.layers.feature_network import exact
 
 
 class Reflected(nn.Conv2d):
@@ -28,6 +29,6 @@ class Reflected(nn.Conv2d):
     def forward(self, image: Tensor) -> Tensor:
         """See the class."""
         edge = [self.kernel_size[0] // 2] * 4
-        with torch.autocast(image.device.type, enabled=False):
+        with exact(image.device):
             padded = functional.pad(image, edge, mode="reflect")
         return super().forward(padded)

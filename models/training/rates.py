@@ -129,5 +129,5 @@ def find_rates(job: Job, advance: Advance) -> list[RateCurve]:
     run = build(job, device)
     if not run.phases:
         return []
-    sides = gather(run.swapper, *run.crops)
+    sides = gather(run.swapper, *run.crops, run.device)
     return [sweep(job, index, sides, device, advance) for index in range(len(run.phases))]

@@ -301,7 +301,7 @@ def test_every_stage_survives_being_killed(house: Path, number: int, everyone: b
     for node in chosen:
         met += hit(house, node, number, everyone)
         check_whole_or_absent(house, node, whole)
-    assert met >= len(chosen) - 2, "the signals came too late to mean anything"
+    assert met >= 0.8 * len(chosen), "the signals came too late to mean anything"
     assert "failed" not in {run.state for run in repro(root=house)}
     assert {p: p.read_bytes() for p in locks} == locks
     assert {name: (house / name).read_bytes() for name in whole} == whole
@@ -324,6 +324,6 @@ def test_a_second_swap_runs_the_rosters_alone(house: Path) -> None:
     }
     assert {address for address, state in table.items() if state == "ran"} == ROSTERS
     assert table[f"publish@{SWAP}"] == "cached"
-    assert len(table) == 20
+    assert set(table) == {node.address.split(":")[-1] for node in read_graph(house).stages}
     for name in ("render.mp4", "published.mp4", "report/report.html"):
         assert f"  data/swaps/{SWAP}/{name}" in lines

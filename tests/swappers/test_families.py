@@ -79,8 +79,9 @@ def test_save_and_load_give_the_same_swapper(make_case: Make, family: str) -> No
     assert loaded.config == run.swapper.config
     target, source = case.faces(2)
     before, after = run.swapper.eval().swap(target, source), loaded.swap(target, source)
-    # Training lays weights out in another order than files, so sums may round otherwise.
-    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(before, after, strict=True))
+    # Training lays weights out in another order than files, so sums may round otherwise: a
+    # hundredth of a grey level where norms take their moments over planes or over pixels.
+    assert all(torch.allclose(a, b, atol=8e-5) for a, b in zip(before, after, strict=True))
     stored = loaded.state_dict()
     assert all(torch.equal(v, stored[name]) for name, v in run.swapper.state_dict().items())
     again = case.job.out.parent / "again.safetensors"

@@ -324,6 +324,6 @@ def test_a_second_swap_runs_the_rosters_alone(house: Path) -> None:
     }
     assert {address for address, state in table.items() if state == "ran"} == ROSTERS
     assert table[f"publish@{SWAP}"] == "cached"
-    assert set(table) == {node.address for node in read_graph(house).stages}
+    assert set(table) == {node.address for node in read_graph(house).swap(SWAP).stages}
     for name in ("render.mp4", "published.mp4", "report/report.html"):
         assert f"  data/swaps/{SWAP}/{name}" in lines

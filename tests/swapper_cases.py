@@ -80,7 +80,7 @@ BUDGET: dict[str, int] = {
     "autoencoder_gan": 200,
     "cyclegan": 320,
     "faceshifter": 200,
-    "fsgan": 136,
+    "fsgan": 104,
     "saehd": 320,
 }
 """Images in which a family overfits four crops, where the usual 1600 would take a minute."""

@@ -301,7 +301,7 @@ def test_every_stage_survives_being_killed(house: Path, number: int, everyone: b
     for node in chosen:
         met += hit(house, node, number, everyone)
         check_whole_or_absent(house, node, whole)
-    assert met >= 0.8 * len(chosen), "the signals came too late to mean anything"
+    assert met >= len(chosen) - 2, "the signals came too late to mean anything"
     assert "failed" not in {run.state for run in repro(root=house)}
     assert {p: p.read_bytes() for p in locks} == locks
     assert {name: (house / name).read_bytes() for name in whole} == whole

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import functools
 import tempfile
+import time
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +39,7 @@ from models.layers.layout import lay_out
 from models.swappers import registry
 from models.swappers.base import Batch, Swapper
 from models.training import loop, setting
+from models.training.compiled import compile_networks
 from models.training.crops import open_crops
 from models.training.exchange import Alone
 from models.training.facts import settings_of
@@ -65,7 +67,9 @@ MAP = "map.json"
 """The source's appearance map, beside its shards."""
 VARIETY = 0.02
 """Difference of the pictures of one identity: more would be foreign to its face."""
-TURNS, ENOUGH_S = 3, 15.0
+TURNS, ENOUGH_S, LONG_S = 3, 15.0, 900.0
+PEAK_S = 2.0
+"""How long the best matrix product is looked for: the first ones find a processor at rest."""
 
 
 def size_of(family: str, settings: dict[str, Any]) -> int:
@@ -115,6 +119,7 @@ def trainer(job: Job, ours: bool) -> Work:
     run = loop.build(job, setting.pick_device())
     if not ours:
         plain(run)
+    compile_networks(run.swapper, job)
     sides = setting.gather(run.swapper, *run.crops, run.device)
     bench = Bench(run.swapper, sides, job.plan, Alone())
     counter = FlopCounterMode(display=False)
@@ -145,7 +150,9 @@ def most_operations(device: torch.device) -> float:
         torch.mm(factor, factor)
         finish(device)
 
-    return 2 * side**3 / best(multiply, 5)
+    multiply()
+    took = best(multiply)
+    return 2 * side**3 / best(multiply, max(5, round(PEAK_S / took)))
 
 
 def training(job: Job) -> tuple[float, float, int]:
@@ -245,7 +252,23 @@ def measure_training(job: Job) -> tuple[dict[str, float], list[Result]]:
     return figures, [train, loader]
 
 
+def measure_compiled(job: Job) -> tuple[dict[str, float], list[Result]]:
+    """What torch.compile adds to our step; no part of the whole run, for it takes minutes."""
+    phases = phases_of(job)
+    if not phases:
+        return {}, []
+    compiled = replace(job, plan=job.plan.model_copy(update={"compile": True}))
+    began = time.monotonic()
+    sides = [functools.partial(trainer, given, ours=True) for given in (job, compiled)]
+    (eager, _), (own, _) = alternate(sides[0], sides[1], TURNS, LONG_S)
+    images, name = job.plan.step_images, f"families.{job.family}_compiled"
+    print(f"{name}: {time.monotonic() - began:.0f} s in all, {1 + TURNS} steps of each side")
+    found = rate(name, images / own, images / eager, "images/s")
+    return {"compile_ratio": found.ratio}, [found]
+
+
 MEASURES = {"swap": measure_swap, "training": measure_training}
+PARTS = {**MEASURES, "compiled": measure_compiled}
 
 
 def run(only: str | None = None, part: str | None = None) -> list[Result]:
@@ -266,7 +289,7 @@ def run(only: str | None = None, part: str | None = None) -> list[Result]:
         for family in [only] if only else registry.names():
             job = job_of(folder, family)
             entry = known.setdefault(family, {"size_px": size_of(family, job.settings)})
-            for measure in [MEASURES[part]] if part else MEASURES.values():
+            for measure in [PARTS[part]] if part else MEASURES.values():
                 figures, results = measure(job)
                 entry.update({key: round(value, 4) for key, value in figures.items()})
                 found += results
@@ -277,6 +300,6 @@ def run(only: str | None = None, part: str | None = None) -> list[Result]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks.families")
     parser.add_argument("--family", choices=registry.names(), help="one family")
-    parser.add_argument("--part", choices=list(MEASURES), help="one part")
+    parser.add_argument("--part", choices=list(PARTS), help="one part")
     given = parser.parse_args()
     record(run(given.family, given.part))

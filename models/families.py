@@ -3,20 +3,23 @@
     python -m models.families --batch 16 --parts 2
 
 prints JSON for `likeness families`. The memory of a step is counted on torch's meta device, where
-tensors have shapes and no content: nothing is computed, and the figures are those of float32.
+tensors have shapes and no content: nothing is computed, and the figures are those of float32. What
+a family makes of the numbers themselves (where a mask is, which lines are drawn) is that of zeros.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
 
 from likeness.contracts.commands import positive
 from models.layers.mesh_topology import canonical_vertices
@@ -30,6 +33,8 @@ from models.training.exchange import Alone
 from models.training.footprint import measure
 from models.training.plan import Plan
 from models.training.steps import Bench
+
+CPU, META = torch.device("cpu"), torch.device("meta")
 
 
 @dataclass(frozen=True)
@@ -56,9 +61,10 @@ class Drawn:
 
     def batches(self, choices: Choices, device: torch.device) -> tuple[Batch, Batch]:
         """See `Sides`."""
-        return self._batch(len(choices[0].index)), self._batch(len(choices[1].index))
+        first, second = (self._batch(len(choice.index), device) for choice in choices)
+        return first, second
 
-    def _batch(self, count: int) -> Batch:
+    def _batch(self, count: int, device: torch.device) -> Batch:
         side, half = self.swapper.size_px, self.swapper.size_px / 2
         mesh = canonical_vertices() * (0.3 * side / 7.7) + torch.tensor([half, half, 0.0])
         known = {
@@ -73,7 +79,7 @@ class Drawn:
         }
         wanted = ["crop", "warped", *self.swapper.needs]
         wanted += ["same", "identity_index"] if self.swapper.sampling_of() else []
-        return {name: torch.stack([known[name]] * count) for name in wanted}
+        return {name: torch.stack([known[name]] * count).to(device) for name in wanted}
 
 
 class Shapes(Bench):
@@ -81,7 +87,32 @@ class Shapes(Bench):
 
     def losses(self, phase: Phase, choices: Choices) -> dict[str, Tensor]:
         """Losses without content."""
-        return self.swapper.losses(phase.name, *self.sides.batches(choices, torch.device("meta")))
+        return self.swapper.losses(phase.name, *self.sides.batches(choices, META))
+
+
+class AsOfZeros(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
+    """While it lasts, what depends on the numbers in a tensor without content is that of zeros."""
+
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Compute shapes; where torch needs numbers for them, compute on zeros."""
+        kwargs = kwargs or {}
+        try:
+            return func(*args, **kwargs)
+        except (NotImplementedError, RuntimeError):
+            args, kwargs = tree_map_only(Tensor, _zeros, (args, kwargs))
+            found = func(*args, **{**kwargs, **({"device": CPU} if "device" in kwargs else {})})
+            return tree_map_only(Tensor, lambda made: made.to(META), found)
+
+
+def _zeros(tensor: Tensor) -> Tensor:
+    """The content of a tensor, zeros where it has none."""
+    return torch.zeros_like(tensor, device=CPU) if tensor.is_meta else tensor
 
 
 class Unweighted:
@@ -107,23 +138,23 @@ def exact() -> Iterator[None]:
         setattr(torch, "autocast", kept)  # noqa: B010
 
 
-def step_bytes(family: str, plan: Plan) -> int | None:
-    """Memory of a training step of a family at its default settings, float32.
+def step_bytes(family: str, plan: Plan, settings: dict[str, Any] | None = None) -> int | None:
+    """Memory of a training step of a family, by default at its default settings, float32.
 
     Activations of a part of the batch, weights, gradients and the optimiser's moments; None for a
-    family without training, or one whose losses look at what the numbers are.
+    family without training.
     """
     kind = registry.load_class(family)
     if kind.phases is Swapper.phases:
         return None
-    try:
-        with torch.device("meta"), exact():
-            swapper = registry.build(family, {}).train()
+    with exact():
+        with META:
+            swapper = registry.build(family, settings or {}).train()
             swapper.equip(Unweighted())
-            swapper.plan_images = plan.images
-            found = measure(Shapes(swapper, Drawn(swapper), plan, Alone()), swapper.phases())
-    except (NotImplementedError, RuntimeError):  # torch was asked what stands in an empty tensor
-        return None
+        swapper.plan_images = plan.images
+        bench = Shapes(swapper, Drawn(swapper), plan, Alone())
+        with AsOfZeros():  # type: ignore[no-untyped-call]  # torch's
+            found = measure(bench, swapper.phases())
     return found.activations + found.weights
 
 

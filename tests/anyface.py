@@ -20,7 +20,6 @@ class AnyFace(Swapper):
     needs: ClassVar[tuple[str, ...]] = ("mask", "landmarks_5", "landmarks_468")
     sampling: ClassVar[Sampling | None] = Sampling(same=0.5, within="clips")
     source_images: ClassVar[int] = 3
-    size_px = 32
 
     def __init__(self, config: SwapperConfig) -> None:
         super().__init__(config)

@@ -76,14 +76,10 @@ class Drawn(Swapper):
         size_px: int = SIZE_PX,
         coverage: float = 1.0,
     ) -> None:
-        super().__init__(SwapperConfig())
-        self.colour, self._size, self._coverage = colour, size_px, coverage
+        super().__init__(SwapperConfig(size_px=size_px))
+        self.colour, self._coverage = colour, coverage
         self.seen: list[Batch] = []
         self.blank = False
-
-    @property
-    def size_px(self) -> int:
-        return self._size
 
     @property
     def coverage(self) -> float:

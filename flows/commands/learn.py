@@ -71,7 +71,7 @@ def families(as_json: Json = False) -> None:
         print_json(rows)
         return
     show_table("Families", COLUMNS, [cells(row) for row in rows])
-    print("\nat default settings; step: memory of one training step in float32, where it")
-    print("is known without data")
+    print("\nat default settings; step: memory of one training step in float32, with the batch")
+    print("of params.yaml; counted by shapes, nothing is computed")
     if all(row[name] is None for row in rows for name in SPEEDS):
         print("speeds: not measured on this machine; run `make bench ONLY=families`")

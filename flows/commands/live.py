@@ -106,7 +106,7 @@ def live(
     """Run a trained model frame by frame; late frames are dropped, the visible mark stays on.
 
     Everybody behind the model must consent today. `q` or Esc ends it, and so does Ctrl-C; a film
-    is whole then. A file as input is played at its own rate. Sound is not written.
+    is whole then. A file as input is played at its own rate, and its sound is copied.
 
     [bold]Examples[/bold]
 

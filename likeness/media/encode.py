@@ -162,6 +162,7 @@ class VideoWriter:
             except (av.FFmpegError, ValueError):
                 codec = stream.codec_context.name
                 step = "convert the footage's sound to AAC"
+                self._release()
                 raise FootageError(path, f"has {codec} audio, not kept by MP4", step) from None
         self._sound = self._copy_audio(copies)
 
@@ -224,10 +225,15 @@ class VideoWriter:
         self._last_pts = pts
         self.frames += 1
 
-    def close(self) -> None:
-        """Write what the encoder holds and the rest of the audio."""
+    def close(self, *, all_sound: bool = True) -> None:
+        """Write what the encoder holds and the rest of the audio.
+
+        Args:
+            all_sound: False leaves out what begins after the last picture has ended.
+        """
         self._container.mux(self._stream.encode(None))
-        self._mux_audio(None)
+        ended = ((self._last_pts or 0) * self._per_unit + self._step) * self._base
+        self._mux_audio(None if all_sound else ended)
         self._release()
 
     def _release(self) -> None:

@@ -46,10 +46,15 @@ def relight(texture: Tensor, light: Coarse) -> Tensor:
     they are they would turn brows blue.
     """
     gain = light.target[:, :1] / light.texture[:, :1].clamp(min=0.05)
-    paler = light.target[:, 1:].norm(dim=1, keepdim=True)
-    paler = (paler / light.texture[:, 1:].norm(dim=1, keepdim=True).clamp(min=1e-3)).clamp(max=1.0)
+    paler = (_chroma(light.target) / _chroma(light.texture).clamp(min=1e-3)).clamp(max=1.0)
     moved = light.target[:, 1:] + paler * (texture[:, 1:] - light.texture[:, 1:])
     return torch.cat([texture[:, :1] * gain.clamp(0.5, 2.0), moved], 1)
+
+
+def _chroma(picture: Tensor) -> Tensor:
+    """Length (B,1,H,W) of the chroma of (B,3,H,W) in Oklab."""
+    # torch.linalg.vector_norm over two planes takes ten times as long.
+    return picture[:, 1:].square().sum(1, keepdim=True).sqrt()
 
 
 def take_chroma(texture: Tensor, target: Tensor, mask: Tensor, detail: Tensor) -> Tensor:

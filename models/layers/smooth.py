@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -48,8 +49,23 @@ def _along(picture: Tensor, taps: list[float], dimension: int) -> Tensor:
 
 def widen(picture: Tensor, reach: int) -> Tensor:
     """Greatest value within a square of 2 * reach + 1 px around, (B,C,H,W)."""
-    wide = functional.max_pool2d(picture, (1, 2 * reach + 1), 1, (0, reach))
-    return functional.max_pool2d(wide, (2 * reach + 1, 1), 1, (reach, 0))
+    return _greatest(_greatest(picture, reach, 3), reach, 2)
+
+
+def _greatest(picture: Tensor, reach: int, dimension: int) -> Tensor:
+    """Greatest value within 2 * reach + 1 px along a dimension: of halves, not by max_pool2d.
+
+    Pictures are compared with themselves, shifted; on a CPU that is many times as quick.
+    """
+    side, wanted = picture.shape[dimension], 2 * reach + 1
+    padding = (0, 0, reach, reach) if dimension == 2 else (reach, reach, 0, 0)
+    found, width = functional.pad(picture, padding, value=-math.inf), 1
+    while width < wanted:
+        step = min(width, wanted - width)
+        kept = found.shape[dimension] - step
+        found = torch.maximum(found.narrow(dimension, 0, kept), found.narrow(dimension, step, kept))
+        width += step
+    return found.narrow(dimension, 0, side)
 
 
 def masked_blur(picture: Tensor, mask: Tensor, sigma_px: float) -> Tensor:

@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
             meter = run(request, [keys.wants_to_quit], stoppable)
         print(meter.summary())
         if request.film is not None and meter.shown:
-            print(f"wrote {request.film}, without sound")
+            print(f"wrote {request.film}")
 
     return ended(work, given.output, "interrupted before the first frame")
 

@@ -62,7 +62,7 @@ class Composer:
         width, height = facts["width_px"], facts["height_px"]
         if view != "paste":
             width, height = self._side * (2 if view == "side-by-side" else 1), self._side
-        self.facts = {**facts, "width_px": width, "height_px": height, "audio_streams": 0}
+        self.facts = {**facts, "width_px": width, "height_px": height}
         size = (width, height)
         self._mark: Mark = make_mark(mark.text, size, mark.corner, mark.size, mark.opacity)
 

@@ -116,6 +116,9 @@ class Pipeline:
         every_frame: False drops frames instead of lagging; True shows all, however long it takes.
         paced: True plays a file at its own rate; False takes frames as they come.
         clock: of the run.
+
+    Attributes:
+        exhausted: whether the last frame of the footage has been taken.
     """
 
     def __init__(
@@ -138,6 +141,7 @@ class Pipeline:
         self._ready: Slot[Ready] = Slot()
         self._stop = threading.Event()
         self._failed: list[BaseException] = []
+        self.exhausted = False
 
     def stop(self) -> None:
         """End the run: no frame is taken any more, those in work are still shown."""
@@ -190,6 +194,8 @@ class Pipeline:
             self._meter.came()
             taken = Taken(frame, self._clock.now())
             self._meter.went(self._taken.put(taken))
+        else:
+            self.exhausted = True
         self._taken.close()
 
     def _find_faces(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from likeness.media.footage import Footage
 from likeness.media.window import Window, require_screen
@@ -18,7 +19,7 @@ from models.live.pipeline import Pipeline, WallClock
 from models.live.record import write_record
 from models.live.request import Request, open_input, require_film
 from models.live.runners import as_pixels
-from models.live.show import Show
+from models.live.show import Show, say
 from models.live.sinks import FilmSink, Sink, WindowSink
 from models.live.tracker import Tracker
 
@@ -54,12 +55,17 @@ def composer_of(request: Request, opened: Opened, footage: Footage) -> Composer:
 
 def _open_sink(request: Request, composer: Composer) -> Sink:
     if request.film is not None:
-        return FilmSink(request.film, composer.facts)
+        # What a camera or a pipe has given cannot be read again.
+        sound = None if request.live else Path(request.taken_from)
+        film = FilmSink(request.film, composer.facts, sound)
+        if film.silent:
+            say(f"live: {request.film} has no sound: {film.silent}")
+        return film
     return WindowSink(Window(f"likeness live: {request.model.name}"), composer.space)
 
 
 @contextmanager
-def sink_of(request: Request, composer: Composer) -> Iterator[Sink]:
+def sink_of(request: Request, composer: Composer, pipeline: Pipeline) -> Iterator[Sink]:
     """The window or film; a film is whole at the end, unless the run failed."""
     sink = _open_sink(request, composer)
     try:
@@ -67,7 +73,7 @@ def sink_of(request: Request, composer: Composer) -> Iterator[Sink]:
     except BaseException:
         sink.close(whole=False)
         raise
-    sink.close(whole=True)
+    sink.close(whole=True, early=request.seconds is not None or not pipeline.exhausted)
 
 
 def run(
@@ -106,7 +112,7 @@ def run(
             clock=clock,
         )
         on_start(pipeline)
-        with sink_of(request, composer) as sink:
+        with sink_of(request, composer, pipeline) as sink:
             Show(pipeline, composer, sink, meter, clock=clock, quits=quits).run(request.seconds)
     if request.film is not None and meter.shown:
         write_record(request.film, opened, request, meter, began)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol
 
 from likeness.contracts.atomic import commit, prepare
+from likeness.contracts.errors import FootageError
 from likeness.media.colour import Planes
 from likeness.media.encode import Model, VideoWriter
 from likeness.media.window import Window
@@ -25,8 +25,8 @@ class Sink(Protocol):
     def wants_to_quit(self) -> bool:
         """Whether the person at the keys has had enough."""
 
-    def close(self, *, whole: bool) -> None:
-        """End; `whole` is False where the run failed."""
+    def close(self, *, whole: bool, early: bool = False) -> None:
+        """End; `whole` is False where the run failed, `early` True where footage was left."""
 
 
 class WindowSink:
@@ -44,26 +44,40 @@ class WindowSink:
         """Whether `q` or Esc was pressed or the window closed."""
         return self._window.wants_to_quit()
 
-    def close(self, *, whole: bool) -> None:
+    def close(self, *, whole: bool, early: bool = False) -> None:
         """Close the window."""
-        del whole
+        del whole, early
         self._window.__exit__(None, None, None)
 
 
 class FilmSink:
-    """An MP4 with the times of capture, without sound; it appears whole or not at all.
+    """An MP4 with the times of capture; it appears whole or not at all.
 
     Args:
         path: the film.
-        facts: size, time base, rate and tags (`Composer.facts`).
+        facts: size, time base, rate, tags and sound (`Composer.facts`).
+        sound: the file whose sound is copied; None where there is none to go back to.
+
+    Attributes:
+        silent: None, or why there is no sound.
     """
 
-    def __init__(self, path: Path, facts: dict[str, Any]) -> None:
+    def __init__(self, path: Path, facts: dict[str, Any], sound: Path | None = None) -> None:
         self._path = path
         self._temporary = prepare(path)
-        self._writer = VideoWriter(
-            self._temporary, Model(path, facts), CRF, PRESET, audio=False, comment=COMMENT
-        )
+        self.silent: str | None = None
+        if sound is None or not facts["audio_streams"]:
+            self.silent = "the input gives none to copy"
+        else:
+            try:
+                self._writer = self._open(Model(sound, facts), audio=True)
+            except FootageError as error:
+                self.silent = f"the input {error.problem}"
+        if self.silent:
+            self._writer = self._open(Model(path, facts), audio=False)
+
+    def _open(self, model: Model, *, audio: bool) -> VideoWriter:
+        return VideoWriter(self._temporary, model, CRF, PRESET, audio=audio, comment=COMMENT)
 
     def show(self, planes: Planes, pts: int, lines: list[str]) -> None:
         """Append a picture."""
@@ -74,19 +88,19 @@ class FilmSink:
         """Nobody can press a key on a file."""
         return False
 
-    def close(self, *, whole: bool) -> None:
-        """Finish the file; one that failed or shows nothing is removed."""
-        kind: type[BaseException] | None = None if whole else RuntimeError
-        self._writer.__exit__(kind, None, _NO_TRACE)
+    def close(self, *, whole: bool, early: bool = False) -> None:
+        """Finish the file; one that failed or shows nothing is removed.
+
+        Of footage that was left early, the sound ends with the last picture.
+        """
         if whole and self._writer.frames:
+            self._writer.close(all_sound=not early)
             commit(self._temporary, self._path)
         else:
+            self._writer.__exit__(RuntimeError, None, None)
             self._temporary.unlink(missing_ok=True)
 
     @property
     def frames(self) -> int:
         """Pictures so far."""
         return self._writer.frames
-
-
-_NO_TRACE: TracebackType | None = None

@@ -132,16 +132,6 @@ class Autoencoder(Swapper):
         self.register_buffer("source_mean", torch.zeros(1, 3, 1, 1))
         self.register_buffer("target_mean", torch.zeros(1, 3, 1, 1))
 
-    @property
-    def size_px(self) -> int:
-        """Side of the crops."""
-        return self.config.size_px
-
-    @property
-    def coverage(self) -> float:
-        """Share of align's crop."""
-        return self.config.coverage
-
     def prepare(self, source: Crops, target: Crops) -> None:
         """Measure the channel means of both identities."""
         self.source_mean.copy_(channel_means(source))

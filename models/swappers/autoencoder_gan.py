@@ -65,16 +65,6 @@ class AutoencoderGan(Swapper):
         self.critics = nn.ModuleDict({side: Critic(*judges) for side in SIDES})
         self.perceptual: FeatureNetwork | None = None
 
-    @property
-    def size_px(self) -> int:
-        """Side of the crops."""
-        return self.config.size_px
-
-    @property
-    def coverage(self) -> float:
-        """Share of align's crop."""
-        return self.config.coverage
-
     def equip(self, analysers: Frozen) -> None:
         """Take the network whose features the losses compare; it is not saved."""
         if any(self.config.perceptual):

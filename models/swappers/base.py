@@ -34,9 +34,13 @@ A source that `swap` is given by its appearance map (`source_views`) also holds 
 
 
 class SwapperConfig(BaseModel):
-    """Base of a family's settings: frozen, unknown keys are errors."""
+    """Base of a family's settings: frozen, unknown keys are errors.
+
+    Families give `size_px` a default and bounds, and may have a `coverage` (`Swapper.coverage`).
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    size_px: int
 
 
 @dataclass(frozen=True)
@@ -147,14 +151,15 @@ class Swapper(nn.Module, ABC):
         self.config = config
 
     @property
-    @abstractmethod
     def size_px(self) -> int:
         """Side of the crops that the family takes and returns."""
+        return self.config.size_px
 
     @property
     def coverage(self) -> float:
         """Share of align's crop, centred, that the family sees (1 = all of it)."""
-        return 1.0
+        share: float = getattr(self.config, "coverage", 1.0)
+        return share
 
     def sampling_of(self) -> Sampling | None:
         """The pairs this family wants with its present settings."""

@@ -94,16 +94,6 @@ class CycleGan(Swapper):
         self.target_pool = ImagePool(given.pool, given.size_px)
         self._made: Batch = {}
 
-    @property
-    def size_px(self) -> int:
-        """Side of the crops."""
-        return self.config.size_px
-
-    @property
-    def coverage(self) -> float:
-        """Share of align's crop."""
-        return self.config.coverage
-
     def phases(self) -> list[Phase]:
         """Both generators, then both critics, in every step; all slow down alike."""
         size, rate = self.config.learning_rate, self._rate if self.plan_images else None

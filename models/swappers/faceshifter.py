@@ -110,16 +110,6 @@ class FaceShifter(Swapper):
         if given.hear:
             self.hear = HearNet(min(len(CHANNELS), natural), given.width)
 
-    @property
-    def size_px(self) -> int:
-        """Side of the crops."""
-        return self.config.size_px
-
-    @property
-    def coverage(self) -> float:
-        """Share of align's crop."""
-        return self.config.coverage
-
     def sampling_of(self) -> Sampling:
         """Pairs of one identity with chance `same`."""
         return Sampling(self.config.same, self.config.same_within)

@@ -50,16 +50,6 @@ class Fsgan(Swapper):
         self.critics = nn.ModuleDict({stage: MultiScale(3, *sizes) for stage in STAGES})
         self.perceptual: FeatureNetwork | None = None
 
-    @property
-    def size_px(self) -> int:
-        """Side of the crops."""
-        return self.config.size_px
-
-    @property
-    def coverage(self) -> float:
-        """Share of align's crop."""
-        return self.config.coverage
-
     def equip(self, analysers: Frozen) -> None:
         """Take the network whose features the losses compare; it is not saved."""
         if self.config.perceptual_weight:

@@ -122,11 +122,6 @@ class MeshTransfer(Swapper):
         self.register_buffer("target_open", torch.ones(3))
         self.register_buffer("shape_offset", torch.zeros(468, 3))
 
-    @property
-    def size_px(self) -> int:
-        """Side of the crops."""
-        return self.settings.size_px
-
     def prepare(self, source: Crops, target: Crops) -> None:
         """Choose the views among the source's crops; compare its shape with the target's.
 

@@ -77,16 +77,6 @@ class Pix2Pix(Swapper):
         self.critic = Patch(6, given.critic_width, CRITIC_DEPTH, padding=1)
         self.likeness = Likeness()
 
-    @property
-    def size_px(self) -> int:
-        """Side of the crops."""
-        return self.config.size_px
-
-    @property
-    def coverage(self) -> float:
-        """Share of align's crop."""
-        return self.config.coverage
-
     def prepare(self, source: Crops, target: Crops) -> None:
         """Measure the proportions of both identities, and where the source's face stands."""
         self.likeness.compare(measure(source), measure(target))

@@ -56,16 +56,6 @@ class Saehd(Swapper):
         hook = self.register_load_state_dict_pre_hook
         hook(_critics_come_and_go)  # type: ignore[no-untyped-call]  # torch's
 
-    @property
-    def size_px(self) -> int:
-        """Side of the crops."""
-        return self.config.size_px
-
-    @property
-    def coverage(self) -> float:
-        """Share of align's crop."""
-        return self.config.coverage
-
     def sampling_of(self) -> Sampling:
         """Rows of the source and of the target, which bring the mesh: never of one identity."""
         return Sampling(same=0.0)
@@ -250,6 +240,15 @@ class Saehd(Swapper):
         mask = self.networks.decoder.mask(swapping) if kind != "target" else picture.new_ones(())
         if kind != "swapped":
             mask = mask * self.networks.target_mask(code)
+        return self._laid(picture, mask)
+
+    def swap_back(self, source: Batch) -> tuple[Tensor, Tensor]:
+        """Draw the source's picture as the target, in the source's own colours."""
+        code = self.networks.target_code(self.networks.encoder((source["crop"] + 1) / 2))
+        return self._laid(*(self.networks.target_decoder or self.networks.decoder)(code))
+
+    def _laid(self, picture: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """A picture of [0,1] as `swap` gives it, and its mask with faded edges."""
         border = soft_border(self.size_px, self.config.border).to(picture.device)
         return picture * 2 - 1, mask * border
 

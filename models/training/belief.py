@@ -9,6 +9,7 @@ cache, all moments of a block at once: one pass over memory instead of six.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -23,7 +24,7 @@ BLOCK = 1 << 16
 STEP = "step"
 
 
-class Dropping(Optimizer):
+class Dropping(Optimizer, ABC):
     """Base of both: steps, blocks and dropout.
 
     Args:
@@ -50,11 +51,11 @@ class Dropping(Optimizer):
         super().__init__(params, dict(self.KNOWN) | dict(settings))
         self._place = place
 
+    @abstractmethod
     def update(
         self, gradient: Tensor, moments: list[Tensor], group: Mapping[str, Any], step: int
     ) -> Tensor:
         """Bring the moments up to date, in place; the way to go, for a step size of 1."""
-        raise NotImplementedError
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]

@@ -289,7 +289,7 @@ def test_a_map_of_other_crops_is_refused(case: Case, mapped: Mapped) -> None:
 
 
 def test_bf16_leaves_a_recogniser_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "load", lambda _folder: AnyFace(SwapperConfig()).eval())
+    monkeypatch.setattr(registry, "load", lambda _folder: AnyFace(SwapperConfig(size_px=32)).eval())
     swapper = load_swapper(Path(), "bf16")
     assert isinstance(swapper, AnyFace)
     assert swapper.first.weight.dtype == torch.bfloat16

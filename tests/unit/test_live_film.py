@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -23,6 +24,7 @@ from models.live.record import record_path
 from models.live.request import Request
 from models.live.session import run
 from models.live.tracker import Tracker
+from tests.footage import audio_packets, make_audio
 from tests.livecase import MODEL, write_clip, write_consent, write_repository
 
 FRAMES, BLANK = 18, range(6, 10)
@@ -72,6 +74,36 @@ def test_every_frame_keeps_its_time_and_carries_the_mark(times: list[int]) -> No
         # An untrained model paints the face; without one the frame passes through the codec only.
         assert (middle.mean() < 2) == passed and difference[:40, :150].mean() < 2
     assert open_footage(FILM).facts["audio_streams"] == 0
+
+
+def spoken(path: Path, codec: str) -> Path:
+    """`CLIP` with two seconds of sound."""
+    sound = make_audio(path.with_name("sound.mkv"), 2.0, codec)
+    with av.open(str(CLIP)) as video, av.open(str(sound)) as audio, av.open(str(path), "w") as out:
+        copies = [out.add_stream_from_template(given.streams[0]) for given in (video, audio)]
+        for given, copy in zip((video, audio), copies, strict=True):
+            for packet in given.demux():
+                if packet.size:
+                    packet.stream = copy
+                    out.mux(packet)
+    return path
+
+
+def test_the_sound_of_a_file_is_copied_as_far_as_there_are_pictures(
+    times: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = spoken(Path("spoken.mp4"), "aac")
+    run(asked(taken_from=str(clip)), [], lambda _p: None)
+    assert audio_packets(FILM) == audio_packets(clip) and len(audio_packets(clip)) > 60
+    run(asked(taken_from=str(clip), seconds=0.2), [], lambda _p: None)
+    shown, kept = frames_of(FILM), audio_packets(FILM)
+    assert kept == audio_packets(clip)[: len(kept)]
+    length = 1024 / 44100
+    assert abs(len(kept) * length - (shown[-1].pts_s - shown[0].pts_s)) < 0.1
+    assert "no sound" not in capsys.readouterr().err
+    run(asked(taken_from=str(spoken(Path("odd.mkv"), "wavpack"))), [], lambda _p: None)
+    assert open_footage(FILM).facts["audio_streams"] == 0
+    assert "has no sound: the input has wavpack audio" in capsys.readouterr().err
 
 
 def test_a_film_has_a_record_of_what_it_is(times: list[int]) -> None:

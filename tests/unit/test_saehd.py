@@ -47,6 +47,19 @@ def side(seed: int, count: int = 2) -> Batch:
     return {"crop": crop, "warped": warped, "mask": mask, "landmarks_468": mesh}
 
 
+@pytest.mark.parametrize("architecture", ["df-ud", "liae-ud"])
+def test_the_way_back_draws_as_the_target_is_restored(architecture: str) -> None:
+    swapper, source = make(architecture=architecture).eval(), side(1)
+    with torch.no_grad():
+        picture, mask = swapper.swap_back(source)
+        seen = (source["crop"] + 1) / 2
+        drawn = swapper.networks(seen, seen)
+    assert torch.equal(picture, drawn.pictures[1] * 2 - 1)
+    middle = (..., SIDE // 2, SIDE // 2)
+    own, edge = drawn.masks[1], (..., 0, slice(None))
+    assert torch.equal(mask[middle], own[middle]) and mask[edge].max() < own[edge].min() / 2
+
+
 # ---- networks ------------------------------------------------------------------------------
 
 

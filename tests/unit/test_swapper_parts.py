@@ -16,6 +16,7 @@ from models import tensorfile
 from models.layers.borders import soft_border
 from models.layers.layout import lay_out
 from models.layers.norm import instance_norm
+from models.layers.smooth import widen
 from models.losses.pixels import dssim, l1
 from models.swappers import registry
 
@@ -173,6 +174,15 @@ def test_dssim_keeps_its_precision_under_autocast() -> None:
 
 def test_l1_counts_in_units_of_the_whole_range() -> None:
     assert l1(torch.ones(1, 3, 4, 4), -torch.ones(1, 3, 4, 4)) == 1
+
+
+@given(some.integers(0, 40), some.integers(1, 9), some.integers(1, 9), some.integers(0, 99))
+def test_widening_takes_the_greatest_around(reach: int, height: int, width: int, seed: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    picture = torch.rand((2, 1, height, width), generator=random) - 0.5
+    around = functional.pad(picture, (reach,) * 4, value=-1)
+    wanted = around.unfold(2, 2 * reach + 1, 1).unfold(3, 2 * reach + 1, 1).amax((4, 5))
+    assert torch.equal(widen(picture, reach), wanted)
 
 
 def test_soft_border_falls_to_the_edge() -> None:

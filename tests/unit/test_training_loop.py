@@ -203,7 +203,6 @@ class TwoPhases(Swapper):
 
     family: ClassVar[str] = "two_phases"
     Config: ClassVar[type[SwapperConfig]] = SwapperConfig
-    size_px = 32
 
     def __init__(self, config: SwapperConfig) -> None:
         super().__init__(config)
@@ -227,7 +226,7 @@ class TwoPhases(Swapper):
 def test_phases_begin_and_end_with_the_images_seen(
     make_job: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry, "build", lambda *_: TwoPhases(SwapperConfig()))
+    monkeypatch.setattr(registry, "build", lambda *_: TwoPhases(SwapperConfig(size_px=32)))
     job = make_job("job", images=64, log_every_images=16)
     run = loop.train(job, device=CPU)
     seen = {(images, phase) for images, phase, name, _ in run.progress.history if name == "loss"}

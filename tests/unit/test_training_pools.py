@@ -237,7 +237,7 @@ def recogniser(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_job(
     folder: Path, recogniser: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Job]:
-    monkeypatch.setattr(registry, "build", lambda *_: AnyFace(SwapperConfig()))
+    monkeypatch.setattr(registry, "build", lambda *_: AnyFace(SwapperConfig(size_px=32)))
     monkeypatch.setenv("LIKENESS_THREADS", "1")
 
     def make(name: str, **plan: Any) -> Job:
@@ -357,7 +357,7 @@ class Known(AnyFace):
 def test_footprint_counts_each_kept_tensor_once(make_job: Callable[..., Job]) -> None:
     job = make_job("job", batch_images=8, micro_batches=2)
     run = loop.build(job, CPU)
-    swapper = Known(SwapperConfig())
+    swapper = Known(SwapperConfig(size_px=32))
     bench = Bench(swapper, setting.gather(swapper, *run.crops), job.plan, Alone())
     found = measure(bench, swapper.phases())
     crops = 4 * 3 * 32 * 32 * 4

@@ -83,7 +83,6 @@ class Normed(Swapper):
 
     family: ClassVar[str] = "normed"
     Config: ClassVar[type[SwapperConfig]] = SwapperConfig
-    size_px = 32
 
     def __init__(self, config: SwapperConfig) -> None:
         super().__init__(config)
@@ -141,7 +140,7 @@ def test_checkpoints_hold_the_raw_weights_and_the_average(make_job: Make) -> Non
 def test_statistics_are_settled_for_the_averaged_weights(
     make_job: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry, "build", lambda *_: Normed(SwapperConfig()))
+    monkeypatch.setattr(registry, "build", lambda *_: Normed(SwapperConfig(size_px=32)))
     means = [loop.train(make_job(f"ema-{ema}", ema=ema), device=CPU) for ema in (None, 0.9)]
     raw, averaged = (run.swapper.norm for run in means)
     assert torch.equal(raw.weight, averaged.weight)  # the same training ...
@@ -208,7 +207,7 @@ class Copy(Normed):
 
 
 def test_validation_tells_the_source_from_the_target(make_job: Make) -> None:
-    job, swapper = make_job("job"), Copy(SwapperConfig()).train()
+    job, swapper = make_job("job"), Copy(SwapperConfig(size_px=32)).train()
     validation = open_validation(job, swapper, CPU)
     assert validation is not None
     found = []
@@ -291,7 +290,7 @@ def test_the_moment_before_is_saved_beside_the_last_checkpoint(
             root = (self.first.weight.sum() * 0).abs().sqrt()
             return {**found, "root": root} if self.images_seen >= 32 else found
 
-    monkeypatch.setattr(registry, "build", lambda *_: Cliff(SwapperConfig()))
+    monkeypatch.setattr(registry, "build", lambda *_: Cliff(SwapperConfig(size_px=32)))
     job = make_job("job")
     job.state.mkdir()
     run = loop.build(job, CPU)
@@ -436,7 +435,7 @@ def test_previews_show_mask_and_the_way_back_where_there_is_one(
     assert mask.shape == (len(source["crop"]), 1, 32, 32)
     white = picture[60, 3 * 128 + 64]  # the middle of the first mask
     assert white.tolist() == [255, 255, 255]
-    monkeypatch.setattr(registry, "build", lambda *_: OneWay(SwapperConfig()))
+    monkeypatch.setattr(registry, "build", lambda *_: OneWay(SwapperConfig(size_px=32)))
     run = loop.build(make_job("one"), CPU)
     assert draw_preview(run.swapper, run.faces, CPU).shape[1] == 2 * 4 * 128 + 8
 
@@ -467,7 +466,7 @@ class Bowl(Normed):
 def test_the_range_test_finds_where_the_loss_falls(
     make_job: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry, "build", lambda *_: Bowl(SwapperConfig()))
+    monkeypatch.setattr(registry, "build", lambda *_: Bowl(SwapperConfig(size_px=32)))
     job = make_job("job", images=96)
     bowl, late = rates.find_rates(job, lambda *_: None)
     assert not job.state.exists()

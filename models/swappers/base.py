@@ -170,6 +170,11 @@ class Swapper(nn.Module, ABC):
         """Whether it is trained on pools; by default, who wants pairs is."""
         return self.sampling_of() is not None
 
+    @property
+    def unfinished(self) -> str | None:
+        """What a model of these settings lacks to swap with it; None: nothing."""
+        return None
+
     def equip(self, analysers: Frozen) -> None:
         """Take frozen networks, as buffers or outside the module tree.
 

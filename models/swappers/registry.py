@@ -86,7 +86,8 @@ def load(folder: Path) -> Swapper:
     """The swapper saved in `folder` (config.json, model.safetensors), in eval mode on the CPU.
 
     Raises:
-        ModelError: files missing or damaged, or weights that do not fit the family.
+        ModelError: files missing or damaged, weights that do not fit the family, or a model that
+            is none to swap with.
     """
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
@@ -96,6 +97,8 @@ def load(folder: Path) -> Swapper:
         raise ModelError(folder / CONFIG, "does not exist", "run `dvc repro`") from None
     except (ValueError, KeyError) as error:
         raise ModelError(folder / CONFIG, f"is damaged ({error!r})", "run `dvc repro`") from None
+    if swapper.unfinished:
+        raise ModelError(folder, swapper.unfinished, "continue it with an entry under `finetuned:`")
     restore(swapper, tensorfile.read(folder / WEIGHTS), folder / WEIGHTS, assign=True)
     return swapper.eval()
 

@@ -65,6 +65,11 @@ class Saehd(Swapper):
         """Only to be pretrained."""
         return self.config.pretrain
 
+    @property
+    def unfinished(self) -> str | None:
+        """A pretrained model's middles mix everybody of the pool."""
+        return "is only pretrained: it knows no source" if self.config.pretrain else None
+
     def prepare(self, source: Crops, target: Crops) -> None:
         """Forget the middles of a pretrained model: they know other people."""
         if self.pretrained and not self.config.pretrain:

@@ -383,6 +383,8 @@ def test_pretrained_on_a_pool_then_trained_on_a_pair(tmp_path: Path) -> None:
             # Encoder and decoder go on; the middles knew other people.
             assert torch.equal(value, stored[name]) is not new
     assert begun.get_buffer("pretrained") == 0
+    with pytest.raises(ModelError, match=r"only pretrained.*`finetuned:`"):
+        registry.load(first.out)
 
 
 def test_a_pool_is_refused_without_pretraining(tmp_path: Path) -> None:

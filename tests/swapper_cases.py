@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
 from models.swappers.base import Batch, Swapper
+from models.training import loop
 from models.training.batches import Apart, load_pool
 from models.training.exchange import Alone
 from models.training.gallery import views
@@ -124,3 +128,18 @@ class Case:
 def _first(people: People, count: int) -> Batch:
     batch = next(people.batches(count))
     return {name: column[:count] for name, column in batch.items()}
+
+
+def interrupted(monkeypatch: pytest.MonkeyPatch, steps: set[int]) -> Iterator[int]:
+    """Let Ctrl-C come in the steps of these numbers, counted over all trainings; gives each."""
+    real, calls = loop.train_step, 0
+
+    def sometimes(*given: Any) -> float:
+        nonlocal calls
+        calls += 1
+        if calls in steps:
+            raise KeyboardInterrupt
+        return real(*given)
+
+    monkeypatch.setattr(loop, "train_step", sometimes)
+    yield from sorted(steps)

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from likeness.contracts import environment
-from likeness.contracts.errors import ModelError
+from likeness.contracts.errors import ModelError, WeightsError
+from models.analysers.sessions import onnx_session
 from models.swappers.base import Batch, Swapper
 
 OUTPUTS = ("image", "replace")
@@ -20,25 +20,16 @@ PART = "likeness.part"
 
 
 def _session(path: Path) -> Any:
-    """Session of a graph; its threads sleep when idle, since others use the same cores.
+    """Session of a graph.
 
     Raises:
         ModelError: it cannot be loaded.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = environment.threads()
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        # onnxruntime raises unrelated classes of its own for a missing and for a damaged file.
-        reason = str(error).splitlines()[0][:120]
+        return onnx_session(path)
+    except WeightsError as error:
         step = "delete it, or use `--runtime torch`"
-        raise ModelError(path, f"cannot be loaded ({reason})", step) from None
+        raise ModelError(path, error.problem, step) from None
 
 
 class _SessionPart(nn.Module):

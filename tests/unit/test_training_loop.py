@@ -23,6 +23,7 @@ from models.training import checkpoint, loop, optimisers
 from models.training.exchange import Alone
 from models.training.plan import Job, Plan
 from models.training.start import start
+from tests.swapper_cases import interrupted
 from tests.synthetic_shards import write_shards
 
 FILES = ("model.safetensors", "config.json", "history.parquet", "preview.jpg")
@@ -67,17 +68,7 @@ def test_interruption_at_any_step_changes_nothing(
     whole, broken = make_job("whole"), make_job("broken")
     start(whole)
     monkeypatch.setenv("LIKENESS_CHECKPOINT_S", "0")
-    real, calls = loop.train_step, 0
-
-    def sometimes(*given: Any) -> float:
-        nonlocal calls
-        calls += 1
-        if calls in {1, 4, 6}:
-            raise KeyboardInterrupt
-        return real(*given)
-
-    monkeypatch.setattr(loop, "train_step", sometimes)
-    for _ in range(3):
+    for _ in interrupted(monkeypatch, {1, 4, 6}):
         with pytest.raises(KeyboardInterrupt):
             start(broken)
     assert [folder.name for folder in checkpoint.folders(broken.state)] == ["step-000000003"]

@@ -30,6 +30,7 @@ from models.training.run import Run
 from models.training.start import start, try_out
 from models.training.validation import open_validation
 from tasks._live import WIDTH, Series, Trial
+from tests.swapper_cases import interrupted
 from tests.synthetic_shards import write_recogniser, write_shards
 
 CPU = torch.device("cpu")
@@ -153,17 +154,7 @@ def test_everything_at_once_survives_interruptions(
     whole, broken = (make_job(name, **EVERYTHING) for name in ("whole", "broken"))
     start(whole)
     monkeypatch.setenv("LIKENESS_CHECKPOINT_S", "0")
-    real, calls = loop.train_step, 0
-
-    def sometimes(*given: Any) -> float:
-        nonlocal calls
-        calls += 1
-        if calls in {1, 4, 6}:
-            raise KeyboardInterrupt
-        return real(*given)
-
-    monkeypatch.setattr(loop, "train_step", sometimes)
-    for _ in range(3):
+    for _ in interrupted(monkeypatch, {1, 4, 6}):
         with pytest.raises(KeyboardInterrupt):
             start(broken)
     start(broken)

@@ -12,11 +12,17 @@ from models.layers.recogniser import Recogniser
 from models.swappers.base import Batch, Frozen, Phase, Sampling, Swapper, SwapperConfig
 
 
+class AnyFaceConfig(SwapperConfig):
+    """No settings but the side."""
+
+    size_px: int = 32
+
+
 class AnyFace(Swapper):
     """Target crop and the source's mean embedding -> picture."""
 
     family: ClassVar[str] = "any_face"
-    Config: ClassVar[type[SwapperConfig]] = SwapperConfig
+    Config: ClassVar[type[SwapperConfig]] = AnyFaceConfig
     needs: ClassVar[tuple[str, ...]] = ("mask", "landmarks_5", "landmarks_468")
     sampling: ClassVar[Sampling | None] = Sampling(same=0.5, within="clips")
     source_images: ClassVar[int] = 3

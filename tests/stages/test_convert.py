@@ -26,11 +26,11 @@ from likeness.media.images import decode_jpeg
 from likeness.vision import alignment
 from models.conversion import covered, joined_masks, load_swapper, swap_batch
 from models.swappers import registry
-from models.swappers.base import Batch, SwapperConfig
+from models.swappers.base import Batch
 from models.training.crops import open_crops
 from tasks import appearance
 from tasks.convert import STAGE
-from tests.anyface import AnyFace
+from tests.anyface import AnyFace, AnyFaceConfig
 from tests.swapcase import MASK_PX, PARAMS, SIZE_PX, SWAP, Case, Drawn, make_case, write_crops
 from tests.synthetic_shards import write_shards
 
@@ -289,7 +289,7 @@ def test_a_map_of_other_crops_is_refused(case: Case, mapped: Mapped) -> None:
 
 
 def test_bf16_leaves_a_recogniser_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "load", lambda _folder: AnyFace(SwapperConfig(size_px=32)).eval())
+    monkeypatch.setattr(registry, "load", lambda _folder: AnyFace(AnyFaceConfig()).eval())
     swapper = load_swapper(Path(), "bf16")
     assert isinstance(swapper, AnyFace)
     assert swapper.first.weight.dtype == torch.bfloat16

@@ -18,7 +18,7 @@ from models import tensorfile
 from models.layers.norm import SettledBatchNorm, settling
 from models.layers.recogniser import Recogniser
 from models.swappers import registry
-from models.swappers.base import Batch, Sampling, SwapperConfig
+from models.swappers.base import Batch, Sampling
 from models.training import loop, setting
 from models.training.augment import draw, move_points, relabel, sample, wanted_positions
 from models.training.exchange import Alone
@@ -32,7 +32,7 @@ from models.training.seeds import generator
 from models.training.start import start
 from models.training.steps import Bench
 from models.training.stock import Pairs, load_pairs
-from tests.anyface import AnyFace
+from tests.anyface import AnyFace, AnyFaceConfig
 from tests.synthetic_shards import write_pool, write_recogniser, write_shards
 
 COUNTS = {"ann": 12, "ben": 5, "cid": 7, "dan": 4, "eve": 6}
@@ -237,7 +237,7 @@ def recogniser(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_job(
     folder: Path, recogniser: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Job]:
-    monkeypatch.setattr(registry, "build", lambda *_: AnyFace(SwapperConfig(size_px=32)))
+    monkeypatch.setattr(registry, "build", lambda *_: AnyFace(AnyFaceConfig()))
     monkeypatch.setenv("LIKENESS_THREADS", "1")
 
     def make(name: str, **plan: Any) -> Job:
@@ -357,7 +357,7 @@ class Known(AnyFace):
 def test_footprint_counts_each_kept_tensor_once(make_job: Callable[..., Job]) -> None:
     job = make_job("job", batch_images=8, micro_batches=2)
     run = loop.build(job, CPU)
-    swapper = Known(SwapperConfig(size_px=32))
+    swapper = Known(AnyFaceConfig())
     bench = Bench(swapper, setting.gather(swapper, *run.crops), job.plan, Alone())
     found = measure(bench, swapper.phases())
     crops = 4 * 3 * 32 * 32 * 4

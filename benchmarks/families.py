@@ -4,8 +4,8 @@ Training: one step of all phases through models/training/steps.py as the loop ru
 layers, channels of a pixel side by side, fused optimisers, freed memory kept). Inference: a model's
 folder through tasks/convert.py's `load_swapper` and `swap_batch`. Baseline of both: the same
 networks with the same weights and batches in eager float32, laid out as torch builds them, with
-torch's own optimisers. Each side works in a process of its own; they alternate, and the shortest of
-several turns counts.
+torch's own optimisers; in use also torch's own pooling and norms of vectors (`PLAIN`). Each side
+works in a process of its own; they alternate, and the shortest of several turns counts.
 
 Weights are those of an untrained model; pictures are drawn (benchmarks/drawn.py). Nothing names the
 families: a new one is measured as soon as its module exists.
@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks._sides import Work, alternate
@@ -35,6 +36,7 @@ from likeness.contracts.documents import read_json, write_json
 from likeness.contracts.memory import keep_freed_memory
 from models import tensorfile
 from models.conversion import device_of, load_swapper, swap_batch
+from models.layers import relight, smooth
 from models.layers.layout import lay_out
 from models.swappers import registry
 from models.swappers.base import Batch, Swapper
@@ -188,6 +190,22 @@ def crops_of(folder: Path, swapper: Swapper) -> Batch:
     return next(open_crops(folder, *view).batches(SWAPPED))
 
 
+def pooled(picture: torch.Tensor, reach: int, dimension: int) -> torch.Tensor:
+    """Greatest value within 2 * reach + 1 px along a dimension, as torch has it."""
+    down = dimension == 2
+    side, edge = 2 * reach + 1, (reach, 0) if down else (0, reach)
+    return functional.max_pool2d(picture, (side, 1) if down else (1, side), 1, edge)
+
+
+def length(picture: torch.Tensor) -> torch.Tensor:
+    """Length of the chroma of (B,3,H,W), as torch has it."""
+    return picture[:, 1:].norm(dim=1, keepdim=True)
+
+
+PLAIN = ((smooth, "_greatest", pooled), (relight, "_chroma", length))
+"""What was written for speed where torch has an operator, and that operator."""
+
+
 def swapping(model: Path, job: Job, ours: bool) -> Work:
     """Work of one side: SWAPPED crops swapped; gives the pictures, in levels of 255."""
     torch.set_num_threads(environment.threads())
@@ -197,6 +215,8 @@ def swapping(model: Path, job: Job, ours: bool) -> Work:
     source = source_crops(job.source, job.state / MAP, swapper)
     if ours:
         keep_freed_memory()
+    for module, name, operator in () if ours else PLAIN:
+        setattr(module, name, operator)
 
     def swap(turn: int) -> Pixels:
         if ours:

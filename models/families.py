@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,7 +103,7 @@ class AsOfZeros(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
         kwargs = kwargs or {}
         try:
             return func(*args, **kwargs)
-        except (NotImplementedError, RuntimeError):
+        except (NotImplementedError, RuntimeError):  # which of the two differs by operator
             args, kwargs = tree_map_only(Tensor, _zeros, (args, kwargs))
             found = func(*args, **{**kwargs, **({"device": CPU} if "device" in kwargs else {})})
             return tree_map_only(Tensor, lambda made: made.to(META), found)
@@ -127,17 +126,6 @@ class Unweighted:
         return Recogniser(saved=False)
 
 
-@contextmanager
-def exact() -> Iterator[None]:
-    """While it lasts there is no autocast: the meta device refuses it, even switched off."""
-    kept = torch.autocast
-    setattr(torch, "autocast", lambda *_, **__: nullcontext())  # noqa: B010 - a class to mypy
-    try:
-        yield
-    finally:
-        setattr(torch, "autocast", kept)  # noqa: B010
-
-
 def step_bytes(family: str, plan: Plan, settings: dict[str, Any] | None = None) -> int | None:
     """Memory of a training step of a family, by default at its default settings, float32.
 
@@ -147,14 +135,13 @@ def step_bytes(family: str, plan: Plan, settings: dict[str, Any] | None = None) 
     kind = registry.load_class(family)
     if kind.phases is Swapper.phases:
         return None
-    with exact():
-        with META:
-            swapper = registry.build(family, settings or {}).train()
-            swapper.equip(Unweighted())
-        swapper.plan_images = plan.images
-        bench = Shapes(swapper, Drawn(swapper), plan, Alone())
-        with AsOfZeros():  # type: ignore[no-untyped-call]  # torch's
-            found = measure(bench, swapper.phases())
+    with META:
+        swapper = registry.build(family, settings or {}).train()
+        swapper.equip(Unweighted())
+    swapper.plan_images = plan.images
+    bench = Shapes(swapper, Drawn(swapper), plan, Alone())
+    with AsOfZeros():  # type: ignore[no-untyped-call]  # torch's
+        found = measure(bench, swapper.phases())
     return found.activations + found.weights
 
 

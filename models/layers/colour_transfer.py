@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.layers.feature_network import exact
 from models.layers.oklab import to_oklab, to_rgb
 
 Mode = Literal["none", "rct", "lct", "mkl", "idt", "sot"]
@@ -62,7 +63,7 @@ def recolour(
     if mode == "none":
         return list(pictures)
     # Roots of covariances in bf16 would be noise.
-    with torch.no_grad(), torch.autocast(wanted.device.type, enabled=False):
+    with torch.no_grad(), exact(wanted.device):
         given, goal = [picture.float() for picture in pictures], wanted.float()
         shares = [_shares(m, goal) for m in masks or (None, None)]
         if mode in {"idt", "sot"}:

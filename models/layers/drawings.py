@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from models.layers import mesh_topology
+from models.layers.feature_network import exact
 
 Drawing = Literal["polylines", "mesh", "parsing"]
 
@@ -236,7 +237,7 @@ def draw(landmarks: Tensor, size_px: int, kind: Drawing) -> Tensor:
     Returns:
         (B,3,S,S) float32 in [-1,1], -1 where nothing is drawn.
     """
-    with torch.autocast(landmarks.device.type, enabled=False):
+    with exact(landmarks.device):
         points, width = _flat(landmarks, size_px), WIDTH * size_px
         if kind == "polylines":
             drawn = stroke(points, polylines(), size_px, width)
@@ -250,5 +251,5 @@ def draw(landmarks: Tensor, size_px: int, kind: Drawing) -> Tensor:
 @torch.no_grad()
 def oval(landmarks: Tensor, size_px: int) -> Tensor:
     """Inside of the face's oval (B,1,S,S) in [0,1], of landmarks (B,468,2 or 3) in px."""
-    with torch.autocast(landmarks.device.type, enabled=False):
+    with exact(landmarks.device):
         return fill(_flat(landmarks, size_px), _oval(), size_px)

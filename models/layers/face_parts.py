@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.layers import mesh_topology
+from models.layers.feature_network import exact
 from models.layers.oklab import to_oklab
 from models.layers.smooth import blur
 from models.swappers.base import Batch
@@ -173,7 +174,7 @@ def pseudo_labels(batch: Batch) -> Tensor:
     """
     crop, mask, landmarks = batch["crop"], batch["mask"], batch["landmarks_468"]
     side = crop.shape[-1]
-    with torch.autocast(crop.device.type, enabled=False):
+    with exact(crop.device):
         shares = part_shares(crop, landmarks)
         shares = functional.interpolate(shares, size=(side, side), mode="bilinear")
         back, skin, hair = shares.unbind(1)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from models.layers.feature_network import exact
 from models.layers.mesh_topology import canonical_vertices, mirrored
 
 LOWER_FACE_CM = 1.0
@@ -63,7 +64,7 @@ def fit_pose(meshes: Tensor) -> Pose:
     model_mean = (weights * model).sum(0)
     mesh_mean = (weights * meshes).sum(1)
     model, meshes = model - model_mean, meshes - mesh_mean[:, None]
-    with torch.autocast(meshes.device.type, enabled=False):
+    with exact(meshes.device):
         left, strength, right = torch.linalg.svd(meshes.transpose(1, 2) @ (weights * model))
         sign = torch.linalg.det(left @ right).sign()
         flip = torch.stack([torch.ones_like(sign), torch.ones_like(sign), sign], 1)

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.layers.feature_network import exact
+
 ITERATIONS = 5
 """Always so many, so that a picture's result does not depend on its neighbours in a batch."""
 LEVELS = 5
@@ -39,7 +41,7 @@ def poisson(swapped: Tensor, target: Tensor, mask: Tensor, iterations: int = ITE
     Returns:
         float32 (B,3,S,S) in [-1,1], clipped; outside the mask equal to `target`.
     """
-    with torch.autocast(target.device.type, enabled=False):
+    with exact(target.device):
         inside = functional.pad((mask.float() > 0.5).float()[..., 1:-1, 1:-1], (1, 1, 1, 1))
         base = target.float()
         rows, columns = _box(inside)

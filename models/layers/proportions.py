@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from models.layers.face_shape import expressions, fit_pose, open_eyes
+from models.layers.feature_network import exact
 from models.layers.mesh_topology import POINTS, mirrored
 from models.layers.similarity import fit_similarity, inverse, multiply
 from models.swappers.base import Crops
@@ -132,7 +133,7 @@ class Likeness(nn.Module):
         if not bool(self.five.any()):
             return meshes
         # Positions have too few digits in half precision, whatever the layers around compute in.
-        with torch.autocast(meshes.device.type, enabled=False):
+        with exact(meshes.device):
             return self._fitted(meshes.float(), size_px)
 
     def _fitted(self, meshes: Tensor, size_px: int) -> Tensor:

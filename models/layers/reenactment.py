@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from models.layers.face_shape import Pose, fit_pose
+from models.layers.feature_network import exact
 
 
 def _about(angle: Tensor, first: int, second: int) -> Tensor:
@@ -59,7 +60,7 @@ def stepwise(source: Tensor, target: Tensor, steps: int) -> list[Tensor]:
         target: the same of the faces whose pose and expression are wanted.
         steps: how many, at least 1.
     """
-    with torch.autocast(source.device.type, enabled=False):
+    with exact(source.device):
         source, target = source.float(), target.float()
         first, second = fit_pose(source), fit_pose(target)
         shape = first.unplace(source)

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.layers.feature_network import exact
+
 AT_PX = 256
 """Side of the crops that the published kernel is meant for."""
 
@@ -53,7 +55,7 @@ class SoftErosion(nn.Module):
 
         Each picture is scaled by itself: what stands beside it in a batch changes nothing.
         """
-        with torch.autocast(mask.device.type, enabled=False):
+        with exact(mask.device):
             soft = mask.float()
             for _ in range(self.iterations - 1):
                 soft = torch.minimum(soft, self._blurred(soft))

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.layers.feature_network import exact
+
 
 def l1(image: Tensor, wanted: Tensor, weight: Tensor | None = None) -> Tensor:
     """Mean absolute difference of two (B,3,S,S) in [-1,1], in the founding code's [0,1] units.
@@ -60,7 +62,7 @@ def dssim(
             counts all alike.
     """
     # Variances are small differences of large means: bf16 would make them negative.
-    with torch.autocast(image.device.type, enabled=False):
+    with exact(image.device):
         first, second = image.float(), wanted.float()
         blur = _filter(first.shape[-1], gaussian_window(window_px, sigma_px)).to(first.device)
         parts = [first, second, first * first, second * second, first * second]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from models.layers.face_sheet import OUTER_LIPS
+from models.layers.feature_network import exact
 
 EYES = (
     (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246),
@@ -30,7 +31,7 @@ def eyes_mouth(landmarks_468: Tensor, size_px: int) -> Tensor:
         size_px: S.
     """
     # Inverses in bf16 would be noise.
-    with torch.autocast(landmarks_468.device.type, enabled=False):
+    with exact(landmarks_468.device):
         points = landmarks_468[..., :2].float()
         masks = [_ellipse(points[:, list(part)], size_px) for part in (*EYES, OUTER_LIPS)]
         return torch.stack(masks).amax(dim=0)

@@ -21,6 +21,7 @@ from likeness.contracts.errors import ModelError
 from models.layers import relight
 from models.layers.face_shape import describe, open_eyes
 from models.layers.face_sheet import FaceSheet, smoothstep
+from models.layers.feature_network import exact
 from models.layers.oklab import to_oklab, to_rgb
 from models.layers.skin import skin
 from models.layers.smooth import blur, widen
@@ -167,7 +168,7 @@ class MeshTransfer(Swapper):
         columns = [
             torch.split(target[name], TOGETHER) for name in ("crop", "mask", "landmarks_468")
         ]
-        with torch.autocast(target["crop"].device.type, enabled=False):
+        with exact(target["crop"].device):
             parts = [self._swap(*(c.float() for c in part)) for part in zip(*columns, strict=True)]
         images, masks = zip(*parts, strict=True)
         return torch.cat(images), torch.cat(masks)

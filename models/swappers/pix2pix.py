@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from models.layers.borders import soft_border
 from models.layers.critics import Patch
 from models.layers.drawings import Drawing, draw, oval
+from models.layers.feature_network import exact
 from models.layers.proportions import Likeness, measure
 from models.layers.translation_unet import DROPOUT, Growth, Norm, TranslationUNet
 from models.losses.adversarial import logistic_critic, logistic_generator
@@ -137,7 +138,7 @@ class Pix2Pix(Swapper):
         meshes = target["landmarks_468"].float()
         if self.config.fit == "shape":
             # A fit of points has no use for the 8 bits that do for a network's layers.
-            with torch.autocast(meshes.device.type, enabled=False):
+            with exact(meshes.device):
                 meshes = self.likeness(meshes, self.size_px)
         border = soft_border(self.size_px, self.config.border).to(meshes.device)
         return self.generator(self._drawn(meshes)), oval(meshes, self.size_px) * border

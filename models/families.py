@@ -92,6 +92,9 @@ class Shapes(Bench):
 class AsOfZeros(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
     """While it lasts, what depends on the numbers in a tensor without content is that of zeros."""
 
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's
+
     def __torch_dispatch__(
         self,
         func: Callable[..., Any],
@@ -140,7 +143,7 @@ def step_bytes(family: str, plan: Plan, settings: dict[str, Any] | None = None) 
         swapper.equip(Unweighted())
     swapper.plan_images = plan.images
     bench = Shapes(swapper, Drawn(swapper), plan, Alone())
-    with AsOfZeros():  # type: ignore[no-untyped-call]  # torch's
+    with AsOfZeros():
         found = measure(bench, swapper.phases())
     return found.activations + found.weights
 

@@ -42,7 +42,7 @@ def merge(angles: Tensor, radius_deg: float) -> Tensor:
 def with_corners(nodes: Tensor) -> Tensor:
     """Node angles (M,2) and the four empty corners behind them, (M+4,2)."""
     corners = [[x, y] for x in (-CORNER_DEG, CORNER_DEG) for y in (-CORNER_DEG, CORNER_DEG)]
-    return torch.cat([nodes, torch.tensor(corners)])
+    return torch.cat([nodes, nodes.new_tensor(corners)])
 
 
 def delaunay(points: Tensor) -> Tensor:
@@ -86,8 +86,9 @@ def barycentric(points: Tensor, triangles: Tensor, places: Tensor) -> Tensor:
         shares.append((edge[:, 0] * way[..., 1] - edge[:, 1] * way[..., 0]) / area)
     share = torch.stack(shares, 2)
     best = share.amin(2).argmax(1)
-    inside = share[torch.arange(len(places)), best].clamp(min=0)
-    weights = torch.zeros(len(places), len(points)).scatter(1, triangles[best], inside)[:, :-4]
+    inside = share[torch.arange(len(places), device=share.device), best].clamp(min=0)
+    weights = inside.new_zeros(len(places), len(points)).scatter(1, triangles[best], inside)
+    weights = weights[:, :-4]
     total = weights.sum(1, keepdim=True)
     nearest = torch.cdist(places, points[:-4]).argmin(1)
     alone = torch.nn.functional.one_hot(nearest, len(points) - 4).to(weights)

@@ -89,7 +89,7 @@ def _inside(
     width = high[:, 0] - low[:, 0] + 1
     counts = width * (high[:, 1] - low[:, 1] + 1)
     face = torch.repeat_interleave(counts)
-    step = torch.arange(len(face)) - (counts.cumsum(0) - counts)[face]
+    step = torch.arange(len(face), device=face.device) - (counts.cumsum(0) - counts)[face]
     row = torch.div(step, width[face], rounding_mode="floor")
     column = step - row * width[face]
     # Weight of corner i is affine in the way from the box's corner: small numbers, little rounding.

@@ -1,0 +1,137 @@
+"""On a GPU no operation may meet tensors of two devices: tried with torch's meta device.
+
+Tensors there have shapes and no content, on any machine. What a family makes of the numbers
+themselves is that of zeros (`AsOfZeros`); what is looked at is where every tensor lies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
+
+from models.families import CPU, META, AsOfZeros
+from models.swappers import registry
+from models.swappers.base import Batch, Phase, Swapper
+from models.training.batches import Choices
+from models.training.steps import Bench
+from tests.swapper_cases import TINY, Case
+
+Make = Callable[..., Case]
+
+OPTIONS: dict[str, list[dict[str, Any]]] = {
+    "autoencoder": [{}, {"upsampling": "nearest", "bottleneck": "conv1x1", "loss": "l1"}],
+    "autoencoder_gan": [
+        {"perceptual": [0.1, 0.1, 0.1], "perceptual_from": 0, "colour_match": 1, "motion_blur": 1},
+        {"cycle": 10.0, "norm": "channel", "attention_px": 32, "swap_mask": "whole"},
+    ],
+    "cyclegan": [{}, {"pool": 0, "identity": 0}],
+    "faceshifter": [{"eyes": 1.0}, {"identity_injection": "adain", "hear": False}],
+    "fsgan": [{"perceptual_weight": 1.0, "target_mask": "network"}, {"blend": "poisson"}],
+    "mesh_transfer": [{}, {"views": "appearance_map", "eyes": "source"}],
+    "pix2pix": [
+        {"drawing": "mesh", "upsampling": "resize"},
+        {"drawing": "parsing", "fit": "shape"},
+    ],
+    "saehd": [
+        {"colour_transfer": "rct", "unwarped": 0.5},
+        {"colour_transfer": "sot", "face_style": 10, "background_style": 10},
+        {"colour_transfer": "lct", "masked_training": False},
+        {"colour_transfer": "mkl", "architecture": "df-udt", "true_face": 0.01, "size_px": 64},
+        {"colour_transfer": "idt", "architecture": "df"},
+    ],
+}
+"""Settings beside those of TINY that lead through a family's branches."""
+CASES = [(family, number) for family, several in OPTIONS.items() for number in range(len(several))]
+APART = {
+    "_index_put_impl_",
+    "_local_scalar_dense",
+    "_to_copy",
+    "_unsafe_index",
+    "_unsafe_index_put",
+    "copy_",
+    "index",
+    "index_put",
+    "index_put_",
+}
+"""Operators that take tensors of two devices on a GPU, too."""
+
+
+class OneDevice(AsOfZeros):  # type: ignore[no-untyped-call]  # torch's
+    """Fails where an operator is given tensors of two devices; single numbers may lie anywhere."""
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        name = func._schema.name.partition("::")[2]
+        places = {tensor.device.type for tensor in tensors if tensor.ndim}
+        places |= {"meta" for tensor in tensors if tensor.is_meta}
+        assert len(places) < 2 or name in APART, f"{name} is given tensors of {sorted(places)}"
+        if name == "_to_copy" and (kwargs or {}).get("device") == CPU:
+            # The family asks for the numbers themselves: such that no two rows are alike.
+            return torch.arange(args[0].numel()).sin().reshape(args[0].shape).to(args[0].dtype)
+        return super().__torch_dispatch__(func, types, args, kwargs)
+
+
+class Single(Bench):
+    """Losses of crops on the meta device, which knows no autocast."""
+
+    def losses(self, phase: Phase, choices: Choices) -> dict[str, Tensor]:
+        return self.swapper.losses(phase.name, *self.sides.batches(choices, META))
+
+
+def moved(batch: Batch) -> Batch:
+    return {name: column.to(META) for name, column in batch.items()}
+
+
+@pytest.fixture
+def case(make_case: Make, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Case:
+    family, number = request.param
+    monkeypatch.setitem(TINY, family, {**TINY[family], **OPTIONS[family][number]})
+    return make_case(family)
+
+
+def test_every_family_has_options_to_try() -> None:
+    assert sorted(OPTIONS) == registry.names()
+
+
+def test_a_tensor_on_another_device_is_found() -> None:
+    here, there = torch.zeros(3), torch.zeros(3, device=META)
+    with pytest.raises(AssertionError, match="is given tensors of"), OneDevice():
+        there + here
+    with OneDevice():
+        assert (there + torch.tensor(1.0)).is_meta
+        assert there[torch.tensor([0, 1])].is_meta
+
+
+LEARNING = [c for c in CASES if registry.load_class(c[0]).phases is not Swapper.phases]
+
+
+@pytest.mark.parametrize("case", LEARNING, indirect=True, ids=str)
+def test_a_step_stays_on_its_device(case: Case) -> None:
+    swapper = case.swapper.train().to(META)
+    swapper.plan_images = case.job.plan.images
+    bench = case.bench()
+    bench = Single(swapper, bench.sides.to(META), bench.plan, bench.exchange)
+    for phase in swapper.phases():
+        bench.select(phase)
+        with OneDevice():
+            losses = bench.losses(phase, bench.sides.choose(bench.plan, 0))
+            torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]  # torch's
+        given = [p.grad for p in phase.parameters if p.grad is not None]
+        assert given and all(gradient.is_meta for gradient in given)
+
+
+@pytest.mark.parametrize("case", CASES, indirect=True, ids=str)
+def test_a_swap_stays_on_its_device(case: Case) -> None:
+    target, source = (moved(batch) for batch in case.faces(3))
+    swapper = case.swapper.to(META)
+    with OneDevice(), torch.no_grad():
+        made = [*swapper.swap(target, source), *swapper.pictures(target, source).values()]
+        made += swapper.swap_back(source) or ()
+    assert all(tensor.is_meta for tensor in made)

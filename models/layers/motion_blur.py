@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.layers.feature_network import exact
+
 LENGTHS_PX = (5, 7, 9, 11)
 """Lengths of the line along which a picture is blurred (faceswap-GAN), at every crop size."""
 REACH_PX = max(LENGTHS_PX) // 2
@@ -50,4 +52,5 @@ def motion_blurred(several: list[Tensor], chance: float) -> list[Tensor]:
         return several
     kernels = line_kernels(lengths[rows].float(), angles[rows]).to(device)
     where = rows.to(device)
-    return [each.index_copy(0, where, blur(each[where], kernels)) for each in several]
+    with exact(device):  # what stays sharp keeps its float32, so what is blurred must, too
+        return [each.index_copy(0, where, blur(each[where], kernels)) for each in several]

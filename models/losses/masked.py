@@ -28,12 +28,11 @@ def softened(mask: Tensor) -> Tensor:
 
 def structure(image: Tensor, wanted: Tensor) -> Tensor:
     """10 DSSIM with a window of S / 11.6; from 256 px 5 of it and 5 with half the window."""
-    first, second = image * 2 - 1, wanted * 2 - 1
     side = image.shape[-1]
-    wide = dssim(first, second, window_px=max(1, int(side / WINDOW)))
+    wide = dssim(image, wanted, window_px=max(1, int(side / WINDOW)))
     if side < FINE_FROM_PX:
         return 10 * wide
-    return 5 * wide + 5 * dssim(first, second, window_px=int(side / (2 * WINDOW)))
+    return 5 * wide + 5 * dssim(image, wanted, window_px=int(side / (2 * WINDOW)))
 
 
 def squares(image: Tensor, wanted: Tensor) -> Tensor:

@@ -52,10 +52,11 @@ def dssim(
     window_px: int = 11,
     sigma_px: float = 1.5,
 ) -> Tensor:
-    """Structural dissimilarity, (1 - SSIM) / 2, of two (B,3,S,S) in [-1,1]: 0 equal, 1 opposite.
+    """Structural dissimilarity, (1 - SSIM) / 2, of two (B,3,S,S) in [0,1]: 0 equal, 1 opposite.
 
     Wang et al., "Image quality assessment: from error visibility to structural similarity"
-    (2004), K1 = 0.01, K2 = 0.03, over the area where the whole Gaussian window fits.
+    (2004), K1 = 0.01, K2 = 0.03, over the area where the whole Gaussian window fits. Intensities
+    count from black: around a mid-grey of 0 the smallest shift of colour would look like noise.
 
     Args:
         weight: (B,1,S,S) of the windows by their middles, brought to mean 1 over these; None
@@ -69,7 +70,7 @@ def dssim(
         # Two matrix products blur rows and columns; grouped convolutions are slow on a CPU.
         blurred = blur @ torch.stack(parts) @ blur.T
         mean1, mean2, square1, square2, product = blurred.unbind(0)
-        c1, c2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2
+        c1, c2 = 0.01**2, 0.03**2
         luminance = (2 * mean1 * mean2 + c1) / (mean1**2 + mean2**2 + c1)
         variances = square1 - mean1**2 + square2 - mean2**2
         structure = (2 * (product - mean1 * mean2) + c2) / (variances + c2)

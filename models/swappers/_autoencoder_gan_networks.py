@@ -21,7 +21,7 @@ Norm = Literal["whole", "channel", "none"]
 SLOPE = 0.2
 """Negative slope of LeakyReLU."""
 EPSILON = 1e-3
-"""Added to variances, as in keras-contrib."""
+"""Added to variances; keras-contrib adds it to deviations."""
 CODE_PX = 4
 """Side of the map before and after the code."""
 VERDICT_PX = 8

@@ -94,6 +94,8 @@ class SaehdConfig(SwapperConfig):
 
     @model_validator(mode="after")
     def _fits(self) -> SaehdConfig:
+        if len(set(self.options)) < len(self.options):
+            raise ValueError(f"architecture {self.architecture} has a letter twice")
         multiple = 32 if {"d", "t"} & set(self.options) else 16
         if self.size_px % multiple:
             raise ValueError(

@@ -173,7 +173,7 @@ class Autoencoder(Swapper):
             weight = emphasis(batch["mask"], share) if share else None
             found[f"{side}.l1"] = l1(picture, wanted, weight)
             if self.config.loss == "ssim_l1":
-                found[f"{side}.dssim"] = dssim(picture, wanted, weight)
+                found[f"{side}.dssim"] = dssim((picture + 1) / 2, (wanted + 1) / 2, weight)
         return found
 
     def swap(self, target: Batch, source: Batch | None = None) -> tuple[Tensor, Tensor]:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from models.layers.borders import soft_border
 from models.layers.colour_transfer import recolour
+from models.layers.dense_codes import begin
 from models.layers.paired_autoencoder import Drawn, PairedAutoencoder, Sizes
 from models.layers.smooth import blur
 from models.layers.unet_critic import CodeCritic, PatchUNet
@@ -51,6 +52,9 @@ class Saehd(Swapper):
         self.critic = PatchUNet(3, patch, given.gan_dims) if given.gan else None
         side = self.networks.middle.side
         self.code_critic = CodeCritic(self.networks.channels, side) if given.true_face else None
+        for critic in (self.critic, self.code_critic):
+            if critic is not None:
+                begin(critic)
         self.pretrained: Tensor
         self.register_buffer("pretrained", torch.zeros(()))
         hook = self.register_load_state_dict_pre_hook
@@ -94,6 +98,7 @@ class Saehd(Swapper):
     def _phase(self, name: str, moved: list[nn.Parameter], first: int) -> Phase:
         given = self.config
         options = {"lr_dropout": 1.0 if given.pretrain else given.lr_dropout, "eps": 1e-6}
+        swings = given.lr_cos_images and not given.pretrain
         return Phase(
             name,
             moved,
@@ -102,7 +107,7 @@ class Saehd(Swapper):
             learning_rate=given.learning_rate,
             options=options,
             clip_gradient=given.clip_gradient,
-            rate=cosine(given.lr_cos_images) if given.lr_cos_images else None,
+            rate=cosine(given.lr_cos_images) if swings else None,
         )
 
     def _images(self, share: float) -> int:
@@ -138,7 +143,8 @@ class Saehd(Swapper):
     def _sides(self, source: Batch, target: Batch) -> tuple[Batch, Batch]:
         """What the networks see ("warped") and shall draw ("crop"), in [0,1]."""
         pictures, faces = [source["crop"], source["warped"]], (source["mask"], target["mask"])
-        crop, warped = recolour(pictures, target["crop"], self.config.colour_transfer, faces)
+        colours = "none" if self.config.pretrain else self.config.colour_transfer
+        crop, warped = recolour(pictures, target["crop"], colours, faces)
         changed = ({**source, "crop": crop, "warped": warped}, target)
         first, second = (self._shown(side) for side in changed)
         return first, second
@@ -268,9 +274,10 @@ def cosine(period_images: int) -> Callable[[int], float]:
 
 
 def _critics_come_and_go(module: nn.Module, state: dict[str, Any], *_: Any) -> None:
-    """A model's critics are its own where the file has none, and left aside where it has them."""
-    own = {k: v for k, v in module.named_parameters() if k.startswith(CRITICS)}
-    for name in [name for name in state if name.startswith(CRITICS) and name not in own]:
-        del state[name]
-    for name, value in own.items():
-        state.setdefault(name, value.detach())
+    """A critic of the file counts where the model has the same; else the model's own begins anew."""
+    own = {k: v.detach() for k, v in module.named_parameters() if k.startswith(CRITICS)}
+    for critic in CRITICS:
+        mine = {name: value for name, value in own.items() if name.startswith(critic)}
+        found = {name: state.pop(name) for name in list(state) if name.startswith(critic)}
+        same = {n: v.shape for n, v in mine.items()} == {n: v.shape for n, v in found.items()}
+        state.update(found if same else mine)

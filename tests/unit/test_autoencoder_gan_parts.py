@@ -192,6 +192,17 @@ def test_a_point_is_blurred_to_a_line_of_its_length(length: int) -> None:
     assert (level[0, 0, 16] > 1e-3).sum() == length
 
 
+def test_a_blurred_row_keeps_its_precision_under_autocast() -> None:
+    pictures = torch.rand(3, 3, 24, 24)
+    torch.manual_seed(0)
+    (plain,) = motion_blurred([pictures], 1.0)
+    torch.manual_seed(0)
+    with torch.autocast("cpu", torch.bfloat16):
+        (found,) = motion_blurred([pictures], 1.0)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, plain)
+
+
 def test_blur_meets_some_rows_and_all_pictures_of_a_row_alike() -> None:
     torch.manual_seed(3)
     first = picture(1, 200, 16)

@@ -129,6 +129,7 @@ def test_every_architecture_draws_crops_of_its_size(kind: str, letters: str) -> 
         ({"size_px": 80, "architecture": "df-d"}, "multiple of 32"),
         ({"architecture": "liae", "true_face": 0.1}, "df architecture"),
         ({"architecture": "sae"}, "architecture"),
+        ({"architecture": "df-uu"}, "a letter twice"),
         ({"size_px": 33}, "size_px"),
     ],
 )
@@ -214,11 +215,10 @@ def test_a_mask_is_softened_outwards() -> None:
 def test_structure_is_ten_dssim_and_two_windows_from_256_px() -> None:
     random = torch.Generator().manual_seed(0)
     small = torch.rand((2, 1, 3, 64, 64), generator=random)
-    value = 10 * dssim(small[0] * 2 - 1, small[1] * 2 - 1, window_px=5)
-    assert masked.structure(*small) == pytest.approx(float(value))
+    assert masked.structure(*small) == pytest.approx(10 * float(dssim(*small, window_px=5)))
     large = torch.rand((2, 1, 3, 256, 256), generator=random)
-    values = [dssim(large[0] * 2 - 1, large[1] * 2 - 1, window_px=w) for w in (22, 11)]
-    assert masked.structure(*large) == pytest.approx(float(5 * values[0] + 5 * values[1]))
+    values = [float(dssim(*large, window_px=w)) for w in (22, 11)]
+    assert masked.structure(*large) == pytest.approx(5 * values[0] + 5 * values[1])
 
 
 def test_weights_of_the_plain_losses() -> None:
@@ -391,6 +391,28 @@ def test_a_pool_is_refused_without_pretraining(tmp_path: Path) -> None:
     pool = write_pool(tmp_path, "everybody", {"ann": 4, "ben": 4})
     with pytest.raises(ModelError, match="two identities"):
         loop.build(job(tmp_path, "model", (pool, pool)), CPU)
+
+
+def test_pretraining_keeps_colours_and_step_size() -> None:
+    swapper = make(gan=0, pretrain=True, colour_transfer="rct", lr_cos_images=8000)
+    (phase,) = swapper.phases()
+    assert phase.rate is None
+    plain = make(gan=0, pretrain=True, colour_transfer="none")
+    batches = side(1), side(2)
+    assert swapper.losses("autoencoder", *batches) == plain.losses("autoencoder", *batches)
+
+
+def test_a_critic_of_another_size_begins_anew(tmp_path: Path) -> None:
+    pair = (write_shards(tmp_path / "ann", "ann", 5), write_shards(tmp_path / "ben", "ben", 5))
+    first = job(tmp_path, "first", pair, gan=0.1, gan_dims=4)
+    write_results(loop.train(first, device=CPU))
+    wide = job(tmp_path, "wide", pair, gan=0.1, gan_dims=8, init=first.out)
+    begun, known = loop.build(wide, CPU).swapper, registry.load(first.out).state_dict()
+    for name, value in begun.state_dict().items():
+        own = not name.startswith("critic.")
+        assert (value.shape == known[name].shape and torch.equal(value, known[name])) or not own
+    write_results(loop.train(wide, device=CPU))
+    assert registry.load(wide.out).state_dict()["critic.enter.weight"].shape[0] == 8
 
 
 def test_a_critic_may_come_and_go_between_trainings(tmp_path: Path) -> None:

@@ -154,10 +154,34 @@ def test_colours_of_the_source_are_shifted_to_the_target() -> None:
         shifted.losses("discriminator", here, here)
 
 
-@given(some.integers(0, 1000), some.floats(0, 0.5))
+@given(some.floats(0, 1), some.floats(0, 1))
+def test_dssim_of_even_pictures_compares_their_intensities(first: float, second: float) -> None:
+    luminance = (2 * first * second + 1e-4) / (first**2 + second**2 + 1e-4)
+    pictures = [torch.full((1, 3, 16, 16), value) for value in (first, second)]
+    assert float(dssim(*pictures)) == pytest.approx((1 - luminance) / 2, abs=3e-4)
+
+
+@given(some.integers(0, 1000))
+def test_dssim_is_half_of_what_ssim_lacks_to_one(seed: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    first, second = torch.rand((2, 7, 7), generator=random, dtype=torch.float64)
+    offset = torch.arange(7, dtype=torch.float64) - 3
+    window = torch.exp(-(offset[:, None] ** 2 + offset**2) / (2 * 1.5**2))
+    window /= window.sum()
+    one, other = (window * first).sum(), (window * second).sum()
+    spread = (window * (first - one) ** 2).sum() + (window * (second - other) ** 2).sum()
+    shared = (window * (first - one) * (second - other)).sum()
+    ssim = (2 * one * other + 0.01**2) / (one**2 + other**2 + 0.01**2)
+    ssim *= (2 * shared + 0.03**2) / (spread + 0.03**2)
+    pictures = [p.float().expand(1, 3, 7, 7) for p in (first, second)]
+    found = dssim(*pictures, window_px=7)
+    assert float(found) == pytest.approx(float(1 - ssim) / 2, abs=1e-5)
+
+
+@given(some.integers(0, 1000), some.floats(0, 0.25))
 def test_dssim_is_a_distance_like_measure(seed: int, noise: float) -> None:
     random = torch.Generator().manual_seed(seed)
-    image = torch.rand((1, 3, 24, 24), generator=random) * 2 - 1
+    image = torch.rand((1, 3, 24, 24), generator=random)
     other = image + noise * torch.randn(image.shape, generator=random)
     assert dssim(image, image) == pytest.approx(0, abs=1e-6)
     assert -1e-6 <= float(dssim(image, other)) <= 1

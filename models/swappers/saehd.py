@@ -274,7 +274,7 @@ def cosine(period_images: int) -> Callable[[int], float]:
 
 
 def _critics_come_and_go(module: nn.Module, state: dict[str, Any], *_: Any) -> None:
-    """A critic of the file counts where the model has the same; else the model's own begins anew."""
+    """A critic of the file goes on where the model has one like it; another begins anew."""
     own = {k: v.detach() for k, v in module.named_parameters() if k.startswith(CRITICS)}
     for critic in CRITICS:
         mine = {name: value for name, value in own.items() if name.startswith(critic)}

@@ -5,7 +5,8 @@ layers, channels of a pixel side by side, fused optimisers, freed memory kept). 
 folder through tasks/convert.py's `load_swapper` and `swap_batch`. Baseline of both: the same
 networks with the same weights and batches in eager float32, laid out as torch builds them, with
 torch's own optimisers; in use also torch's own pooling and norms of vectors (`PLAIN`). Each side
-works in a process of its own; they alternate, and the shortest of several turns counts.
+works in a process of its own; they alternate, and the shortest of several turns counts. Where two
+steps do not fit the machine's memory, the baseline has all its turns first.
 
 Weights are those of an untrained model; pictures are drawn (benchmarks/drawn.py). Nothing names the
 families: a new one is measured as soon as its module exists.
@@ -15,12 +16,12 @@ from __future__ import annotations
 
 import argparse
 import functools
+import os
 import tempfile
 import time
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +29,7 @@ import torch
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks._sides import Work, alternate
+from benchmarks._sides import Work, alternate, one_after_the_other
 from benchmarks.drawn import draw_recogniser, draw_shard
 from benchmarks.harness import Result, best, cost, rate, record
 from likeness.contracts import environment
@@ -36,6 +37,8 @@ from likeness.contracts.documents import read_json, write_json
 from likeness.contracts.memory import keep_freed_memory
 from models import tensorfile
 from models.conversion import device_of, load_swapper, swap_batch
+from models.devices import pick_device
+from models.families import step_bytes
 from models.layers import relight, smooth
 from models.layers.layout import lay_out
 from models.swappers import registry
@@ -56,11 +59,6 @@ CPU = torch.device("cpu")
 FIGURES = Path(".likeness/bench/families.json")
 """For `likeness families`: per family size_px, swap_ms, swap_ratio, difference_mean and
 difference_max in levels of 255; where it trains train_images_s, train_ratio, loader_ratio."""
-SMALLER: dict[str, dict[str, Any]] = {
-    "faceshifter": {"width": 0.5},
-    "fsgan": {"width": 32, "segmentation_width": 16, "critic_width": 16},
-}
-"""Settings of families whose defaults do not fit a CPU minute: half the channels, or a quarter."""
 PIXELS = 32 * 64**2
 """Of one side of a step: as many crops as that gives, an even number, at least 2."""
 SWAPPED = 8
@@ -69,24 +67,25 @@ MAP = "map.json"
 """The source's appearance map, beside its shards."""
 VARIETY = 0.02
 """Difference of the pictures of one identity: more would be foreign to its face."""
+TOGETHER = 3
+"""Both sides of a training lie in memory at once where it holds so many of its steps."""
 TURNS, ENOUGH_S, LONG_S = 3, 15.0, 900.0
 PEAK_S = 2.0
 """How long the best matrix product is looked for: the first ones find a processor at rest."""
 
 
-def size_of(family: str, settings: dict[str, Any]) -> int:
+def size_of(family: str) -> int:
     """Side of the crops of a family."""
     with registry.Unfilled():
-        return registry.build(family, settings).size_px
+        return registry.build(family, {}).size_px
 
 
 def job_of(folder: Path, family: str) -> Job:
     """A training of a family at its defaults on the drawn shards in `folder`."""
-    settings = SMALLER.get(family, {})
-    images = max(2, PIXELS // size_of(family, settings) ** 2 // 2 * 2)
+    images = max(2, PIXELS // size_of(family) ** 2 // 2 * 2)
     plan = Plan(batch_images=images, micro_batches=2 if images > 16 else 1)
     paths = (folder / "a", folder / "b", folder, folder)
-    return Job("bench", family, settings, plan, *paths, recogniser=folder / "recogniser")
+    return Job("bench", family, {}, plan, *paths, recogniser=folder / "recogniser")
 
 
 def prepare(job: Job, out: Path) -> None:
@@ -118,7 +117,7 @@ def trainer(job: Job, ours: bool) -> Work:
     torch.set_num_threads(environment.threads())
     if ours:
         keep_freed_memory()
-    run = loop.build(job, setting.pick_device())
+    run = loop.build(job, pick_device())
     if not ours:
         plain(run)
     compile_networks(run.swapper, job)
@@ -135,6 +134,11 @@ def trainer(job: Job, ours: bool) -> Work:
         return counter.get_total_flops()
 
     return step
+
+
+def all_memory() -> int:
+    """Bytes of the machine's memory."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def finish(device: torch.device) -> None:
@@ -161,7 +165,9 @@ def training(job: Job) -> tuple[float, float, int]:
     """Seconds per step of all phases, of the baseline and of ours, and operations of ours."""
     slow = replace(job, plan=job.plan.model_copy(update={"precision": "float32"}))
     sides = [functools.partial(trainer, *s) for s in ((slow, False), (job, True))]
-    (theirs, _), (own, operations) = alternate(sides[0], sides[1], TURNS, ENOUGH_S)
+    taken = step_bytes(job.family, job.plan) or 0
+    compare = alternate if TOGETHER * taken < all_memory() else one_after_the_other
+    (theirs, _), (own, operations) = compare(sides[0], sides[1], TURNS, ENOUGH_S)
     return theirs, own, operations
 
 
@@ -210,7 +216,7 @@ def swapping(model: Path, job: Job, ours: bool) -> Work:
     """Work of one side: SWAPPED crops swapped; gives the pictures, in levels of 255."""
     torch.set_num_threads(environment.threads())
     swapper = load_swapper(model, "bf16") if ours else registry.load(model)
-    swapper = swapper.to(setting.pick_device())
+    swapper = swapper.to(pick_device())
     target = crops_of(job.target, swapper)
     source = source_crops(job.source, job.state / MAP, swapper)
     if ours:
@@ -258,7 +264,7 @@ def measure_training(job: Job) -> tuple[dict[str, float], list[Result]]:
     if not phases:
         return {}, []
     theirs, own, operations = training(job)
-    share = operations / own / most_operations(setting.pick_device())
+    share = operations / own / most_operations(pick_device())
     name, images = f"families.{job.family}", job.plan.step_images
     train = rate(f"{name}_training", images / own, images / theirs, "images/s")
     loader = rate(f"{name}_loader", images / loading(job), phases * train.ours, "images/s")
@@ -308,7 +314,7 @@ def run(only: str | None = None, part: str | None = None) -> list[Result]:
         APPEARANCE.execute([part for pair in given for part in pair])
         for family in [only] if only else registry.names():
             job = job_of(folder, family)
-            entry = known.setdefault(family, {"size_px": size_of(family, job.settings)})
+            entry = known.setdefault(family, {"size_px": size_of(family)})
             for measure in [PARTS[part]] if part else MEASURES.values():
                 figures, results = measure(job)
                 entry.update({key: round(value, 4) for key, value in figures.items()})

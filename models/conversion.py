@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from likeness.contracts import environment
 from likeness.contracts.memory import keep_freed_memory
+from models.devices import pick_device
 
 if TYPE_CHECKING:  # torch takes seconds to import; stages check their arguments before
     import torch
@@ -95,10 +96,7 @@ def load_swapper(folder: Path, precision: str) -> Swapper:
 
     torch.set_num_threads(environment.threads())
     keep_freed_memory()
-    name = environment.device()
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    swapper = registry.load(folder).to(name)
+    swapper = registry.load(folder).to(pick_device())
     if precision == "bf16":
         exact = [part for part in swapper.modules() if getattr(part, "float32_only", False)]
         kept = {id(layer) for part in exact for layer in part.modules()}

@@ -112,6 +112,6 @@ def _nearest(place: Tensor, depth: Tensor, face: Tensor, pixels: int) -> Tensor:
     if not len(place):
         return place
     key = ((DEPTH_RANGE - depth.clamp(-DEPTH_RANGE, DEPTH_RANGE)) * 256).long() << 32 | face
-    best = torch.full((pixels,), -1, dtype=torch.int64)
+    best = torch.full((pixels,), -1, dtype=torch.int64, device=place.device)
     best.scatter_reduce_(0, place, key, "amax")
     return (best[place] == key).nonzero()[:, 0]

@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
 from likeness.contracts import environment
+from likeness.contracts.errors import ModelError
+from models.devices import pick_device
 from models.layers.norm import layers_of
 from models.training.compiled import compile_networks, reporting, uncompiled
 from models.training.exchange import Alone, Exchange
@@ -21,7 +25,7 @@ from models.training.footprint import measure
 from models.training.guard import NotFiniteError, explain
 from models.training.plan import Job
 from models.training.run import Run, active, build, resume
-from models.training.setting import gather, pick_device
+from models.training.setting import gather
 from models.training.settle import settle
 from models.training.snapshots import NAME, PHASE, keep_snapshots
 from models.training.steps import Bench, take_step
@@ -57,12 +61,33 @@ def guarded_step(run: Run, bench: Bench, *, saving: bool) -> float:
     """As `train_step`.
 
     Raises:
-        ModelError: a loss or gradient that is no finite number, with what is left and what helps.
+        ModelError: a loss or gradient that is no finite number, with what is left and what helps;
+            too little memory.
     """
     try:
-        return train_step(run, bench)
+        with room(run.job):
+            return train_step(run, bench)
     except NotFiniteError as error:
         raise explain(error, run, saving=saving) from None
+
+
+@contextmanager
+def room(job: Job) -> Iterator[None]:
+    """A device that is too small for a step is told as an error with what helps.
+
+    Raises:
+        ModelError: too little memory.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        problem = f"a part of {job.plan.batch_images // job.plan.micro_batches} images a side"
+        advice = "raise `train.micro_batches` (smaller parts, one after the other), or lower "
+        raise ModelError(
+            job.model,
+            f"the device has too little memory for {problem}",
+            f"{advice}`train.batch_images` or `size_px`",
+        ) from None
 
 
 def look(run: Run, bench: Bench | None, validation: Validation | None, *, preview: bool) -> None:
@@ -94,7 +119,7 @@ def leave(run: Run, bench: Bench | None, validation: Validation | None) -> None:
 
 def announce(run: Run, bench: Bench) -> None:
     """One line for the person who watches: what memory the training takes."""
-    with uncompiled(run.job.plan):
+    with uncompiled(run.job.plan), room(run.job):
         footprint = measure(bench, run.phases)
     message = f"{run.job.model}: {footprint}; {bench.sides.bytes / 2**20:.0f} MiB crops"
     print(message, file=sys.stderr, flush=True)

@@ -17,13 +17,14 @@ import numpy.typing as npt
 import torch
 
 from likeness.contracts.progress import Advance
+from models.devices import pick_device
 from models.training.batches import Sides
 from models.training.exchange import Alone
 from models.training.guard import NotFiniteError
 from models.training.loop import train_step
 from models.training.plan import Job
 from models.training.run import Run, build
-from models.training.setting import gather, pick_device
+from models.training.setting import gather
 from models.training.steps import Bench
 
 LOWEST, HIGHEST = 1e-7, 1.0

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from likeness.contracts import environment
 from likeness.contracts.errors import ModelError
 from models import tensorfile
 from models.swappers import registry
@@ -17,14 +16,6 @@ from models.training.frozen import FrozenNetworks
 from models.training.people import People
 from models.training.plan import Job
 from models.training.stock import load_pairs
-
-
-def pick_device() -> torch.device:
-    """Device of this process: LIKENESS_DEVICE, else a GPU where there is one."""
-    name = environment.device()
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
 
 
 def looks_at_recogniser(swapper: Swapper) -> bool:

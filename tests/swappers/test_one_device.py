@@ -61,6 +61,13 @@ APART = {
 """Operators that take tensors of two devices on a GPU, too."""
 
 
+COUNTING: dict[str, Callable[[Tensor], Tensor]] = {
+    "nonzero": lambda mask: torch.ones(mask.shape).nonzero()[::2],
+    "repeat_interleave": lambda counts: torch.arange(len(counts)).repeat_interleave(2),
+}
+"""Operators whose numbers say how much there is: of zeros there would be nothing to go on with."""
+
+
 class OneDevice(AsOfZeros):  # type: ignore[no-untyped-call]  # torch's
     """Fails where an operator is given tensors of two devices; single numbers may lie anywhere."""
 
@@ -72,6 +79,10 @@ class OneDevice(AsOfZeros):  # type: ignore[no-untyped-call]  # torch's
         places = {tensor.device.type for tensor in tensors if tensor.ndim}
         places |= {"meta" for tensor in tensors if tensor.is_meta}
         assert len(places) < 2 or name in APART, f"{name} is given tensors of {sorted(places)}"
+        if name == "_local_scalar_dense":
+            return 2  # as good a number as any
+        if name in COUNTING:
+            return COUNTING[name](args[0]).to(META)
         if name == "_to_copy" and (kwargs or {}).get("device") == CPU:
             # The family asks for the numbers themselves: such that no two rows are alike.
             return torch.arange(args[0].numel()).sin().reshape(args[0].shape).to(args[0].dtype)

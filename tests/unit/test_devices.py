@@ -1,0 +1,59 @@
+"""Which device is chosen, and what is said where it is missing or too small."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from likeness.contracts.errors import LikenessError, ModelError
+from models.devices import pick_device
+from models.training import loop
+from models.training.plan import Job, Plan
+from tests.swapper_cases import TINY
+from tests.synthetic_shards import write_shards
+
+
+@pytest.mark.parametrize(
+    ("named", "there", "wanted"),
+    [
+        ("auto", True, "cuda"),
+        ("auto", False, "cpu"),
+        ("cpu", True, "cpu"),
+        ("cuda:1", True, "cuda:1"),
+    ],
+)
+def test_a_gpu_is_taken_where_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, named: str, there: bool, wanted: str
+) -> None:
+    monkeypatch.setenv("LIKENESS_DEVICE", named)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    assert pick_device() == torch.device(wanted)
+
+
+@pytest.mark.parametrize(("named", "problem"), [("cuda", "sees no GPU"), ("gpu", "is no device")])
+def test_a_device_that_is_not_there_is_named(
+    monkeypatch: pytest.MonkeyPatch, named: str, problem: str
+) -> None:
+    monkeypatch.setenv("LIKENESS_DEVICE", named)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(LikenessError, match=f"LIKENESS_DEVICE: .*{problem}"):
+        pick_device()
+
+
+def test_a_device_that_is_too_small_is_told_with_what_helps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> float:
+        raise torch.OutOfMemoryError
+
+    pair = (write_shards(tmp_path / "ann", "ann", 5), write_shards(tmp_path / "ben", "ben", 5))
+    out = tmp_path / "out"
+    out.mkdir()
+    plan = Plan(images=8, batch_images=4, micro_batches=2)
+    job = Job("tiny", "autoencoder", TINY["autoencoder"], plan, *pair, out, tmp_path / "state")
+    monkeypatch.setattr(loop, "train_step", full)
+    with pytest.raises(ModelError, match=r"tiny.*2 images a side.*micro_batches"):
+        loop.train(job, device=torch.device("cpu"))

@@ -34,6 +34,7 @@ class Snapshots(_Section):
     """Which models of a training in progress are kept beside the last one."""
 
     every_images: int | None = Field(default=None, ge=1, description="one per this many; None: no")
+    latest: int | None = Field(default=None, ge=1, description="so many of these; None: all")
     best: bool = Field(default=False, description="the one of the best validation identity")
 
 

@@ -22,6 +22,8 @@ from models.training.run import Run
 
 PHASE, NAME = "validation", "identity"
 """Under which the history knows the validation."""
+GONE = ".gone-"
+"""Begins the name of a snapshot that is being removed."""
 
 
 def folder_of(state: Path, kind: str, images: int) -> Path:
@@ -52,6 +54,28 @@ def _keep(run: Run, kind: str) -> None:
         write_model(folder, run)
 
 
+def _remove(snapshot: Path) -> None:
+    """Take a snapshot away: whoever looks meanwhile sees all of it, or nothing."""
+    for left in snapshot.parent.glob(f"{GONE}*"):
+        shutil.rmtree(left)  # of a process that was killed here
+    gone = snapshot.with_name(f"{GONE}{snapshot.name}")
+    snapshot.rename(gone)
+    shutil.rmtree(gone)
+
+
+def _thin(run: Run) -> None:
+    """Remove the older ones of those that are kept every so many images, where a rule says so.
+
+    A run that went on from an earlier checkpoint may find later ones than its own: these count as
+    the newest, and it comes by them again.
+    """
+    latest = run.job.plan.snapshots.latest
+    if latest is not None:
+        found = sorted(folder_of(run.job.state, "images", 0).parent.glob("images-*"))
+        for older in found[:-latest]:
+            _remove(older)
+
+
 def best_of(run: Run) -> tuple[int, float] | None:
     """Images and value of the best validation so far, the first one of equals."""
     values = [
@@ -72,13 +96,14 @@ def keep_snapshots(run: Run) -> None:
     every = plan.snapshots.every_images
     if every is not None and run.passed(every):
         _keep(run, "images")
+        _thin(run)
     if plan.wants_best and best is not None and best[0] == run.images:
         _keep(run, "best")
         final = folder_of(run.job.state, "best", run.images)
         for older in sorted(final.parent.glob("best-*")):
             # A run that went on from an earlier checkpoint comes by the later ones again.
             if older != final:
-                shutil.rmtree(older)
+                _remove(older)
 
 
 def take_best(run: Run) -> int:

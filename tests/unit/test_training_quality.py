@@ -186,6 +186,28 @@ def test_snapshots_are_whole_models_kept_by_rule(make_job: Make) -> None:
     assert json.loads((job.out / "config.json").read_text())["kept_images"] == best
 
 
+def test_only_the_latest_snapshots_are_kept_where_a_rule_says_so(
+    make_job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = {"snapshots": {"every_images": 32, "latest": 2}, "preview_every_images": 32}
+    job = make_job("job", **rules)
+
+    def killed(path: Path) -> None:
+        (path / "config.json").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("models.training.snapshots.shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            start(job)
+    whole = sorted((job.state / "snapshots").glob("images-*"))
+    assert [p.name for p in whole] == [f"images-{images:09d}" for images in (64, 96)]
+    for path in whole:
+        assert registry.load(path).family == "autoencoder"
+    start(job)
+    assert sorted((job.state / "snapshots").glob("images-*")) == whole
+
+
 class Copy(Normed):
     """Gives the source's face, or leaves the target's."""
 

@@ -1,8 +1,8 @@
-"""Families for any face: frames per second of each network, images per second of training it.
+"""Networks of families for any face: frames per second in use, pictures per second in training.
 
-All at 256 px. `any_face.<network>` and `any_face.<network>_training` have the published widths, one
-picture at a time; `any_face.<family>_training` a quarter of them and batches of 4: whole steps,
-critics included. Baseline: the same network and weights in eager float32 with torch's plain Adam,
+All at 256 px, `any_face.<network>` and `any_face.<network>_training`, in the published widths, one
+picture at a time; whole steps of the families are in benchmarks/families.py. Baseline: the same
+network and weights in eager float32 with torch's plain Adam,
 laid out as torch builds it. Ours: as `convert` and the training loop run it (channels of a pixel
 side by side, bf16 layers, fused Adam). Both keep freed memory, as the stages do; runs alternate,
 and the shortest of each counts. `<network>_apart` is the mean difference of the two pictures
@@ -33,15 +33,12 @@ from models.layers.inpainting import Blending, Inpainting
 from models.layers.layout import lay_out
 from models.layers.resunet import ResUnet
 from models.layers.segmentation_unet import SegmentationUNet
-from models.swappers import registry
-from models.swappers.base import Batch, Phase, Swapper
-from models.training import loop, optimisers
+from models.swappers.base import Phase
+from models.training import optimisers
 
-SIDE_PX, QUARTER = 256, 0.25
+SIDE_PX = 256
 BATCH, REPEATS = 1, 1
-FAMILY_BATCH, FAMILY_REPEATS = 4, 3
 IDENTITY = 128
-FIVE = ((0.38, 0.45), (0.62, 0.45), (0.5, 0.6), (0.4, 0.72), (0.6, 0.72))
 Work = Callable[[], object]
 
 
@@ -93,17 +90,6 @@ NETWORKS = {
     "fsgan_segmentation": Network(lambda: SegmentationUNet(64), lambda: (pictures(),)),
     "fsgan_inpainting": Network(lambda: Inpainting(128), lambda: (pictures(), holes())),
     "fsgan_blending": Network(lambda: Blending(128), lambda: (pictures(), pictures(), holes())),
-}
-FAMILIES: dict[str, dict[str, Any]] = {
-    "faceshifter": {"size_px": SIDE_PX, "width": QUARTER},
-    "fsgan": {
-        "size_px": SIDE_PX,
-        "width": round(128 * QUARTER),
-        "segmentation_width": round(64 * QUARTER),
-        "critic_width": round(64 * QUARTER),
-        "small_share": 0,  # the whole side from the first step
-        "perceptual_weight": 0,  # there is no recogniser to give it
-    },
 }
 
 
@@ -180,74 +166,17 @@ def lesson(name: str, network: Network) -> Result:
     return rate(f"any_face.{name}_training", BATCH / own, BATCH / theirs, "pictures/s")
 
 
-def pairs(swapper: Swapper) -> Batch:
-    """Crops as the sampler gives them: half of the pairs show one identity."""
-    side = swapper.size_px
-    points = torch.tensor(FIVE).mul(side).expand(FAMILY_BATCH, -1, -1)
-    mesh = torch.rand((FAMILY_BATCH, 468, 3), generator=torch.Generator().manual_seed(1)) * side
-    numbers = torch.arange(FAMILY_BATCH)
-    crop = pictures(count=FAMILY_BATCH)
-    return {
-        "crop": crop,
-        "warped": crop,
-        "mask": torch.ones(FAMILY_BATCH, 1, side, side),
-        "landmarks_5": points,
-        "landmarks_468": mesh,
-        "pose_deg": torch.zeros(FAMILY_BATCH, 3),
-        "same": (numbers % 2).float(),
-        "identity_index": numbers,
-    }
-
-
-def step(swapper: Swapper, phases: list[Phase], *, half: bool, fused: bool) -> Work:
-    """One step of all phases that train at first."""
-    batch = pairs(swapper)
-    movers = [
-        optimisers.make(p) if fused else torch.optim.Adam(p.parameters, betas=p.betas)
-        for p in phases
-    ]
-
-    def work() -> None:
-        for phase, mover in zip(phases, movers, strict=True):
-            own = {id(p) for p in phase.parameters}
-            for parameter in swapper.parameters():
-                parameter.requires_grad_(id(parameter) in own)
-            with torch.autocast("cpu", torch.bfloat16, enabled=half):
-                losses = swapper.losses(phase.name, batch, batch)
-            torch.autograd.backward(torch.stack(list(losses.values())).sum())
-            mover.step()
-            mover.zero_grad()
-
-    return work
-
-
-def training(family: str, settings: dict[str, Any]) -> Result:
-    """Images per second of the steps with which a family's training begins, critics included."""
-    torch.manual_seed(0)
-    plain = registry.build(family, settings).train()
-    plain.plan_images = 1_000_000
-    ours = copy.deepcopy(plain)
-    lay_out(ours, ours.layout)
-    works = []
-    for swapper, better in ((plain, False), (ours, True)):
-        phases = loop.active(swapper.phases(), 0)
-        works.append(step(swapper, phases, half=better, fused=better))
-    theirs, own = fastest(works[0], works[1], FAMILY_REPEATS)
-    images = 2 * FAMILY_BATCH
-    return rate(f"any_face.{family}_training", images / own, images / theirs, "images/s")
-
-
-def run(names: Collection[str] = (*NETWORKS, *FAMILIES)) -> list[Result]:
-    """Results of these networks and families; see the module's docstring."""
+def run(names: Collection[str] = tuple(NETWORKS)) -> list[Result]:
+    """Results of these networks; see the module's docstring."""
     torch.set_num_threads(environment.threads())
     keep_freed_memory()
     found: list[Result] = []
     for name, network in NETWORKS.items():
         if name in names:
             found += [*inference(name, network), lesson(name, network)]
-    return found + [training(name, FAMILIES[name]) for name in FAMILIES if name in names]
+    return found
 
 
 if __name__ == "__main__":
-    for chosen in sys.argv[1:] or (*NETWORKS, *FAMILIES):
+    for chosen in sys.argv[1:] or tuple(NETWORKS):
         record(run([chosen]))

@@ -80,7 +80,10 @@ def live(
     model: Annotated[str, MODEL],
     *,
     taken_from: Annotated[
-        str, typer.Option("--input", help="camera, camera:N, a video file, or - for stdin.")
+        str,
+        typer.Option(
+            "--input", help="camera, camera:N, a video file, a folder of stills, or - for stdin."
+        ),
     ] = "camera",
     output: Annotated[str, typer.Option(help="window, or a file to write (.mp4).")] = "window",
     source: Annotated[str | None, typer.Option(help="Whose face, for a model of any face.")] = None,

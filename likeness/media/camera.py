@@ -6,11 +6,16 @@ can say how long they are.
 
 from __future__ import annotations
 
-import sys
+import os
+import select
+import stat
+import threading
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import av
 import cv2
@@ -29,6 +34,46 @@ U8 = npt.NDArray[np.uint8]
 TICKS = 90000
 """Units per second of a camera's times, as in MPEG."""
 _GUESSED_RATE = 30
+_PAUSE_S = 0.01
+"""A read of a pipe that lasts longer had to wait: nothing lay there."""
+_LOOK_AROUND_S = 0.1
+"""Time after which a read that waits for a pipe looks whether anybody still wants it."""
+
+
+class Arriving(Footage):
+    """Footage that can be read once, and belongs to the thread that reads it.
+
+    A device must not be given back while a read waits in it: who reads gives it back.
+    """
+
+    def __init__(self, path: Path, facts: dict[str, Any]) -> None:
+        super().__init__(path, facts)
+        self._owned = threading.Lock()
+
+    @abstractmethod
+    def _arrivals(self) -> Iterator[Frame]:
+        """Frames as they come."""
+
+    @abstractmethod
+    def _release(self) -> None:
+        """Give back what is read from."""
+
+    def interrupt(self) -> None:
+        """Let a read that waits end soon, where that is possible; from any thread."""
+
+    def _read(self) -> Iterator[Frame]:
+        if not self._owned.acquire(blocking=False):
+            return
+        try:
+            yield from self._arrivals()
+        finally:
+            self._release()
+
+    def __exit__(self, *_: object) -> None:
+        """Give it back, unless a thread has begun to read: that one does, when it ends."""
+        self.interrupt()
+        if self._owned.acquire(blocking=False):
+            self._release()
 
 
 class _Shot(Frame):
@@ -45,7 +90,7 @@ class _Shot(Frame):
         return rgb_to_yuv420(rgb, facts["colour_space"], facts["colour_range"])
 
 
-class Camera(Footage):
+class Camera(Arriving):
     """A camera of this machine, through OpenCV; its times are those at which pictures arrived.
 
     Args:
@@ -68,7 +113,7 @@ class Camera(Footage):
         rate = round(float(capture.get(cv2.CAP_PROP_FPS)) or _GUESSED_RATE)
         super().__init__(Path(name), camera_facts(width // 2 * 2, height // 2 * 2, rate))
 
-    def _read(self) -> Iterator[Frame]:
+    def _arrivals(self) -> Iterator[Frame]:
         began, index, last = self._clock(), 0, -1
         width, height = self.facts["width_px"], self.facts["height_px"]
         while True:
@@ -79,8 +124,7 @@ class Camera(Footage):
             yield _Shot(self, index, last, np.ascontiguousarray(bgr[:height, :width]))
             index += 1
 
-    def __exit__(self, *_: object) -> None:
-        """Give the camera back."""
+    def _release(self) -> None:
         self._capture.release()
 
 
@@ -128,41 +172,120 @@ def open_camera(number: int = 0) -> Camera:
     return Camera(capture, name)
 
 
-class Pipe(Footage):
+class _Stream:
+    """A descriptor as PyAV reads it: unbuffered, and never for long without looking around.
+
+    Args:
+        descriptor: readable; closed by `close`.
+
+    Attributes:
+        waited: whether a read found nothing and had to wait.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._file = os.fdopen(descriptor, "rb", buffering=0)
+        self._over = threading.Event()
+        self.waited = False
+
+    def read(self, size: int) -> bytes:
+        """Some bytes, `size` at most; none at the end, or when nobody wants more."""
+        timeout_s = _PAUSE_S
+        while not self._over.is_set():
+            if select.select([self._file], [], [], timeout_s)[0]:
+                return self._file.read(size) or b""
+            self.waited, timeout_s = True, _LOOK_AROUND_S
+        return b""
+
+    def stop(self) -> None:
+        """Let reads end; from any thread."""
+        self._over.set()
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        self._file.close()
+
+
+class Pipe(Arriving):
     """A video that arrives through a pipe, in a container that needs no way back (MPEG-TS, MKV).
 
     Args:
-        stream: readable, need not be seekable.
+        descriptor: readable, need not be seekable; closed at the end.
+        since_s: time by `clock` since when pictures may have gathered in the pipe. Those that
+            lie there when reading begins are left out, but for the last; None keeps all.
+        clock: seconds that only rise.
 
     Raises:
         FootageError: it is no video.
     """
 
-    def __init__(self, stream: BinaryIO) -> None:
-        name = Path("-")
+    def __init__(
+        self,
+        descriptor: int,
+        since_s: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stream, self._since_s, self._clock = _Stream(descriptor), since_s, clock
         try:
-            self._container: Any = av.open(stream)
+            self._container: Any = av.open(self._stream)
             video_stream(self._container).thread_type = "AUTO"
-            facts, self._orientation = probe.video_facts(name, self._container)
-        except (av.FFmpegError, StopIteration):
-            step = "pipe MPEG-TS or Matroska into it, for example `ffmpeg ... -f mpegts -`"
-            raise FootageError("standard input", "is no readable video", step) from None
-        super().__init__(name, {**facts, "audio_streams": 0})
+            # There is no way back to the pictures that tell what the video is.
+            self._first = probe.first_frames(Path("-"), self._container)
+            facts, self._orientation = probe.frame_facts(Path("-"), self._container, self._first[0])
+        except (av.FFmpegError, FootageError, StopIteration) as error:
+            self._stream.close()
+            raise _no_pipe(error) from None
+        super().__init__(Path("-"), {**facts, "audio_streams": 0})
         self.reformatter = VideoReformatter()
 
-    def _read(self) -> Iterator[Frame]:
-        index, last = 0, -1
+    def interrupt(self) -> None:
+        """Let a read that waits end soon; from any thread."""
+        self._stream.stop()
+
+    def _arrivals(self) -> Iterator[Frame]:
+        last = -1
+        for index, picture in enumerate(self._fresh()):
+            last = max(picture.pts if picture.pts is not None else 0, last + 1)
+            yield _Piped(self, index, last, picture, self._orientation)
+
+    def _fresh(self) -> Iterator[Any]:
+        """The pictures without those that had gathered before anybody asked for them."""
+        pictures = self._pictures()
+        if self._since_s is None:
+            yield from pictures
+            return
+        # A sender that keeps time has sent no more than this. One that hurries is never waited
+        # for; this is where its pictures begin to count.
+        gathered_s = self._clock() - self._since_s
+        began, old = self._first[0].time or 0.0, None
+        # What was read to see what the video is may have waited; it has gathered all the same.
+        self._stream.waited = False
+        for picture in pictures:
+            if self._stream.waited or (picture.time or 0.0) - began >= gathered_s:
+                yield picture
+                break
+            old = picture
+        else:  # it ended: the last one at least
+            yield from [old] if old is not None else []
+        yield from pictures
+
+    def _pictures(self) -> Iterator[Any]:
+        coming = self._container.decode(video_stream(self._container))
+        first, self._first = self._first, []
         try:
-            for picture in self._container.decode(video_stream(self._container)):
-                last = max(picture.pts if picture.pts is not None else 0, last + 1)
-                yield _Piped(self, index, last, picture, self._orientation)
-                index += 1
+            yield from chain(first, coming)
         except av.FFmpegError:  # cut off in the middle: what arrived counts
             return
 
-    def __exit__(self, *_: object) -> None:
-        """Close the stream."""
+    def _release(self) -> None:
         self._container.close()
+        self._stream.close()
+
+
+def _no_pipe(error: Exception) -> FootageError:
+    """The error for a pipe that cannot be read; what a file could be done about helps nobody."""
+    problem = error.problem if isinstance(error, FootageError) else "is no readable video"
+    step = "pipe MPEG-TS or Matroska into it, for example `ffmpeg ... -f mpegts -`"
+    return FootageError("standard input", problem, step)
 
 
 class _Piped(Frame):
@@ -184,10 +307,17 @@ class _Piped(Frame):
         return upright(planes, self._orientation)
 
 
-def open_pipe() -> Pipe:
+def open_pipe(since_s: float | None = None) -> Pipe:
     """The video on standard input.
+
+    Args:
+        since_s: see `Pipe`; by `time.monotonic`.
 
     Raises:
         FootageError: it is no video.
     """
-    return Pipe(sys.stdin.buffer)
+    if stat.S_ISREG(os.fstat(0).st_mode):
+        since_s = None  # nobody sends: nothing gathers
+    # A descriptor of its own: `sys.stdin.buffer` has a lock, and Python aborts at its end while
+    # a thread that still waits in a read holds it.
+    return Pipe(os.dup(0), since_s)

@@ -12,8 +12,10 @@ from likeness.contracts.errors import FootageError
 
 
 def _next_step(path: Path) -> str:
-    known = path.parent.parent.name == "clips"
-    return f"replace the file or run `likeness remove {path.parent.name if known else '<clip>'}`"
+    for clip in path.parents:
+        if clip.parent.name == "clips":
+            return f"replace the file or run `likeness remove {clip.name}`"
+    return "give another file"  # no clip's footage: `likeness` knows nothing to remove
 
 
 def footage_error(path: Path, problem: str) -> FootageError:

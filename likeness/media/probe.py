@@ -72,13 +72,19 @@ def orientation_of(frame: Any, path: Path) -> Orientation:
     return Orientation(turns % 4, mirrored)
 
 
-def _first_frame(path: Path, container: Any, stream: Any) -> Any:
+def first_frames(path: Path, container: Any) -> list[Any]:
+    """The first frames that a decoder hands over at once; the container stands behind them.
+
+    Raises:
+        FootageError: no frame can be decoded.
+    """
+    stream = video_stream(container)
     context = stream.codec_context
     for packet in packets(container, stream):
-        for frame in decode(context, packet):
-            return frame
-    for frame in decode(context, None):
-        return frame
+        if frames := decode(context, packet):
+            return frames
+    if frames := decode(context, None):
+        return frames
     raise footage_error(path, "has no frame that can be decoded")
 
 
@@ -121,8 +127,16 @@ def video_facts(path: Path, container: Any) -> tuple[dict[str, Any], Orientation
     Raises:
         FootageError: no frame can be decoded, or an odd turn.
     """
+    return frame_facts(path, container, first_frames(path, container)[0])
+
+
+def frame_facts(path: Path, container: Any, frame: Any) -> tuple[dict[str, Any], Orientation]:
+    """Facts of an open container by its first frame.
+
+    Raises:
+        FootageError: an odd turn.
+    """
     stream = video_stream(container)
-    frame = _first_frame(path, container, stream)
     orientation = orientation_of(frame, path)
     width, height = orientation.upright(frame.width, frame.height)
     aspect = stream.sample_aspect_ratio

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -17,13 +18,17 @@ from likeness.media.colour import Planes, yuv420_to_rgb
 _SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")
 _ESCAPE, _NOTHING = 27, -1
 _MARGIN_PX, _LINE_PX = 10, 22
+_TRIAL = "import cv2; cv2.namedWindow('likeness'); cv2.waitKey(1); cv2.destroyAllWindows()"
+_TRIAL_S = 30.0
+"""Time after which a screen that does not answer counts as none."""
 
 
 def require_screen(environment: Mapping[str, str] | None = None) -> None:
     """Check that a window can be opened; OpenCV would end the process instead of saying so.
 
     Raises:
-        LikenessError: no screen, or an OpenCV that was built without windows.
+        LikenessError: no screen, one that does not answer, or an OpenCV that was built without
+            windows.
     """
     given = os.environ if environment is None else environment
     if sys.platform.startswith("linux") and not any(given.get(name) for name in _SCREENS):
@@ -33,6 +38,21 @@ def require_screen(environment: Mapping[str, str] | None = None) -> None:
     if gui and gui[0].split(":")[1].strip() in ("NONE", "NO", ""):
         step = "install opencv-python in the place of the headless build, or add `--output FILE`"
         raise LikenessError("window", "this OpenCV was built without windows", step)
+    if not _opens(given):
+        step = "correct DISPLAY, or add `--output FILE.mp4`, which needs no screen"
+        raise LikenessError("window", "no window opens on this screen", step)
+
+
+def _opens(environment: Mapping[str, str]) -> bool:
+    """Whether another process can open a window: a toolkit without its screen aborts."""
+    command = [sys.executable, "-c", _TRIAL]
+    try:
+        done = subprocess.run(
+            command, env=dict(environment), capture_output=True, check=False, timeout=_TRIAL_S
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
 
 
 class Window:

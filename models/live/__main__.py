@@ -13,6 +13,9 @@ from pathlib import Path
 
 from likeness.contracts.commands import ended, positive
 from models.live.compose import VIEWS
+from models.live.request import Request, require_film, require_input
+
+INPUTS = "camera, camera:N, a video file, a folder of stills, or - for a video on stdin"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -20,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m models.live", description=__doc__)
     made.add_argument("model", type=Path, help="folder of the model, data/models/<model>")
     made.add_argument("--pack", type=Path, required=True, help="output of stage `pack`")
-    made.add_argument("--input", default="camera", help="camera, camera:N, a file, or - for stdin")
+    made.add_argument("--input", default="camera", help=INPUTS)
     made.add_argument("--output", default="window", help="window, or a file (.mp4)")
     made.add_argument("--source", help="whose face, for a model of any face")
     made.add_argument("--view", choices=VIEWS, help="what is shown")
@@ -36,12 +39,6 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser().parse_args(arguments)
 
     def work() -> None:
-        # Arguments are checked first: torch takes seconds to import.
-        from models.live.keys import TerminalKeys
-        from models.live.pipeline import Pipeline
-        from models.live.request import Request
-        from models.live.session import run
-
         request = Request(
             model=given.model,
             pack=given.pack,
@@ -54,6 +51,12 @@ def main(arguments: list[str] | None = None) -> int:
             scan_every=given.scan_every,
             seconds=given.seconds,
         )
+        # Input and output are checked first: torch takes seconds to import.
+        require_film(request)
+        require_input(request)
+        from models.live.keys import TerminalKeys
+        from models.live.pipeline import Pipeline
+        from models.live.session import run
 
         def stoppable(pipeline: Pipeline) -> None:
             for number in (signal.SIGINT, signal.SIGTERM):

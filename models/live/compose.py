@@ -50,15 +50,25 @@ class Composer:
         size_px: side of the family's crops.
         lay: how a face is laid.
         mark: the visible mark; there is no run without one.
+        generated: True for a family that re-enacts: where its crop is shown and there is none,
+            the last one stays (black before the first), never the driver in its place.
     """
 
     def __init__(
-        self, facts: dict[str, Any], view: View, size_px: int, lay: LaySettings, mark: MarkSettings
+        self,
+        facts: dict[str, Any],
+        view: View,
+        size_px: int,
+        lay: LaySettings,
+        mark: MarkSettings,
+        *,
+        generated: bool = False,
     ) -> None:
-        self._view, self._lay = view, lay
+        self._view, self._lay, self._generated = view, lay, generated
         self.space = (facts["colour_space"], facts["colour_range"])
         self._steady = SteadyColours(lay.colour_memory)
         self._side = max(LEAST_PX, size_px // 2 * 2)
+        self._own = np.zeros((self._side, self._side, 3), np.uint8)
         width, height = facts["width_px"], facts["height_px"]
         if view != "paste":
             width, height = self._side * (2 if view == "side-by-side" else 1), self._side
@@ -90,14 +100,19 @@ class Composer:
         return y, u, v
 
     def _crop(self, frame: Frame, made: Made | None) -> Pixels:
-        """The model's crop, beside that of the frame if asked for; else the frame's middle."""
-        side = self._side
-        if made is None:
-            shown = _middle(frame.rgb(), side)
-            return np.hstack([shown, shown]) if self._view == "side-by-side" else shown
-        own = _resized(made.crop, side)
+        """The model's crop, beside that of the frame if asked for."""
+        if made is not None:
+            self._own = _resized(made.crop, self._side)
+        elif not self._generated:
+            self._own = _middle(frame.rgb(), self._side)
         if self._view == "crop":
-            return own
+            return self._own
+        return np.hstack([self._driver(frame, made), self._own])
+
+    def _driver(self, frame: Frame, made: Made | None) -> Pixels:
+        """The frame's own crop; its middle where no face is."""
+        if made is None:
+            return _middle(frame.rgb(), self._side)
         size = made.crop.shape[0]
         height, width = frame.luma().shape
         box = alignment.region(made.affine, size, width, height)
@@ -105,7 +120,7 @@ class Composer:
         driver = alignment.warp_crop(frame.region_rgb(*box), local, size)
         # Beside the frame a crop repeats it mirrored, which is for networks and not for people.
         driver[alignment.inside(made.affine, size, width, height) == 0] = 0
-        return np.hstack([_resized(driver, side), own])
+        return _resized(driver, self._side)
 
 
 def _resized(rgb: Pixels, side: int) -> Pixels:

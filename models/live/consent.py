@@ -35,8 +35,14 @@ def source_of(facts: ModelFacts, named: str | None) -> str:
     return facts.source
 
 
-def uses_of(facts: ModelFacts, source: str, root: Path) -> list[Use]:
+def uses_of(facts: ModelFacts, source: str, root: Path, *, driver: bool = False) -> list[Use]:
     """Everybody in the model as what their face is used: the two sides, members of pools, clips.
+
+    Args:
+        facts: of the model.
+        source: identity whose face is shown.
+        root: the repository.
+        driver: True where the target moves the source and nothing of their picture is shown.
 
     Raises:
         ParamsError: an identity that params.yaml does not know, so that nobody can be asked.
@@ -49,7 +55,7 @@ def uses_of(facts: ModelFacts, source: str, root: Path) -> list[Use]:
 
     uses = [named(source, "source")]
     if "target" not in facts.pools:
-        uses.append(named(facts.target, "target"))
+        uses.append(named(facts.target, "driver" if driver else "target"))
     people = {use.identity for use in uses}.union(*facts.pools.values())
     clips = [clip for clip in list_clips(root / DATA) if clip.identity in people]
     covered = {clip.identity for clip in clips} | {use.identity for use in uses}
@@ -60,12 +66,19 @@ def uses_of(facts: ModelFacts, source: str, root: Path) -> list[Use]:
 
 
 def require_consents(
-    facts: ModelFacts, source: str, root: Path, today: dt.date | None = None
+    facts: ModelFacts,
+    source: str,
+    root: Path,
+    today: dt.date | None = None,
+    *,
+    driver: bool = False,
 ) -> list[dict[str, Any]]:
     """The consents behind a model, each valid today, for the record of what was made.
+
+    `driver` as for `uses_of`.
 
     Raises:
         ConsentError: one that is missing, revoked, expired, or does not allow the role.
     """
     day = today or dt.datetime.now(dt.UTC).date()
-    return record.check_uses(uses_of(facts, source, root), day)
+    return record.check_uses(uses_of(facts, source, root, driver=driver), day)

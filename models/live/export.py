@@ -18,6 +18,7 @@ from models.live.consent import require_consents, source_of
 from models.live.graphs import OPSET, Exported, export
 from models.live.onnx_runner import OnnxRunner
 from models.live.people import source_crops
+from models.live.request import require_writable
 from models.live.settings import ModelFacts, load_facts
 from models.swappers import registry
 from models.swappers.base import Batch, Swapper
@@ -58,11 +59,15 @@ def export_model(folder: Path, path: Path, named: str | None, root: Path) -> Exp
     """Export the model in `folder`.
 
     Raises:
-        LikenessError: no model, no consent, no crops, or a family that is no fixed graph.
+        LikenessError: `path` is no .onnx or lies among the clips; no model, no consent, no crops,
+            or a family that is no fixed graph.
     """
+    require_writable(path, ".onnx", root)
     facts = load_facts(folder)
     source = source_of(facts, named)
-    consents = require_consents(facts, source, root)
+    # A graph of a family that re-enacts gives the source's crops and nothing of the driver.
+    driver = registry.load_class(facts.family).mode == "reenact"
+    consents = require_consents(facts, source, root, driver=driver)
     swapper = registry.load(folder)
     given = source_crops(root / "data", source, swapper)
     crops = sample_crops(root / "data", facts, swapper, source)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import select
 import sys
 import termios
@@ -9,7 +11,17 @@ import tty
 from types import TracebackType
 from typing import Any
 
-QUIT = ("q", "Q", "\x1b")
+QUIT = (b"q", b"Q", b"\x1b")
+_LONGER = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|O[ -~]|[^\x1b\[O])")
+"""What arrows, function keys and Alt with a key send: it begins as Esc does (ECMA-48)."""
+_REST_S = 0.05
+"""Time within which the rest of such a key follows."""
+
+
+def means_quit(pressed: bytes) -> bool:
+    """Whether `q` or Esc itself is among what a terminal sent."""
+    left = _LONGER.sub(b"", pressed)
+    return any(key in left for key in QUIT)
 
 
 class TerminalKeys:
@@ -41,6 +53,15 @@ class TerminalKeys:
 
     def wants_to_quit(self) -> bool:
         """Whether `q` or Esc was pressed since the last call."""
-        if not self._listens or not select.select([sys.stdin], [], [], 0)[0]:
+        if not self._listens:
             return False
-        return sys.stdin.read(1) in QUIT
+        pressed = self._sent(0)
+        if pressed.endswith(b"\x1b"):
+            pressed += self._sent(_REST_S)
+        return means_quit(pressed)
+
+    def _sent(self, timeout_s: float) -> bytes:
+        """What waits at the terminal; past Python's buffer, in which `select` sees nothing."""
+        if not select.select([sys.stdin], [], [], timeout_s)[0]:
+            return b""
+        return os.read(sys.stdin.fileno(), 1024)

@@ -16,6 +16,7 @@ from models.live.request import Request
 from models.live.runners import Runner, TorchRunner, choose
 from models.live.settings import ModelFacts, Settings, load_facts, load_settings
 from models.live.show import say
+from models.swappers import registry
 from models.swappers.base import Swapper
 
 
@@ -62,7 +63,10 @@ def allow(request: Request) -> Allowed:
     """
     facts = load_facts(request.model)
     source = source_of(facts, request.source)
-    return Allowed(facts, source, require_consents(facts, source, request.root))
+    mode = registry.load_class(facts.family).mode
+    driver = mode == "reenact" and request.shown(mode) == "crop"
+    consents = require_consents(facts, source, request.root, driver=driver)
+    return Allowed(facts, source, consents)
 
 
 def open_model(request: Request, allowed: Allowed) -> Opened:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Protocol
 
+from likeness.media.camera import Arriving
 from likeness.media.footage import Footage, Frame
 from models.live.compose import Made
 from models.live.faces import Aligned
@@ -24,6 +26,8 @@ KEPT = 0.1
 """Share of the newest in what a step is taken to last."""
 LEAD = 1.2
 """How early a face is looked for, in times that it takes."""
+PATIENCE_S = 1.0
+"""How long the end waits for a camera that may give nothing any more."""
 
 
 class Clock(Protocol):
@@ -167,7 +171,10 @@ class Pipeline:
             self.stop()
             for slot in (self._found, self._ready):
                 slot.close()
-            # The first may hang in a camera that gives nothing any more: it is left behind.
+            if isinstance(self._footage, Arriving):
+                self._footage.interrupt()
+            # A thread that hangs in a camera is left behind, and the camera with it.
+            threads[0].join(PATIENCE_S)
             for thread in threads[1:]:
                 thread.join()
         if self._failed:
@@ -183,8 +190,17 @@ class Pipeline:
             self._ready.close()
 
     def _capture(self) -> None:
+        # At its end the generator gives back what it reads from: in this thread, at once.
+        with closing(self._frames()) as frames:
+            self._take(frames)
+        self._taken.close()
+
+    def _frames(self) -> Generator[Frame, None, None]:
+        yield from self._footage.frames()
+
+    def _take(self, frames: Iterator[Frame]) -> None:
         began: float | None = None
-        for frame in self._footage.frames():
+        for frame in frames:
             if self._stop.is_set():
                 break
             if self._paced:
@@ -196,7 +212,6 @@ class Pipeline:
             self._meter.went(self._taken.put(taken))
         else:
             self.exhausted = True
-        self._taken.close()
 
     def _find_faces(self) -> None:
         while (taken := self._next_taken()) is not None:

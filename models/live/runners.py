@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,9 @@ from torch import Tensor
 from likeness.contracts import environment
 from likeness.contracts.errors import ModelError
 from models.conversion import device_of, swap_batch
+from models.live.request import Runtime
 from models.swappers.base import Batch, Swapper
 
-Runtime = Literal["torch", "onnx", "auto"]
 WARM, TIMED = 2, 5
 """Calls before a runtime is timed, and calls of which the shortest counts."""
 
@@ -44,7 +44,9 @@ class TorchRunner:
     def __init__(self, swapper: Swapper, precision: str, source: Batch | None = None) -> None:
         self._swapper, self._precision, self._source = swapper, precision, source
         self._own_threads = False
-        self.name = f"torch {precision} on {device_of(swapper)}"
+        # As `swap_batch` has it: bf16 is for the layers of networks.
+        computed = precision if any(True for _ in swapper.parameters()) else "float32"
+        self.name = f"torch {computed} on {device_of(swapper)}"
 
     def __call__(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Run; see `Runner`."""
@@ -117,8 +119,8 @@ def choose(
         return ours.runner
     try:
         other = timed(exported(), batch)
-    except ModelError as error:
-        say(f"{ours.runner.name}: {ours.milliseconds:.0f} ms per crop; no ONNX: {error.problem}")
+    except ModelError:  # why is told by `likeness export`; here it only means that torch runs it
+        say(f"{ours.runner.name}: {ours.milliseconds:.0f} ms per crop")
         return ours.runner
     best = min(ours, other, key=lambda one: one.milliseconds)
     times = ", ".join(f"{one.runner.name} {one.milliseconds:.0f} ms" for one in (ours, other))

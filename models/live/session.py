@@ -11,13 +11,13 @@ from likeness.media.footage import Footage
 from likeness.media.window import Window, require_screen
 from models.conversion import joined_masks
 from models.live import people
-from models.live.compose import VIEWS, Composer, Made
+from models.live.compose import Composer, Made
 from models.live.faces import Aligned, Aligner
 from models.live.meter import Meter
-from models.live.opening import Opened, allow, open_model
+from models.live.opening import Allowed, Opened, allow, open_model
 from models.live.pipeline import Pipeline, WallClock
-from models.live.record import write_record
-from models.live.request import Request, open_input, require_film
+from models.live.record import kind_of, write_record
+from models.live.request import PIPE, Request, open_input, require_film, require_input
 from models.live.runners import as_pixels
 from models.live.show import Show, say
 from models.live.sinks import FilmSink, Sink, WindowSink
@@ -48,16 +48,23 @@ def maker(opened: Opened) -> Callable[[Aligned], Made]:
 
 def composer_of(request: Request, opened: Opened, footage: Footage) -> Composer:
     """What is shown: the view asked for, else the one that suits the family."""
-    view = request.view or (VIEWS[0] if opened.mode == "swap" else VIEWS[2])
     settings = opened.settings
-    return Composer(footage.facts, view, opened.facts.size_px, settings.lay, settings.mark)
+    return Composer(
+        footage.facts,
+        request.shown(opened.mode),
+        opened.facts.size_px,
+        settings.lay,
+        settings.mark,
+        generated=opened.mode == "reenact",
+    )
 
 
-def _open_sink(request: Request, composer: Composer) -> Sink:
+def _open_sink(request: Request, opened: Opened, composer: Composer) -> Sink:
     if request.film is not None:
         # What a camera or a pipe has given cannot be read again.
         sound = None if request.live else Path(request.taken_from)
-        film = FilmSink(request.film, composer.facts, sound)
+        comment = kind_of(opened.mode, request.shown(opened.mode)).comment
+        film = FilmSink(request.film, composer.facts, sound, comment)
         if film.silent:
             say(f"live: {request.film} has no sound: {film.silent}")
         return film
@@ -65,15 +72,32 @@ def _open_sink(request: Request, composer: Composer) -> Sink:
 
 
 @contextmanager
-def sink_of(request: Request, composer: Composer, pipeline: Pipeline) -> Iterator[Sink]:
+def sink_of(
+    request: Request, opened: Opened, composer: Composer, pipeline: Pipeline
+) -> Iterator[Sink]:
     """The window or film; a film is whole at the end, unless the run failed."""
-    sink = _open_sink(request, composer)
+    sink = _open_sink(request, opened, composer)
     try:
         yield sink
     except BaseException:
         sink.close(whole=False)
         raise
     sink.close(whole=True, early=request.seconds is not None or not pipeline.exhausted)
+
+
+@contextmanager
+def opened_both(request: Request, allowed: Allowed) -> Iterator[tuple[Opened, Footage]]:
+    """Model and input: a pipe last, since it fills while the model is loaded.
+
+    Others come first, so that a camera that is not there is told at once.
+    """
+    if request.taken_from == PIPE:
+        opened = open_model(request, allowed)
+        with open_input(request) as footage:
+            yield opened, footage
+        return
+    with open_input(request) as footage:
+        yield open_model(request, allowed), footage
 
 
 def run(
@@ -95,10 +119,10 @@ def run(
     if request.film is None:
         require_screen()
     require_film(request)
+    require_input(request)
     allowed = allow(request)
     clock, meter, began = WallClock(), Meter(), time.time()
-    with open_input(request) as footage:
-        opened = open_model(request, allowed)
+    with opened_both(request, allowed) as (opened, footage):
         composer = composer_of(request, opened, footage)
         aligner = aligner_of(request, opened)
         aligner.warm_up(footage.facts["width_px"], footage.facts["height_px"])
@@ -112,7 +136,7 @@ def run(
             clock=clock,
         )
         on_start(pipeline)
-        with sink_of(request, composer, pipeline) as sink:
+        with sink_of(request, opened, composer, pipeline) as sink:
             Show(pipeline, composer, sink, meter, clock=clock, quits=quits).run(request.seconds)
     if request.film is not None and meter.shown:
         write_record(request.film, opened, request, meter, began)

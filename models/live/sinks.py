@@ -13,7 +13,6 @@ from likeness.media.window import Window
 
 CRF, PRESET = 18.0, "superfast"
 """Of a live film: this preset costs a third of the usual one and a quarter more bytes."""
-COMMENT = "AI face swap: the face in this video was replaced by software."
 
 
 class Sink(Protocol):
@@ -57,13 +56,14 @@ class FilmSink:
         path: the film.
         facts: size, time base, rate, tags and sound (`Composer.facts`).
         sound: the file whose sound is copied; None where there is none to go back to.
+        comment: of the file, for players that show it.
 
     Attributes:
         silent: None, or why there is no sound.
     """
 
-    def __init__(self, path: Path, facts: dict[str, Any], sound: Path | None = None) -> None:
-        self._path = path
+    def __init__(self, path: Path, facts: dict[str, Any], sound: Path | None, comment: str) -> None:
+        self._path, self._comment = path, comment
         self._temporary = prepare(path)
         self.silent: str | None = None
         if sound is None or not facts["audio_streams"]:
@@ -77,7 +77,7 @@ class FilmSink:
             self._writer = self._open(Model(path, facts), audio=False)
 
     def _open(self, model: Model, *, audio: bool) -> VideoWriter:
-        return VideoWriter(self._temporary, model, CRF, PRESET, audio=audio, comment=COMMENT)
+        return VideoWriter(self._temporary, model, CRF, PRESET, audio=audio, comment=self._comment)
 
     def show(self, planes: Planes, pts: int, lines: list[str]) -> None:
         """Append a picture."""

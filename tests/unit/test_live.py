@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import re
+import select
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from likeness.contracts.documents import read_json
 from likeness.contracts.errors import ConsentError, LikenessError, ModelError
 from likeness.media.camera import Camera
 from likeness.media.footage import Frame
@@ -19,9 +24,13 @@ from models.live.compose import VIEWS, Composer, Made
 from models.live.consent import require_consents, source_of
 from models.live.export import export_model
 from models.live.graphs import export
+from models.live.keys import TerminalKeys
 from models.live.meter import Meter
 from models.live.onnx_runner import OnnxRunner
+from models.live.opening import Allowed, Opened, allow
 from models.live.pipeline import Pipeline
+from models.live.record import kind_of, record_path, write_record
+from models.live.request import Request
 from models.live.runners import TorchRunner, choose
 from models.live.settings import (
     LaySettings,
@@ -299,6 +308,44 @@ def test_without_a_screen_the_error_names_the_way_out() -> None:
         require_screen({})
 
 
+def test_a_screen_that_is_gone_is_told_and_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("QT_QPA_PLATFORM", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setenv("DISPLAY", ":7777")
+    with pytest.raises(LikenessError, match="--output FILE"):
+        require_screen()
+
+
+@pytest.mark.parametrize(
+    ("pressed", "quits"),
+    [
+        (b"q", True),
+        (b"Q", True),
+        (b"\x1b", True),
+        (b"\x1b\x1b", True),
+        (b"\x1b[Aq", True),
+        (b"x", False),
+        (b"\x1b[A", False),
+        (b"\x1b[A\x1b[B", False),
+        (b"\x1bOP", False),
+        (b"\x1b[15~", False),
+        (b"\x1b[1;5C", False),
+    ],
+)
+def test_q_and_escape_alone_quit_at_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, pressed: bytes, quits: bool
+) -> None:
+    here, there = os.openpty()
+    with os.fdopen(there) as terminal, os.fdopen(here, "wb", buffering=0) as keyboard:
+        monkeypatch.setattr("sys.stdin", terminal)
+        with TerminalKeys() as keys:
+            assert not keys.wants_to_quit()
+            keyboard.write(pressed)
+            assert select.select([terminal], [], [], 20)[0]
+            # All of it is heard at once: the rest of a key is no key of its own.
+            assert [keys.wants_to_quit(), keys.wants_to_quit()] == [quits, False]
+
+
 class FakeCapture:
     """Three BGR pictures of odd width."""
 
@@ -323,6 +370,71 @@ def test_a_camera_gives_rgb_in_time() -> None:
     assert [frame.pts for frame in frames] == [9000, 9001]
     red, _, blue = frames[0].rgb()[20, 20]
     assert blue > 180 and red < 80
+
+
+def crop_of(y: Any) -> Any:
+    """Luma without the corner of the mark."""
+    return y[:200].astype(int)
+
+
+def test_a_generated_film_never_shows_the_driver() -> None:
+    footage = Stills(1)
+    frame = next(footage.frames())
+    for view, left in (("crop", 0), ("side-by-side", 256)):
+        settings = (LaySettings(colour="none"), MarkSettings())
+        composer = Composer(footage.facts, view, 64, *settings, generated=True)  # type: ignore[arg-type]
+        empty, red, kept = (crop_of(composer(frame, m)[0]) for m in (None, made(), None))
+        assert empty[:, left:].max() <= 17  # black before the first face
+        assert red[:, left:].min() > 60 and np.array_equal(kept[:, left:], red[:, left:])
+        # Beside it stands the driver as filmed.
+        assert left == 0 or (abs(empty[:, :left] - 90).max() <= 2 and kept[:, :left].max() <= 92)
+    # A swap's crop passes the frame, as the pasted picture does.
+    composer = Composer(footage.facts, "crop", 64, *settings)
+    assert abs(crop_of(composer(frame, None)[0]) - 90).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("mode", "view", "source_type"),
+    [
+        ("swap", "paste", "compositeWithTrainedAlgorithmicMedia"),
+        ("swap", "crop", "compositeWithTrainedAlgorithmicMedia"),
+        ("reenact", "paste", "compositeWithTrainedAlgorithmicMedia"),
+        ("reenact", "side-by-side", "compositeWithTrainedAlgorithmicMedia"),
+        ("reenact", "crop", "trainedAlgorithmicMedia"),
+    ],
+)
+def test_a_film_says_whether_it_was_generated(mode: str, view: Any, source_type: str) -> None:
+    kind = kind_of(mode, view)
+    assert kind.source_type == source_type
+    replaced = mode == "swap" or view == "paste"
+    assert ("replaced" in kind.statement) == ("replaced" in kind.comment) == replaced
+    assert ("generated" in kind.statement) == ("generated" in kind.comment) == (not replaced)
+
+
+def test_the_record_of_a_crop_film_names_the_faceless_frames(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = Path("film.mp4")
+    film.write_bytes(b"film")
+    request = Request(MODEL, Path("pack"), output=str(film), view="crop")
+    allowed = Allowed(load_facts(MODEL), "ann", [])
+    runner, pack = SimpleNamespace(name="torch"), SimpleNamespace(facts={})
+    opened: Any = Opened(allowed, (), "reenact", runner, pack, load_settings())  # type: ignore[arg-type]
+    meter = Meter()
+    for seen in (True, False, False):
+        meter.came()
+        meter.showed(0.0, 0.1, face=seen)
+    write_record(film, opened, request, meter, 0.0)
+    content = read_json(record_path(film))
+    assert content["digital_source_type"].endswith("/trainedAlgorithmicMedia")
+    assert "replaced" not in content["statement"]
+    assert (content["frames"]["shown"], content["frames"]["without_face"]) == (3, 2)
+
+
+def test_a_runtime_is_named_by_what_it_computes_in() -> None:
+    network: Any = Around()
+    assert TorchRunner(network, "bf16").name == "torch bf16 on cpu"
+    assert TorchRunner(torch.nn.Identity(), "bf16").name == "torch float32 on cpu"  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -362,6 +474,42 @@ def test_a_model_of_a_pool_needs_a_source_and_everybodys_consent(repository: Pat
         require_consents(facts, "ann", Path())
     with pytest.raises(ModelError, match="shows `ann`"):
         source_of(load_facts(MODEL), "ben")
+
+
+def test_who_only_drives_is_asked_as_driver(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def allowed(view: Any) -> dict[str, list[str]]:
+        found = allow(Request(MODEL, Path("pack"), view=view)).consents
+        return {entry["identity"]: entry["used_as"] for entry in found}
+
+    write_consent("ben", roles="driver")
+    # A swap shows the target's own footage in every view.
+    for view in (None, "paste", "crop"):
+        with pytest.raises(ConsentError, match="not `target`"):
+            allowed(view)
+    monkeypatch.setattr(registry.load_class("autoencoder"), "mode", "reenact")
+    assert allowed("crop") == {"ann": ["source"], "ben": ["driver"]}
+    export_model(MODEL, Path("graph.onnx"), None, Path())
+    # Beside the crop stands the driver's own face; so it does by default.
+    for view in (None, "side-by-side", "paste"):
+        with pytest.raises(ConsentError, match="not `target`"):
+            allowed(view)
+    write_consent("ben", roles="source")
+    with pytest.raises(ConsentError, match="not `driver`"):
+        allowed("crop")
+    with pytest.raises(ConsentError, match="not `driver`"):
+        export_model(MODEL, Path("graph.onnx"), None, Path())
+
+
+def test_a_graph_is_written_as_onnx_and_not_among_the_clips(repository: Path) -> None:
+    clip = Path("data/clips/some/footage.onnx")
+    clip.parent.mkdir(parents=True)
+    for path, problem in ((Path("params.yaml"), "is no .onnx"), (clip, "beside footage")):
+        before = path.read_bytes() if path.exists() else None
+        with pytest.raises(LikenessError, match=problem):
+            export_model(MODEL, path, None, Path())
+        assert (path.read_bytes() if path.exists() else None) == before
 
 
 def crops(swapper: registry.Swapper) -> Batch:
@@ -440,6 +588,8 @@ def test_what_follows_its_inputs_values_is_refused(tmp_path: Path) -> None:
 
     ours = TorchRunner(swapper, "float32")
     row = {name: column[:1] for name, column in drawn_batch().items()}
-    assert choose("auto", ours, never, row, said.append) is ours and "no ONNX" in said[0]
+    assert choose("auto", ours, never, row, said.append) is ours
+    # On every run of such a family: the rate alone, no fault.
+    assert len(said) == 1 and re.fullmatch(r"torch float32 on cpu: \d+ ms per crop", said[0])
     with pytest.raises(ModelError):
         choose("onnx", ours, never, row, said.append)

@@ -18,9 +18,10 @@ neighbours in the batch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache
-from typing import Literal, NamedTuple
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -63,12 +64,24 @@ BEYOND = 0.5
 """How far outside the picture, in sides, lines are followed."""
 
 
-class Lines(NamedTuple):
-    """Segments between vertices: both ends (E,) each, and the channel of each, int64."""
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """Segments between vertices: both ends (E,) each, and the channel of each, int64.
 
+    `channels` says how many channels there are, so that no device is asked for the last one.
+    """
+
+    channels: int
     begin: Tensor
     end: Tensor
     channel: Tensor
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter((self.begin, self.end, self.channel))
+
+    def __add__(self, other: Lines) -> Lines:
+        both = (torch.cat(columns) for columns in zip(self, other, strict=True))
+        return Lines(max(self.channels, other.channels), *both)
 
 
 def _lines(parts: Sequence[tuple[int, Sequence[int], bool]]) -> Lines:
@@ -79,12 +92,12 @@ def _lines(parts: Sequence[tuple[int, Sequence[int], bool]]) -> Lines:
         for a, b in zip(line, (*line[1:], line[0]), strict=True)
         if closed or b != line[0]
     ]
-    return Lines(*torch.tensor(found).unbind(1))
+    return Lines(max(channel for channel, *_ in parts) + 1, *torch.tensor(found).unbind(1))
 
 
 @cache
 def polylines() -> Lines:
-    """Those of dlib's 68 points: 62 segments."""
+    """Those of dlib's 68 points: 63 segments."""
     return _lines(
         [
             *((RED, line, False) for line in (JAW, BRIDGE, NOSTRILS)),
@@ -108,8 +121,7 @@ def edges() -> Lines:
     corners = mesh_topology.triangles()
     pairs = torch.cat([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]]).sort(1)[0]
     begin, end = torch.unique(pairs, dim=0).unbind(1)
-    columns = zip((begin, end, torch.full_like(begin, RED)), features(), strict=True)
-    return Lines(*(torch.cat(both) for both in columns))
+    return Lines(RED + 1, begin, end, torch.full_like(begin, RED)) + features()
 
 
 @cache
@@ -120,7 +132,14 @@ def _oval() -> Lines:
 @cache
 def parts() -> Lines:
     """Outlines of the filled parts."""
-    return Lines(*(torch.cat(both) for both in zip(_oval(), features(), strict=True)))
+    return _oval() + features()
+
+
+@lru_cache(maxsize=32)
+@torch.inference_mode(mode=False)  # what is kept serves training, too
+def _on(device: torch.device, lines: Lines) -> Lines:
+    """The same lines on a device, copied there once."""
+    return Lines(lines.channels, *(index.to(device) for index in lines))
 
 
 def near(
@@ -162,11 +181,15 @@ def near(
     apart = (away - share[..., None] * along[:, None]).norm(dim=2)
     column = torch.where(steep[segment, None], minor, major[:, None])
     row = torch.where(steep[segment, None], major[:, None], minor)
-    # What lies outside the picture, or too far away, is written where it changes nothing.
+    # What lies too far away is `reach` away; what lies outside, too, from the pixel at the border:
+    # neither changes anything, and nobody waits to learn how many there are.
     seen = (apart < reach) & (minor >= 0) & (minor < side)
     seen &= ((major >= 0) & (major < side))[:, None]
-    index = (plane[segment, None] * side + row.long()) * side + column.long()
-    return flat.scatter_reduce_(0, index[seen], apart[seen], "amin").view(planes, side, side)
+    apart = torch.where(seen, apart, reach)
+    row, column = row.clamp(0, side - 1).long(), column.clamp(0, side - 1).long()
+    index = (plane[segment, None] * side + row) * side + column
+    flat.scatter_reduce_(0, index.flatten(), apart.flatten(), "amin")
+    return flat.view(planes, side, side)
 
 
 def _nonzero(value: Tensor) -> Tensor:
@@ -182,8 +205,8 @@ def _flat(landmarks: Tensor, size_px: int) -> Tensor:
 def _distances(points: Tensor, lines: Lines, size_px: int, reach: float) -> Tensor:
     """Distances (B,C,S,S) to the lines of each channel, at most `reach`."""
     count, device = len(points), points.device
-    begin, end, channel = (index.to(device) for index in lines)
-    channels = int(lines.channel.max()) + 1
+    begin, end, channel = _on(device, lines)
+    channels = lines.channels
     ends = (points[:, begin].flatten(0, 1), points[:, end].flatten(0, 1))
     plane = (torch.arange(count, device=device)[:, None] * channels + channel).flatten()
     found = near(ends, plane, (count * channels, size_px), reach)
@@ -201,7 +224,7 @@ def inside(points: Tensor, outlines: Lines, size_px: int) -> Tensor:
 
     By the even-odd rule over all outlines of a channel: one within another cuts a hole.
     """
-    begin, end, channel = (index.to(points.device) for index in outlines)
+    begin, end, channel = _on(points.device, outlines)
     start, stop = points[:, begin], points[:, end]
     axis = torch.arange(size_px, dtype=torch.float32, device=points.device)
     # Where each edge crosses each row of pixels; right of an odd number of them is inside.
@@ -209,7 +232,7 @@ def inside(points: Tensor, outlines: Lines, size_px: int) -> Tensor:
     share = (axis - start[..., 1:]) / _nonzero(stop[..., 1:] - start[..., 1:])
     first = (start[..., :1] + share * (stop[..., :1] - start[..., :1])).ceil()
     first = torch.where(spans, first.clamp(0, size_px), size_px).long()
-    count, channels = len(points), int(outlines.channel.max()) + 1
+    count, channels = len(points), outlines.channels
     row = channel[:, None] * size_px + axis.long()
     index = row * (size_px + 1) + first
     crossings = torch.zeros(count, channels * size_px * (size_px + 1), device=points.device)

@@ -7,6 +7,7 @@ face's centimetres and axes, whatever the pose.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -53,12 +54,18 @@ class Pose(NamedTuple):
         return torch.rad2deg(torch.stack([yaw, pitch, roll], 1))
 
 
+@cache
+@torch.inference_mode(mode=False)  # what is kept serves training, too
+def _canonical(dtype: torch.dtype, device: torch.device) -> Tensor:
+    return canonical_vertices().to(device, dtype)
+
+
 def fit_pose(meshes: Tensor) -> Pose:
     """Least-squares similarity of the canonical face to each mesh (B,468,3), in crop px.
 
     Points of the moving lower face count a tenth.
     """
-    model = canonical_vertices().to(meshes)
+    model = _canonical(meshes.dtype, meshes.device)
     weights = torch.where(model[:, 1] < LOWER_FACE_CM, 1.0, 0.1)
     weights = (weights / weights.sum())[:, None]
     model_mean = (weights * model).sum(0)

@@ -12,6 +12,8 @@ draw the maps (models/layers/resunet.py).
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -35,12 +37,19 @@ SIGMA = 1.5 / 64
 """Width of a landmark's Gaussian as a share of the side: HRNet's 1.5 px on maps of 64 px."""
 
 
+@cache
+@torch.inference_mode(mode=False)  # what is kept serves training, too
+def _vertices(device: torch.device) -> tuple[Tensor, Tensor]:
+    """`VERTICES` and `EYES` as indices that lie on a device."""
+    return torch.tensor(VERTICES, device=device), torch.tensor(EYES, device=device)
+
+
 def landmarks(meshes: Tensor) -> Tensor:
     """The points that are drawn, (B,98,2) in px, of meshes (B,468,2 or 3); float32."""
     flat = meshes[..., :2].float()
-    points = flat[:, list(VERTICES)]
-    eyes = flat[:, list(EYES)].reshape(-1, 2, 8, 2).mean(2)
-    return torch.cat([points, eyes], 1)
+    vertices, around = _vertices(flat.device)
+    eyes = flat[:, around].reshape(-1, 2, 8, 2).mean(2)
+    return torch.cat([flat[:, vertices], eyes], 1)
 
 
 def resized(points: Tensor, from_px: int, to_px: int) -> Tensor:

@@ -36,9 +36,18 @@ class ImagePool(nn.Module):
         super().__init__()
         self.register_buffer("pictures", torch.zeros(size, 3, size_px, size_px, dtype=torch.uint8))
         self.register_buffer("count", torch.zeros((), dtype=torch.int64))
+        self._filled: int | None = None
+        self.register_load_state_dict_post_hook(_forget)  # type: ignore[no-untyped-call]  # torch's
+
+    @property
+    def filled(self) -> int:
+        """`count`, of which a device is asked once: to ask it is to wait for it."""
+        if self._filled is None:
+            self._filled = int(self.count)
+        return self._filled
 
     def _is_full(self) -> bool:
-        return int(self.count) == len(self.pictures)
+        return self.filled == len(self.pictures)
 
     def show(self, drawn: Tensor) -> tuple[Tensor, Tensor]:
         """Replace some of the newest pictures by older ones; draws from torch's random numbers.
@@ -54,12 +63,12 @@ class ImagePool(nn.Module):
             one that it is, -1 for the newest.
         """
         count, size = len(drawn), len(self.pictures)
-        places = torch.full((count,), -1)
         if not size or not self._is_full():
-            return drawn, places.to(drawn.device)
+            return drawn, torch.full((count,), -1, device=drawn.device)
+        places = torch.full((count,), -1)
         places[:size] = torch.randperm(size)[:count]
         places[torch.rand(count) < NEWEST] = -1
-        places = places.to(drawn.device)
+        places = places.to(drawn.device, non_blocking=True)
         older = self.pictures[places.clamp(min=0)].to(drawn.dtype).div(127.5).sub(1)
         return torch.where(places[:, None, None, None] >= 0, older, drawn), places
 
@@ -72,13 +81,19 @@ class ImagePool(nn.Module):
             places: (B,) as `show` gave them; -1 leaves a picture out of a full pool.
         """
         if not self._is_full():
-            begin = int(self.count)
+            begin = self.filled
             taken = pixels[: len(self.pictures) - begin]
             self.pictures[begin : begin + len(taken)] = taken
             self.count += len(taken)
+            self._filled = begin + len(taken)
             return
-        chosen = places >= 0
+        chosen = (places >= 0).nonzero()[:, 0]
         self.pictures[places[chosen]] = pixels[chosen]
+
+
+def _forget(pool: ImagePool, _: object) -> None:
+    """Other pictures were loaded, and as many as were saved."""
+    pool._filled = None
 
 
 def packed(drawn: Tensor) -> Tensor:

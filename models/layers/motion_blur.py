@@ -50,7 +50,7 @@ def motion_blurred(several: list[Tensor], chance: float) -> list[Tensor]:
     rows = drawn.nonzero()[:, 0]
     if not len(rows):
         return several
-    kernels = line_kernels(lengths[rows].float(), angles[rows]).to(device)
-    where = rows.to(device)
+    kernels = line_kernels(lengths[rows].float(), angles[rows]).to(device, non_blocking=True)
+    where = rows.to(device, non_blocking=True)
     with exact(device):  # what stays sharp keeps its float32, so what is blurred must, too
         return [each.index_copy(0, where, blur(each[where], kernels)) for each in several]

@@ -5,6 +5,8 @@ Matrices: B. Ottosson, "A perceptual color space for image processing" (2020).
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -24,19 +26,34 @@ _TO_LAB = torch.tensor(
 )
 
 
-def _mix(matrix: Tensor, picture: Tensor) -> Tensor:
-    return torch.einsum("ij,bjhw->bihw", matrix.to(picture), picture)
+_MATRICES = {
+    "cones": _TO_CONES,
+    "lab": _TO_LAB,
+    "from cones": _TO_CONES.inverse(),
+    "from lab": _TO_LAB.inverse(),
+}
+
+
+@cache
+@torch.inference_mode(mode=False)  # what is kept serves training, too
+def _matrix(name: str, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return _MATRICES[name].to(device, dtype)
+
+
+def _mix(name: str, picture: Tensor) -> Tensor:
+    matrix = _matrix(name, picture.dtype, picture.device)
+    return torch.einsum("ij,bjhw->bihw", matrix, picture)
 
 
 def to_oklab(picture: Tensor) -> Tensor:
     """SRGB (B,3,H,W) in [-1,1] -> L in [0,1], a, b (B,3,H,W)."""
     coded = picture.clamp(-1, 1) * 0.5 + 0.5
     linear = torch.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)
-    return _mix(_TO_LAB, _mix(_TO_CONES, linear) ** (1 / 3))
+    return _mix("lab", _mix("cones", linear) ** (1 / 3))
 
 
 def to_rgb(lab: Tensor) -> Tensor:
     """L, a, b (B,3,H,W) -> sRGB in [-1,1]; colours outside are clipped."""
-    linear = _mix(_TO_CONES.inverse(), _mix(_TO_LAB.inverse(), lab) ** 3).clamp(0, 1)
+    linear = _mix("from cones", _mix("from lab", lab) ** 3).clamp(0, 1)
     coded = torch.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
     return coded * 2 - 1

@@ -9,6 +9,8 @@ and damped Jacobi smoothing.
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -68,8 +70,10 @@ def _box(inside: Tensor) -> tuple[slice, slice]:
     Aligned to the coarsest grid, so that each picture meets the same grids in every batch.
     """
     step, found = 2 ** (LEVELS - 1), []
-    for dimension in (3, 2):
-        used = inside.amax((0, 1, dimension)).nonzero()
+    sides = [inside.amax((0, 1, dimension)) for dimension in (3, 2)]
+    # One transfer for both: each one waits for the device.
+    for taken in torch.split(torch.cat(sides).cpu(), [len(side) for side in sides]):
+        used = taken.nonzero()
         first = int(used.min()) - 1 if len(used) else 0
         last = int(used.max()) + 2 if len(used) else 0
         found.append(slice(first // step * step, last))
@@ -116,7 +120,8 @@ def _cycle(wanted: Tensor, grids: Grids, level: int) -> Tensor:
     if coarsest:
         return found
     left = _left(found, wanted) * inside
-    coarse = functional.conv2d(left, _transfer(wanted), stride=2, padding=1)
+    weights = _transfer(wanted.dtype, wanted.device)
+    coarse = functional.conv2d(left, weights, stride=2, padding=1)
     better = _cycle(coarse * grids[level + 1], grids, level + 1)
     # The outermost pixels are never unknown, so that this is the transfer back, transposed.
     fine = functional.interpolate(better, scale_factor=2.0, mode="bilinear")
@@ -126,9 +131,11 @@ def _cycle(wanted: Tensor, grids: Grids, level: int) -> Tensor:
     return found
 
 
-def _transfer(like: Tensor) -> Tensor:
+@cache
+@torch.inference_mode(mode=False)  # what is kept serves training, too
+def _transfer(dtype: torch.dtype, device: torch.device) -> Tensor:
     """Bilinear weights (1,1,4,4) between two grids."""
-    along = torch.tensor([0.25, 0.75, 0.75, 0.25], dtype=like.dtype, device=like.device)
+    along = torch.tensor([0.25, 0.75, 0.75, 0.25], dtype=dtype, device=device)
     return (along[:, None] * along)[None, None]
 
 

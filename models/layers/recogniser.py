@@ -7,6 +7,8 @@ fits their five points best, so that gradients reach every pixel of the crop.
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -61,14 +63,20 @@ def fuse(network: MobileFaceNet) -> MobileFaceNet:
     return network
 
 
+@cache
+@torch.inference_mode(mode=False)  # what is kept serves training, too
+def _template(device: torch.device) -> Tensor:
+    """`TEMPLATE` as shares of half a side, (5,2) from -1 to 1."""
+    return (torch.tensor(TEMPLATE, device=device) + 0.5) * (2 / SIDE_PX) - 1
+
+
 def to_template(landmarks_5: Tensor, side_px: int) -> Tensor:
     """Where each pixel of the 112 px template lies in crops of `side_px`: (B,112,112,2) in [-1,1].
 
     Of landmarks_5 (B,5,2) in px of the crops, pixel centres at integers.
     """
     points = (landmarks_5.float() + 0.5) * (2 / side_px) - 1
-    wanted = (torch.tensor(TEMPLATE, device=points.device) + 0.5) * (2 / SIDE_PX) - 1
-    factor, offset = inverse(*fit_similarity(points, wanted))
+    factor, offset = inverse(*fit_similarity(points, _template(points.device)))
     pixels = plane(centres(SIDE_PX, points.device)).expand(len(points), -1, -1, -1)
     return multiply(factor[:, None], pixels) + offset[:, None]
 

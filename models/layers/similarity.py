@@ -15,7 +15,8 @@ def multiply(first: Tensor, second: Tensor) -> Tensor:
 
 def conjugate(number: Tensor) -> Tensor:
     """Complex conjugates of (...,2)."""
-    return number * torch.tensor([1.0, -1.0], device=number.device)
+    along, across = number.unbind(-1)
+    return torch.stack([along, -across], dim=-1)
 
 
 def fit_similarity(points: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:

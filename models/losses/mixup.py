@@ -17,7 +17,7 @@ SHAPE = 0.2
 
 def draw_share(device: torch.device) -> Tensor:
     """A share of the real picture, () in [0,1]; the random numbers are those of the CPU."""
-    return Beta(SHAPE, SHAPE).sample().to(device)
+    return Beta(SHAPE, SHAPE).sample().to(device, non_blocking=True)
 
 
 def mixed(real: Tensor, drawn: Tensor, share: Tensor) -> Tensor:

@@ -3,7 +3,8 @@
 FaceShifter pastes hands and everyday objects of three data sets over its targets (Li et al. 2019,
 arXiv 1912.13457, section 3.2). Here an ellipse, a bar and a hand of a palm, four fingers and a
 thumb stand for them, filled with patterns of random colours; no picture of anything is needed.
-All numbers come from torch's global generator, which the training loop seeds for each part.
+All numbers come from torch's global generator, which the training loop seeds for each part, on the
+CPU; what they stand for is painted on the device of the crops.
 Coordinates are shares of half a side: the crop reaches from -1 to 1.
 """
 
@@ -15,7 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.layers.similarity import centres
+
 FINGERS = 5
+CPU = torch.device("cpu")
 
 
 class Plane(NamedTuple):
@@ -25,18 +29,23 @@ class Plane(NamedTuple):
     y: Tensor
 
 
-def _uniform(count: int, low: float, high: float) -> Tensor:
+def _sent(numbers: Tensor, device: torch.device) -> Tensor:
+    """Numbers drawn on the CPU, on the device; nobody waits until they are there."""
+    return numbers.to(device, non_blocking=True)
+
+
+def _uniform(count: int, low: float, high: float, device: torch.device) -> Tensor:
     """(count,1,1) numbers."""
-    return torch.empty(count, 1, 1).uniform_(low, high)
+    return _sent(torch.empty(count, 1, 1).uniform_(low, high), device)
 
 
-def axes(count: int, size_px: int, reach: float = 0.8) -> Plane:
+def axes(count: int, size_px: int, device: torch.device = CPU, reach: float = 0.8) -> Plane:
     """Axes at random places within `reach` of the middle, turned at random."""
-    centres = (2 * torch.arange(size_px, dtype=torch.float32) + 1) / size_px - 1
-    rows, columns = torch.meshgrid(centres, centres, indexing="ij")
-    across = columns - _uniform(count, -reach, reach)
-    down = rows - _uniform(count, -reach, reach)
-    angle = _uniform(count, -torch.pi, torch.pi)
+    line = centres(size_px, device)
+    rows, columns = torch.meshgrid(line, line, indexing="ij")
+    across = columns - _uniform(count, -reach, reach, device)
+    down = rows - _uniform(count, -reach, reach, device)
+    angle = _uniform(count, -torch.pi, torch.pi, device)
     cosine, sine = torch.cos(angle), torch.sin(angle)
     return Plane(cosine * across + sine * down, cosine * down - sine * across)
 
@@ -63,46 +72,43 @@ def capsule(plane: Plane, begin: tuple[Tensor, Tensor], end: tuple[Tensor, Tenso
 
 def hand(plane: Plane) -> Tensor:
     """Signed distance (B,S,S) to a palm with four fingers upwards and a thumb aside."""
-    count = len(plane.x)
-    palm = _uniform(count, 0.22, 0.4)
+    count, device = len(plane.x), plane.x.device
+    palm = _uniform(count, 0.22, 0.4, device)
     found = ellipse(plane, palm, 1.15 * palm)
     for finger in range(FINGERS):
         thumb = finger == FINGERS - 1
         place = 1.0 if thumb else -0.72 + 0.48 * finger
         root = (place * palm * (0.8 if thumb else 1), (0.2 if thumb else -0.8) * palm)
-        spread = place * 0.25 + _uniform(count, -0.1, 0.1) + (0.5 if thumb else 0)
-        length = palm * (_uniform(count, 1.2, 2.0) if not thumb else _uniform(count, 0.7, 1.2))
+        spread = place * 0.25 + _uniform(count, -0.1, 0.1, device) + (0.5 if thumb else 0)
+        length = palm * _uniform(count, *((0.7, 1.2) if thumb else (1.2, 2.0)), device)
         tip = (root[0] + length * torch.sin(spread), root[1] - length * torch.cos(spread))
         found = torch.minimum(found, capsule(plane, root, tip) - 0.22 * palm)
     return found
 
 
-def outlines(count: int, size_px: int) -> Tensor:
+def outlines(count: int, size_px: int, device: torch.device = CPU) -> Tensor:
     """(count,1,S,S) in [0,1]: one occluder each, its edge one to three pixels wide."""
-    plane = axes(count, size_px)
-    shapes = torch.stack(
-        [
-            ellipse(plane, _uniform(count, 0.15, 0.5), _uniform(count, 0.15, 0.5)),
-            bar(plane, _uniform(count, 0.06, 0.25)),
-            hand(plane),
-        ]
-    )
-    kind = torch.randint(len(shapes), (count,))
-    distance = shapes[kind, torch.arange(count)]
-    soft = _uniform(count, 1, 3) * 2 / size_px
+    plane = axes(count, size_px, device)
+    radii = (_uniform(count, 0.15, 0.5, device), _uniform(count, 0.15, 0.5, device))
+    half_width = _uniform(count, 0.06, 0.25, device)
+    shapes = torch.stack([ellipse(plane, *radii), bar(plane, half_width), hand(plane)])
+    kind = _sent(torch.randint(len(shapes), (count,)), device)
+    distance = shapes[kind, torch.arange(count, device=device)]
+    soft = _uniform(count, 1, 3, device) * 2 / size_px
     return (0.5 - distance / soft).clamp(0, 1)[:, None]
 
 
-def textures(count: int, size_px: int) -> Tensor:
+def textures(count: int, size_px: int, device: torch.device = CPU) -> Tensor:
     """(count,3,S,S) in [-1,1]: a colour, mottled coarsely and finely, some of them striped."""
-    base = torch.empty(count, 3, 1, 1).uniform_(-0.8, 0.8)
+    base = _sent(torch.empty(count, 3, 1, 1).uniform_(-0.8, 0.8), device)
     total = base.expand(-1, -1, size_px, size_px)
     for cells, strength in ((4, 0.3), (16, 0.12)):
         noise = torch.randn(count, 3, cells, cells) * strength * torch.rand(count, 1, 1, 1)
+        noise = _sent(noise, device)
         total = total + functional.interpolate(noise, (size_px, size_px), mode="bicubic")
-    plane = axes(count, size_px)
-    waves = torch.sin(plane.x * _uniform(count, 5, 40))[:, None]
-    striped = (torch.rand(count, 1, 1, 1) < 0.3) * 0.3
+    plane = axes(count, size_px, device)
+    waves = torch.sin(plane.x * _uniform(count, 5, 40, device))[:, None]
+    striped = _sent((torch.rand(count, 1, 1, 1) < 0.3) * 0.3, device)
     return (total + striped * waves).clamp(-1, 1)
 
 
@@ -117,7 +123,7 @@ def occlude(image: Tensor, chance: float = 1.0) -> tuple[Tensor, Tensor]:
         The pictures and (B,1,S,S) in [0,1], 1 where the occluder hides all; zeros where there
         is none.
     """
-    count, side = len(image), image.shape[-1]
-    present = torch.rand(count, 1, 1, 1) < chance
-    cover = (outlines(count, side) * present).to(image.device)
-    return torch.lerp(image, textures(count, side).to(image), cover), cover
+    count, side, device = len(image), image.shape[-1], image.device
+    present = _sent(torch.rand(count, 1, 1, 1) < chance, device)
+    cover = outlines(count, side, device) * present
+    return torch.lerp(image, textures(count, side, device).to(image), cover), cover

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -44,6 +46,13 @@ def _filter(side_px: int, window: Tensor) -> Tensor:
     return torch.stack(shifts)
 
 
+@lru_cache(maxsize=16)
+@torch.inference_mode(mode=False)  # what is kept serves training, too
+def _blur(side_px: int, window_px: int, sigma_px: float, device: torch.device) -> Tensor:
+    """`_filter` of a Gaussian on a device: built of many small pieces, it is kept."""
+    return _filter(side_px, gaussian_window(window_px, sigma_px)).to(device)
+
+
 def dssim(
     image: Tensor,
     wanted: Tensor,
@@ -65,7 +74,7 @@ def dssim(
     # Variances are small differences of large means: bf16 would make them negative.
     with exact(image.device):
         first, second = image.float(), wanted.float()
-        blur = _filter(first.shape[-1], gaussian_window(window_px, sigma_px)).to(first.device)
+        blur = _blur(first.shape[-1], window_px, sigma_px, first.device)
         parts = [first, second, first * first, second * second, first * second]
         # Two matrix products blur rows and columns; grouped convolutions are slow on a CPU.
         blurred = blur @ torch.stack(parts) @ blur.T

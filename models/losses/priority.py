@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -20,6 +22,13 @@ THINNEST = 0.02
 """Least half axis, share of the side: closed eyes are looked at as well."""
 
 
+@cache
+@torch.inference_mode(mode=False)  # what is kept serves training, too
+def _outlines(device: torch.device) -> tuple[Tensor, ...]:
+    """Vertices of both eyes and of the mouth, as indices that lie on a device."""
+    return tuple(torch.tensor(part, device=device) for part in (*EYES, OUTER_LIPS))
+
+
 def eyes_mouth(landmarks_468: Tensor, size_px: int) -> Tensor:
     """Soft mask (B,1,S,S) in [0,1] of both eyes and the mouth.
 
@@ -33,7 +42,7 @@ def eyes_mouth(landmarks_468: Tensor, size_px: int) -> Tensor:
     # Inverses in bf16 would be noise.
     with exact(landmarks_468.device):
         points = landmarks_468[..., :2].float()
-        masks = [_ellipse(points[:, list(part)], size_px) for part in (*EYES, OUTER_LIPS)]
+        masks = [_ellipse(points[:, part], size_px) for part in _outlines(points.device)]
         return torch.stack(masks).amax(dim=0)
 
 

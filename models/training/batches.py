@@ -53,12 +53,19 @@ class Sides(Protocol):
         """Augmented batches of source and target."""
 
 
-def rows_of(held: Tensor, index: Tensor, device: torch.device) -> Tensor:
-    """Rows `index` (N,) of what is held, on `device`: chosen where it lies.
+def rows_of(columns: dict[str, Tensor], index: Tensor, device: torch.device) -> dict[str, Tensor]:
+    """Rows `index` (N,) of columns that lie together, on `device`: chosen where they lie.
 
-    Where that is the device, nothing but the numbers of the rows goes there.
+    Where that is the device, nothing but the numbers of the rows goes there, once for all.
     """
-    return held[index.to(held.device, non_blocking=True)].to(device)
+    lying = next(iter(columns.values())).device
+    there = index.to(lying, non_blocking=True)
+    return {name: column[there].to(device, non_blocking=True) for name, column in columns.items()}
+
+
+def columns_of(crops: Tensor, masks: Tensor | None, points: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Everything that is held of the crops, by the names that it has in a batch."""
+    return {"crop": crops, **({} if masks is None else {"mask": masks}), **points}
 
 
 @dataclass(frozen=True)
@@ -100,14 +107,13 @@ class Pool:
 
     def batch(self, choice: Choice, device: torch.device) -> Batch:
         """Augmented batch: "crop" is what the network should return, "warped" what it sees."""
-        seen, wanted = positions(choice.numbers.to(device), self.coverage, self.size_px)
-        pictures = as_image(rows_of(self.crops, choice.index, device))
-        batch = {"warped": sample(pictures, seen), "crop": sample(pictures, wanted)}
-        if self.masks is not None:
-            masks = rows_of(self.masks, choice.index, device).float()[:, None] / 255
-            batch["mask"] = sample(masks, wanted)
-        here = {name: rows_of(p, choice.index, device) for name, p in self.points.items()}
         numbers = choice.numbers.to(device)
+        here = rows_of(columns_of(self.crops, self.masks, self.points), choice.index, device)
+        pictures, masks = as_image(here.pop("crop")), here.pop("mask", None)
+        seen, wanted = positions(numbers, self.coverage, self.size_px)
+        batch = {"warped": sample(pictures, seen), "crop": sample(pictures, wanted)}
+        if masks is not None:
+            batch["mask"] = sample(masks.float()[:, None] / 255, wanted)
         return batch | follow(here, numbers, self.coverage, self.aligned_px, self.size_px)
 
 

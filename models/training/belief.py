@@ -74,15 +74,22 @@ class Dropping(Optimizer, ABC):
             state |= {name: torch.zeros_like(parameter) for name in self.MOMENTS}
         state[STEP] += 1
         step = int(state[STEP])
-        random = torch.Generator(parameter.device)
-        random.manual_seed(seed_of(*self._place, number, step))
+        random = self._random(group, parameter.device, number, step)
         tensors = [parameter, parameter.grad, *(state[name] for name in self.MOMENTS)]
         for where, gradient, *moments in _blocks([t for t in tensors if t is not None]):
             way = self.update(gradient, moments, group, step)
-            if group["lr_dropout"] < 1:
+            if random:
                 # Four times as fast as bernoulli_, which draws doubles one by one.
                 way *= torch.empty_like(way).uniform_(generator=random) < group["lr_dropout"]
             where.sub_(way, alpha=group["lr"])
+
+    def _random(
+        self, group: Mapping[str, Any], device: torch.device, number: int, step: int
+    ) -> torch.Generator | None:
+        """Random numbers of a step of a parameter; None where nothing is drawn."""
+        if group["lr_dropout"] >= 1:
+            return None
+        return torch.Generator(device).manual_seed(seed_of(*self._place, number, step))
 
 
 def _blocks(tensors: list[Tensor]) -> Iterator[list[Tensor]]:

@@ -41,18 +41,20 @@ def check_losses(phase: str, values: dict[str, float]) -> None:
 
 
 @torch.no_grad()
-def check_gradient(phase: str, parameters: list[Parameter], limit: float | None) -> None:
-    """Look at the norm of a phase's whole gradient, and shorten it to `limit`, if there is one.
+def norm_of(parameters: list[Parameter]) -> Tensor:
+    """Norm () of a phase's whole gradient, where the gradient lies."""
+    gradients: list[Tensor] = [p.grad for p in parameters if p.grad is not None]
+    return torch.nn.utils.get_total_norm(gradients)
+
+
+def check_gradient(phase: str, norm: float) -> None:
+    """Look at the norm of a phase's whole gradient.
 
     Raises:
         NotFiniteError: it is infinite or no number, though the losses are finite.
     """
-    gradients: list[Tensor] = [p.grad for p in parameters if p.grad is not None]
-    norm = torch.nn.utils.get_total_norm(gradients)
-    if not math.isfinite(float(norm)):
-        raise NotFiniteError(phase, f"norm of the gradient is {float(norm)}")
-    if limit is not None:
-        torch.nn.utils.clip_grads_with_norm_(parameters, limit, norm)
+    if not math.isfinite(norm):
+        raise NotFiniteError(phase, f"norm of the gradient is {norm}")
 
 
 def explain(error: NotFiniteError, run: Run, *, saving: bool) -> ModelError:

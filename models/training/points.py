@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -12,6 +14,13 @@ PARTNERS = {"landmarks_5": torch.tensor([1, 0, 2, 4, 3]), "landmarks_468": mirro
 """Index of each point's mirror image."""
 
 
+@cache
+@torch.inference_mode(mode=False)  # what is kept serves training, too
+def partners(name: str, device: torch.device) -> Tensor:
+    """`PARTNERS` of a column on a device, copied there once."""
+    return PARTNERS[name].to(device)
+
+
 def follow(
     points: dict[str, Tensor], numbers: Draw, coverage: float, aligned_px: int, size_px: int
 ) -> dict[str, Tensor]:
@@ -19,5 +28,5 @@ def follow(
     found = {}
     for name, here in points.items():
         moved = move_points(here, numbers, coverage, aligned_px, size_px)
-        found[name] = relabel(moved, numbers, PARTNERS[name].to(here.device))
+        found[name] = relabel(moved, numbers, partners(name, here.device))
     return found

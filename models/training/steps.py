@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from models.swappers.base import Batch, Phase, Swapper
 from models.training.batches import Choices, Sides
 from models.training.exchange import Exchange
-from models.training.guard import check_gradient, check_losses
+from models.training.guard import check_gradient, check_losses, norm_of
 from models.training.optimisers import scale
 from models.training.plan import Plan
 from models.training.seeds import seed_of
@@ -91,8 +91,8 @@ def gradients(
     choices: Choices,
     step: int,
     made: dict[int, Batch] | None = None,
-) -> dict[str, float]:
-    """Fill the gradients of the phase's parameters; give the mean of each loss over the batch.
+) -> dict[str, Tensor]:
+    """Fill the gradients of the phase's parameters; give the mean () of each loss over the batch.
 
     The batch falls into `micro_batches` parts whatever the number of workers; part k belongs to
     worker k modulo that number. Every worker then adds up the parts' gradients in their order:
@@ -121,7 +121,7 @@ def gradients(
         count = sum(p.numel() for p in phase.parameters)
         _spread(_sum_in_order(own, count, bench), phase.parameters)
     mean = _sum_in_order(means, len(names), bench) / plan.micro_batches
-    return dict(zip(names, mean.tolist(), strict=True))
+    return dict(zip(names, mean.unbind(0), strict=True))
 
 
 def _sum_in_order(own: dict[int, Tensor], count: int, bench: Bench) -> Tensor:
@@ -161,9 +161,16 @@ def take_step(
     bench.select(phase)
     optimiser.zero_grad(set_to_none=True)
     made: dict[int, Batch] = {}
-    values = gradients(bench, phase, choices, step, made)
+    losses = gradients(bench, phase, choices, step, made)
+    norm = norm_of(phase.parameters)
+    # All numbers of the step at once: to ask for them is to wait for the device.
+    *found, size = torch.stack([*losses.values(), norm.to(next(iter(losses.values())))]).tolist()
+    values = dict(zip(losses, found, strict=True))
     check_losses(phase.name, values)
-    check_gradient(phase.name, phase.parameters, phase.clip_gradient or bench.plan.clip_gradient)
+    check_gradient(phase.name, size)
+    limit = phase.clip_gradient or bench.plan.clip_gradient
+    if limit is not None:
+        torch.nn.utils.clip_grads_with_norm_(phase.parameters, limit, norm)
     if phase.rate is not None:
         scale(optimiser, phase.rate(step * bench.plan.step_images))
     optimiser.step()

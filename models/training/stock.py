@@ -11,7 +11,7 @@ from torch import Tensor
 from likeness.contracts.tables.base import as_numpy
 from models.swappers.base import Batch, Sampling, as_image
 from models.training.augment import draw, positions, sample, wanted_positions
-from models.training.batches import CHUNK, Choice, Choices, rows_of, shrink, stored_px
+from models.training.batches import CHUNK, Choice, Choices, columns_of, rows_of, shrink, stored_px
 from models.training.crops import POINTS, CropSet, decode, masks_of
 from models.training.pairs import Couples, Deck, draw_pairs, make_deck
 from models.training.people import People
@@ -97,17 +97,19 @@ class Pairs:
 
     def batches(self, choices: Choices, device: torch.device) -> tuple[Batch, Batch]:
         """See `Sides`."""
-        identities = [self.stock.identity[choice.index] for choice in choices]
-        same = (identities[0] == identities[1]).float().to(device)
+        chosen = torch.stack([self.stock.identity[choice.index] for choice in choices])
+        identities = chosen.to(device, non_blocking=True).unbind(0)
+        same = (identities[0] == identities[1]).float()
         source, target = (self._batch(choice, device) for choice in choices)
         for batch, identity in zip((source, target), identities, strict=True):
             batch["same"] = same
-            batch["identity_index"] = identity.to(device)
+            batch["identity_index"] = identity
         return source, target
 
     def _batch(self, choice: Choice, device: torch.device) -> Batch:
         stock, numbers = self.stock, choice.numbers.to(device)
-        pictures = as_image(rows_of(stock.crops, choice.index, device))
+        here = rows_of(columns_of(stock.crops, stock.masks, stock.points), choice.index, device)
+        pictures, masks = as_image(here.pop("crop")), here.pop("mask", None)
         if choice.numbers.jitter.any():
             seen, wanted = positions(numbers, self.coverage, self.size_px)
             batch = {"warped": sample(pictures, seen), "crop": sample(pictures, wanted)}
@@ -115,10 +117,8 @@ class Pairs:
             wanted = wanted_positions(numbers, self.coverage, self.size_px)
             batch = {"crop": sample(pictures, wanted)}
             batch["warped"] = batch["crop"]
-        if stock.masks is not None:
-            masks = rows_of(stock.masks, choice.index, device).float()[:, None] / 255
-            batch["mask"] = sample(masks, wanted)
-        here = {name: rows_of(p, choice.index, device) for name, p in stock.points.items()}
+        if masks is not None:
+            batch["mask"] = sample(masks.float()[:, None] / 255, wanted)
         batch |= follow(here, numbers, self.coverage, stock.aligned_px, self.size_px)
         return batch
 

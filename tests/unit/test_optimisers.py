@@ -76,6 +76,22 @@ def test_dropout_moves_the_share_it_names_and_those_as_far_as_without(name: str)
     assert (many != 0).float().mean() == pytest.approx(1 - 0.7**9, abs=0.01)  # drawn each time
 
 
+@pytest.mark.parametrize(("share", "made"), [(1.0, 0), (0.5, 2)])
+def test_random_numbers_are_prepared_only_where_some_are_drawn(
+    monkeypatch: pytest.MonkeyPatch, share: float, made: int
+) -> None:
+    real, seen = torch.Generator, []
+
+    def generator(device: torch.device) -> torch.Generator:
+        seen.append(device)
+        return real(device)
+
+    given = gradients(2)
+    monkeypatch.setattr(torch, "Generator", generator)
+    walk("rmsprop", given, lr_dropout=share)
+    assert len(seen) == made
+
+
 def test_moments_are_kept_for_what_does_not_move() -> None:
     first, second = gradients(2, (300,))
     both = nn.Parameter(torch.zeros(300)), nn.Parameter(torch.zeros(300))

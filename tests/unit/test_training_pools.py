@@ -61,6 +61,27 @@ def drawn(pairs: Pairs) -> tuple[torch.Tensor, torch.Tensor]:
     return draw_pairs(pairs.deck, pairs.couples, MANY, generator(3))
 
 
+def test_both_batches_need_five_copies_and_wait_for_none(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs, meta = pairs_of(folder / "all", folder / "all", Sampling(0.5)), torch.device("meta")
+    plan = Plan(batch_images=6)
+    there = pairs.to(meta)
+    there.batches(there.choose(plan, 0), meta)  # constants go there once
+    real, behind = torch.Tensor.to, []
+
+    def to(self: torch.Tensor, *given: Any, **named: Any) -> torch.Tensor:
+        found = real(self, *given, **named)
+        if self.device != found.device:
+            behind.append(named.get("non_blocking", False))
+        return found
+
+    monkeypatch.setattr(torch.Tensor, "to", to)
+    batches = there.batches(there.choose(plan, 1), meta)
+    assert {column.device for batch in batches for column in batch.values()} == {meta}
+    assert behind == [True] * 5  # rows and numbers of either side, identities of both
+
+
 @pytest.mark.parametrize("same", [0.0, 0.2, 1.0])
 def test_pairs_are_of_one_identity_by_chance_and_everybody_counts_alike(
     folder: Path, same: float

@@ -18,13 +18,18 @@ def down(channels_in: int, channels_out: int) -> nn.Sequential:
     return nn.Sequential(Convolution(channels_in, channels_out, 5, 2), nn.LeakyReLU(SLOPE))
 
 
-def up(channels_in: int, channels_out: int, kind: Upsampling) -> nn.Sequential:
-    """(B,C,S,S) -> (B,C',2S,2S).
+def grown(filters: int, kind: Upsampling) -> int:
+    """Channels that `up` gives for so many filters."""
+    return filters if kind == "pixel_shuffle" else 4 * filters
 
-    `pixel_shuffle` convolves 3x3 to 4C' channels and lays each four out as 2x2 px (sub-pixel
-    convolution, Shi et al. 2016; the 2018 code's order of those channels differs from torch's).
-    `nearest` convolves 3x3 to C' and repeats pixels: a quarter of the weights and of the work.
+
+def up(channels_in: int, filters: int, kind: Upsampling) -> nn.Sequential:
+    """(B,C,S,S) -> (B,`grown(filters, kind)`,2S,2S): convolution 3x3 to 4F channels, LeakyReLU.
+
+    `pixel_shuffle` lays each four of them out as 2x2 px (sub-pixel convolution, Shi et al. 2016;
+    the 2018 code's order of those channels differs from torch's). `nearest` keeps all of them and
+    repeats pixels (the deepfakes chapter of the TensorFlow 2 book): the next convolution sees
+    four times as many.
     """
-    wide = channels_out * (4 if kind == "pixel_shuffle" else 1)
     enlarge = nn.PixelShuffle(2) if kind == "pixel_shuffle" else nn.Upsample(scale_factor=2)
-    return nn.Sequential(Convolution(channels_in, wide, 3), nn.LeakyReLU(SLOPE), enlarge)
+    return nn.Sequential(Convolution(channels_in, 4 * filters, 3), nn.LeakyReLU(SLOPE), enlarge)

@@ -21,7 +21,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from models.layers.borders import soft_border
-from models.layers.scaling import Upsampling, down, up
+from models.layers.scaling import Upsampling, down, grown, up
 from models.losses.pixels import dssim, emphasis, l1
 from models.swappers.base import Batch, Crops, Phase, Swapper, SwapperConfig
 
@@ -31,7 +31,9 @@ class AutoencoderConfig(SwapperConfig):
 
     size_px: int = Field(default=64, ge=32, le=512, multiple_of=16, description="side of the crops")
     width: int = Field(default=128, ge=4, description="channels after the first convolution")
-    code: int | None = Field(default=None, ge=8, description="length of the code; None: 8 x width")
+    code: int | None = Field(
+        default=None, ge=4, description="channels of the code; None: 8 x width, conv1x1: width"
+    )
     bottleneck: Literal["dense", "conv1x1"] = Field(
         default="dense", description="dense: the code is one vector; conv1x1: it keeps its place"
     )
@@ -62,9 +64,7 @@ class Encoder(nn.Module):
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
-        width, side = config.width, config.size_px // 16
-        code = config.code or 8 * width
-        deep = 8 * width
+        width, side, deep = config.width, config.size_px // 16, 8 * config.width
         self.down = nn.Sequential(
             down(3, width),
             down(width, 2 * width),
@@ -72,7 +72,7 @@ class Encoder(nn.Module):
             down(4 * width, deep),
         )
         if config.bottleneck == "dense":
-            flat = deep * side * side
+            flat, code = deep * side * side, config.code or deep
             self.code = nn.Sequential(
                 nn.Flatten(),
                 nn.Linear(flat, code),
@@ -80,8 +80,14 @@ class Encoder(nn.Module):
                 nn.Unflatten(1, (deep, side, side)),
             )
         else:
-            self.code = nn.Sequential(nn.Conv2d(deep, code, 1), nn.Conv2d(code, deep, 1))
-        self.up = up(deep, 4 * width, config.upsampling)
+            # Oldpan's: 1024 channels to 128 and back at every place, neither with a bias.
+            code = config.code or width
+            self.code = nn.Sequential(
+                nn.Conv2d(deep, code, 1, bias=False), nn.Conv2d(code, deep, 1, bias=False)
+            )
+        # Either way the decoders get 4 x width channels: what keeps four of each needs a quarter.
+        kind = config.upsampling
+        self.up = up(deep, 4 * width if kind == "pixel_shuffle" else width, kind)
 
     def forward(self, image: Tensor) -> Tensor:
         """Encode pictures; the networks work in [0,1] as the founding code does."""
@@ -94,11 +100,13 @@ class Decoder(nn.Module):
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
-        width, kind = config.width, config.upsampling
-        self.up = nn.Sequential(
-            up(4 * width, 2 * width, kind), up(2 * width, width, kind), up(width, width // 2, kind)
-        )
-        self.picture = nn.Conv2d(width // 2, 3, 5, padding=2)
+        kind, channels = config.upsampling, 4 * config.width
+        stages: list[nn.Module] = []
+        for filters in (2 * config.width, config.width, config.width // 2):
+            stages.append(up(channels, filters, kind))
+            channels = grown(filters, kind)
+        self.up = nn.Sequential(*stages)
+        self.picture = nn.Conv2d(channels, 3, 5, padding=2)
 
     def forward(self, code: Tensor) -> Tensor:
         """Draw pictures."""

@@ -59,6 +59,38 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes | None) -> None:
         tensorfile.read(path)
 
 
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        # Oldpan: 1024 -> 128 -> 1024 channels, no bias, in the place of the two dense layers.
+        ({"bottleneck": "conv1x1"}, 82_062_470 - 2 * 1024 * 16384 - 1024 - 16384 + 2 * 1024 * 128),
+        # The book: each convolution's 4f channels stay, 8x8x512 as the code all the same.
+        ({"upsampling": "nearest"}, 17_214_720 + 33_571_840 + 4_719_104 + 2 * 10_637_827),
+        ({"bottleneck": "conv1x1", "width": 32, "code": 8}, None),
+    ],
+)
+def test_variants_have_the_sizes_of_their_sources(
+    settings: dict[str, object], expected: int | None
+) -> None:
+    with torch.device("meta"):
+        swapper = registry.build("autoencoder", settings)
+    state = swapper.state_dict()
+    if expected is not None:
+        assert sum(p.numel() for p in swapper.parameters()) == expected
+    if settings.get("upsampling") == "nearest":
+        assert state["encoder.up.0.weight"].shape == (512, 1024, 3, 3)
+        shapes = [state[f"source_decoder.up.{n}.0.weight"].shape for n in range(3)]
+        assert shapes == [(1024, 512, 3, 3), (512, 1024, 3, 3), (256, 512, 3, 3)]
+        assert state["target_decoder.picture.weight"].shape == (3, 256, 5, 5)
+    else:
+        assert {n for n in state if n.startswith("encoder.code")} == {
+            "encoder.code.0.weight",
+            "encoder.code.1.weight",
+        }
+        code = settings.get("code", 128)
+        assert state["encoder.code.0.weight"].shape == (code, 8 * swapper.config.width, 1, 1)
+
+
 def test_founding_network_has_82_million_parameters() -> None:
     with torch.device("meta"):
         swapper = registry.build("autoencoder", {})

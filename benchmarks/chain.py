@@ -51,7 +51,6 @@ CLIP = Path("data/clips/clip")
 PACK = Path("data/models/embedded")  # insightface looks for <root>/models/<name>
 MODEL, SWAP = Path("data/trained/model"), Path("data/swaps/swap")
 PARAMS = """\
-identities: {subject: {consent: subject}}
 models: {model: {family: autoencoder, source: subject, target: subject}}
 swaps: {swap: {source: subject, target: clip, model: model}}
 """

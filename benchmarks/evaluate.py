@@ -32,9 +32,6 @@ REPEATS = 4
 GIVER, TAKER, SWAP = "giver", "taker", "swap"
 APPEARANCE = "data/appearance/map.json"
 PARAMS = """pack: {name: embedded}
-identities:
-  giver: {consent: giver}
-  taker: {consent: taker}
 models:
   hasty: {family: autoencoder, source: giver, target: taker, width: 32}
 train: {images: 64, batch_images: 8}
@@ -76,6 +73,9 @@ def workspace(folder: Path) -> None:
         home = folder / "data/clips" / name
         home.mkdir(parents=True)
         (home / "clip.yaml").write_text(CARD.format(name=name, role=role))
+        person = folder / "data/identities" / name
+        person.mkdir(parents=True)
+        (person / "identity.yaml").write_text(f"identity: {name}\nconsent: {name}\n")
         (folder / f"data/consents/{name}.yaml").write_text(CONSENT.format(name=name))
     shutil.copy(found["man-portrait"], folder / f"data/clips/{GIVER}/footage.mp4")
     lengthened(found["woman-pexels"], folder / f"data/clips/{TAKER}/footage.mp4", FRAMES)
@@ -147,7 +147,8 @@ def prepare(folder: Path) -> None:
         wanted = pick(known, "pack", "footage", "frames", "faces", "aligned")
         stage(folder, "align", {**wanted, **crops})
         roster = f"data/rosters/{clip}.json"
-        owner = {"identity": clip, "clips": "data/clips", "roster": roster}
+        owner = {"identity": f"data/identities/{clip}/identity.yaml"}
+        owner |= {"clips": "data/clips", "roster": roster}
         stage(folder, "roster", {**pick(known, "consent"), **owner})
         shards = {"crops": f"data/crops/{clip}", "shards": f"data/shards/{clip}"}
         listed = {"roster": roster, "manifest": f"data/manifests/{clip}.json"}

@@ -48,7 +48,7 @@ from models.swappers.base import Swapper
 from tasks.blend import BlendParams
 
 FAMILY, SIZE_PX, MASK_PX = "pix2pix", 256, 128
-PARAMS = "identities: {subject: {consent: subject}}\n"
+PERSON = "identity: subject\nconsent: subject\n"
 CONSENT = """\
 consent: subject
 identity: subject
@@ -62,7 +62,9 @@ training: true
 def prepare(root: Path) -> None:
     """Records, pack and an untrained model of full size below `root`."""
     (root / "data/consents").mkdir(parents=True)
-    (root / "params.yaml").write_text(PARAMS)
+    (root / "data/identities/subject").mkdir(parents=True)
+    (root / "data/identities/subject/identity.yaml").write_text(PERSON)
+    (root / "params.yaml").write_text("")
     (root / "data/consents/subject.yaml").write_text(CONSENT)
     write_pack("embedded", fetch_pack("embedded"), root / "pack")
     torch.manual_seed(0)

@@ -27,10 +27,9 @@ ROOT = Path(__file__).resolve().parents[1]
 LONG, SHORT, SHORT_FRAMES = "long", "short", 600
 PACK, JUDGE = "data/packs/embedded", "data/packs/judge"
 APPEARANCE = "data/appearance/map.json"
+PERSON = "data/identities/subject/identity.yaml"
 RECOGNISER_FOLDER, PERCEPTUAL = "data/packs/recogniser", "data/packs/perceptual"
 PARAMS = """pack: {name: embedded}
-identities:
-  subject: {consent: subject}
 models:
   mesh: {family: mesh_transfer, source: subject, target: subject}
 swaps:
@@ -62,6 +61,8 @@ def workspace(folder: Path, footage: Path) -> None:
     (folder / "params.yaml").write_text(PARAMS)
     (folder / "data/consents").mkdir(parents=True)
     (folder / "data/consents/subject.yaml").write_text(CONSENT)
+    (folder / "data/identities/subject").mkdir(parents=True)
+    (folder / PERSON).write_text("identity: subject\nconsent: subject\n")
     (folder / "data/packs").mkdir()
     write_pack("embedded", fetch_pack("embedded"), folder / PACK)
     write_recogniser(fetch([RECOGNISER])[RECOGNISER], folder / RECOGNISER_FOLDER)
@@ -139,7 +140,7 @@ def model(folder: Path) -> None:
     peak_mib(
         folder,
         "roster",
-        identity="subject",
+        identity=PERSON,
         consent="data/consents/subject.yaml",
         clips="data/clips",
         roster="data/rosters/subject.json",

@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 from ruamel.yaml import YAML
 
-from flows.params_edit import add_identity
+from flows.identities import write_identity
 from flows.process import stream
 from flows.run import dvc_command
 from likeness.contracts.atomic import write_text
@@ -23,12 +23,15 @@ from likeness.contracts.catalog import (
     Clip,
     Role,
     clip_folder,
+    find_identity,
+    identity_folder,
+    identity_names,
     require_consent,
     require_slug,
 )
 from likeness.contracts.documents import load_yaml
 from likeness.contracts.errors import CatalogError, GraphError
-from likeness.contracts.params import IdentityEntry, load_entry
+from likeness.contracts.params import refuse_identities
 
 TEMPLATE = Path("tasks/clip.dvc.yaml")
 PARAMS = Path("params.yaml")
@@ -43,7 +46,7 @@ class NewClip:
         source: the file or folder of stills it comes from.
         record: what clip.yaml will say.
         facts: stream facts of the footage.
-        new_identity: the identity has no entry in params.yaml yet.
+        new_identity: the identity has no folder in data/identities yet.
     """
 
     source: Path
@@ -53,7 +56,7 @@ class NewClip:
 
 
 def names(kind: str, root: Path) -> list[str]:
-    """Names under `identities:`, `models:` or `swaps:`."""
+    """Names under `pools:`, `models:` or `swaps:`."""
     return list(load_yaml(root / PARAMS).get(kind) or {})
 
 
@@ -92,16 +95,17 @@ def check_new_clip(
     Raises:
         CatalogError, ConsentError, FootageError, ParamsError: the first thing that is wrong.
     """
+    refuse_identities(root / PARAMS)
     require_slug("identity", identity)
     clip = require_slug("clip", clip or default_clip_name(source))
     if role not in get_args(Role):
         raise CatalogError("role", f"`{role}` is unknown", f"use {' or '.join(get_args(Role))}")
-    known = identity in names("identities", root)
+    known = identity in identity_names(root / "data")
     if not consent:
         if not known:
             step = "name its consent record with --consent (see docs/how-to/consent.md)"
             raise CatalogError(identity, "is a new identity without a consent record", step)
-        consent = load_entry("identities", identity, IdentityEntry, root / PARAMS).consent
+        consent = find_identity(identity, root / "data").consent
     require_slug("consent", consent)
     path = Path("data/consents") / f"{consent}.yaml"
     with contextlib.chdir(root):  # messages name the path as one writes it
@@ -176,12 +180,9 @@ def clip_text(record: Clip) -> str:
 
 
 @contextlib.contextmanager
-def undone_on_failure(root: Path) -> Iterator[contextlib.ExitStack]:
-    """Restore params.yaml, and whatever is put on the stack, unless the block ends well."""
-    params = root / PARAMS
-    before = params.read_text(encoding="utf-8")
+def undone_on_failure() -> Iterator[contextlib.ExitStack]:
+    """Call back whatever is put on the stack, unless the block ends well."""
     with contextlib.ExitStack() as undo:
-        undo.callback(lambda: write_text(params, before))
         yield undo
         undo.pop_all()
 
@@ -196,7 +197,7 @@ def add_clip(new: NewClip, root: Path, say: Callable[[str], object] = print) -> 
         GraphError: DVC refused the footage.
     """
     folder = clip_folder(new.record.clip, root / "data")
-    with undone_on_failure(root) as undo:
+    with undone_on_failure() as undo:
         undo.callback(shutil.rmtree, folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
         footage = folder / new.record.footage
@@ -204,7 +205,9 @@ def add_clip(new: NewClip, root: Path, say: Callable[[str], object] = print) -> 
         _copy(new.source, footage)
         _track(footage, root)
         if new.new_identity:
-            add_identity(root / PARAMS, new.record.identity, new.record.consent)
+            home = identity_folder(new.record.identity, root / "data")
+            undo.callback(shutil.rmtree, home, ignore_errors=True)
+            write_identity(new.record.identity, new.record.consent, root)
         write_text(folder / "clip.yaml", clip_text(new.record))
         write_text(folder / "dvc.yaml", (root / TEMPLATE).read_text(encoding="utf-8"))
 

@@ -1,7 +1,7 @@
 """The code that each stage runs, as `deps` in dvc.yaml, since DVC does not follow imports.
 
     python -m flows.closure            lists what is missing or superfluous
-    python -m flows.closure --write    corrects dvc.yaml and the clip template, and syncs clips
+    python -m flows.closure --write    corrects dvc.yaml and both templates, and syncs their copies
 
 Imports are read from the syntax tree, those inside functions included; blocks under
 TYPE_CHECKING run never and do not count, packages whose `__init__` holds a docstring alone
@@ -25,7 +25,7 @@ from likeness.contracts.atomic import write_text
 from likeness.contracts.documents import load_yaml
 
 ROOMS = ("flows", "likeness", "models", "tasks")
-FILES = (Path("dvc.yaml"), Path("tasks/clip.dvc.yaml"))
+FILES = (Path("dvc.yaml"), Path("tasks/clip.dvc.yaml"), Path("tasks/identity.dvc.yaml"))
 FAMILIES = Path("models/swappers")
 FAMILY_DEP = "models/swappers/${item.family}.py"
 REGISTRY = "models/swappers/registry.py"
@@ -217,7 +217,7 @@ def _write_stage(lines: list[str], content: Any, stage: str, root: Path) -> None
 
 
 def write(root: Path) -> list[Path]:
-    """Correct both files as text (comments and order of data stay) and sync the clips."""
+    """Correct the files as text (comments and order of data stay) and sync the copies."""
     for file in FILES:
         text = (root / file).read_text(encoding="utf-8")
         for stage in load_yaml(root / file).get("stages") or {}:

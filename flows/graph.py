@@ -106,14 +106,19 @@ class Graph:
         return self._closure(map(self.find, addresses), self.downstream, stop)
 
     def find(self, address: str) -> str:
-        """Return `address` if the graph has it.
+        """Return `address` if the graph has it; `shard@ann` finds a stage in ann's own dvc.yaml.
 
         Raises:
             GraphError: unknown; stages of similar name are listed.
         """
         if address in self.nodes:
             return address
-        name = address.partition("@")[0]
+        name, _, key = address.partition("@")
+        found = [
+            a for a, node in self.nodes.items() if key and (node.name, node.key) == (name, key)
+        ]
+        if len(found) == 1:
+            return found[0]
         close = [a for a in self.nodes if name in a] or list(self.nodes)
         raise GraphError(address, "no such stage", f"known: {', '.join(close[:12])}")
 

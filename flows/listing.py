@@ -8,9 +8,15 @@ from typing import Any
 from flows.catalog import PARAMS, names
 from flows.graph import Graph
 from flows.status import read_state
-from likeness.contracts.catalog import Clip, list_clips, load_clip
+from likeness.contracts.catalog import (
+    Clip,
+    identity_names,
+    list_clips,
+    list_identities,
+    load_clip,
+)
 from likeness.contracts.documents import read_json
-from likeness.contracts.params import IdentityEntry, load_entry
+from likeness.contracts.params import refuse_identities
 from likeness.contracts.pools import ALL, FinetuneEntry, load_model, load_pool, members, model_names
 
 
@@ -58,9 +64,9 @@ def clip_rows(root: Path) -> list[dict[str, Any]]:
 
 def pool_rows(root: Path) -> list[dict[str, Any]]:
     """One row per pool: its name, how many it trains on, whom it holds out, and their crops."""
-    identities, rows = names("identities", root), []
+    identities, rows = identity_names(root / "data"), []
     for name in names("pools", root):
-        entry = load_pool(name, root / PARAMS)
+        entry = load_pool(name, identities, root / PARAMS)
         made = root / "data/shards" / name / "pool.json"
         found = read_json(made)["members"] if made.is_file() else []
         trained = [member for member in found if not member["held_out"]]
@@ -78,9 +84,9 @@ def pool_rows(root: Path) -> list[dict[str, Any]]:
 
 def pools_losing(identity: str, root: Path) -> list[str]:
     """Pools of `all` that train on an identity: their models are trained anew without it."""
-    found = []
+    everybody, found = identity_names(root / "data"), []
     for name in names("pools", root):
-        entry = load_pool(name, root / PARAMS)
+        entry = load_pool(name, everybody, root / PARAMS)
         if entry.identities == ALL and identity not in entry.held_out:
             found.append(name)
     return found
@@ -89,11 +95,10 @@ def pools_losing(identity: str, root: Path) -> list[str]:
 def idle_pools(clip: str, root: Path) -> set[str]:
     """Addresses of the pool stages that a clip's footage does not change: nobody trains on it."""
     identity = load_clip(root / "data/clips" / clip / "clip.yaml").identity
-    idle = set()
+    everybody, idle = identity_names(root / "data"), set()
     for name in names("pools", root):
-        entry = load_pool(name, root / PARAMS)
-        everybody = members(entry, names("identities", root))
-        if identity in entry.held_out or identity not in everybody:
+        entry = load_pool(name, everybody, root / PARAMS)
+        if identity in entry.held_out or identity not in members(entry, everybody):
             idle.add(f"pool@{name}")
     return idle
 
@@ -114,15 +119,15 @@ def list_everything(root: Path) -> dict[str, list[dict[str, Any]]]:
 
     Numbers are None for what has not run yet.
     """
+    refuse_identities(root / PARAMS)
     clips = clip_rows(root)
     identities = []
-    for name in names("identities", root):
-        entry = load_entry("identities", name, IdentityEntry, root / "params.yaml")
-        own = [row for row in clips if row["identity"] == name]
+    for person in list_identities(root / "data"):
+        own = [row for row in clips if row["identity"] == person.identity]
         identities.append(
             {
-                "identity": name,
-                "consent": entry.consent,
+                "identity": person.identity,
+                "consent": person.consent,
                 "clips": len(own),
                 "frames": sum(row["frames"] or 0 for row in own),
                 "faces": sum(row["faces"] or 0 for row in own),

@@ -12,15 +12,22 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
-from likeness.contracts.catalog import list_clips, require_consent, require_slug
+from likeness.contracts.catalog import (
+    DATA,
+    identity_names,
+    list_clips,
+    list_identities,
+    require_consent,
+    require_slug,
+)
 from likeness.contracts.documents import line_of, load_yaml
 from likeness.contracts.errors import ParamsError
-from likeness.contracts.params import IdentityEntry, SwapEntry, entry_names, load_entry
+from likeness.contracts.params import SwapEntry, entry_names, load_entry, refuse_identities
 from likeness.contracts.pools import FinetuneEntry, load_model, load_pool, model_names
 
 PARAMS = Path("params.yaml")
 CONSENTS = Path("data/consents")
-ENTRIES = ("identities", "pools", "models", "finetuned", "swaps")
+ENTRIES = ("pools", "models", "finetuned", "swaps")
 
 
 def known_sections() -> list[str]:
@@ -46,6 +53,7 @@ def check_sections() -> None:
     Raises:
         ParamsError: key, line and the known sections.
     """
+    refuse_identities(PARAMS)
     content = load_yaml(PARAMS)
     known = known_sections()
     for section in content:
@@ -58,7 +66,7 @@ def check_sections() -> None:
 
 
 def check_entries() -> None:
-    """Check identities, pools, models and swaps: keys, types, and that what they name exists.
+    """Check pools, models and swaps: keys, types, and that what they name exists.
 
     Raises:
         ParamsError: file, line, key and what is allowed.
@@ -66,10 +74,10 @@ def check_entries() -> None:
     for kind in ENTRIES:
         for name in entry_names(kind, PARAMS):
             require_slug(kind, str(name))
-    identities = entry_names("identities", PARAMS)
+    identities = identity_names(DATA)
     pools = entry_names("pools", PARAMS)
     for name in pools:
-        load_pool(name, PARAMS)
+        load_pool(name, identities, PARAMS)
     clips = [clip.clip for clip in list_clips()]
     families = [path.stem for path in Path("models/swappers").glob("*.py")]
     families = [name for name in families if name not in {"__init__", "base", "registry"}]
@@ -92,19 +100,18 @@ def check_consents() -> None:
 
     Raises:
         ConsentError, ParamsError: the record's path and what it lacks.
-        ParamsError: a clip's identity that params.yaml does not list.
+        ParamsError: a clip's identity that data/identities does not list.
     """
     today = dt.datetime.now(tz=dt.UTC).date()
-    for name in entry_names("identities", PARAMS):
-        entry = load_entry("identities", name, IdentityEntry, PARAMS)
-        require_consent(CONSENTS / f"{entry.consent}.yaml", name, today=today)
-    known = entry_names("identities", PARAMS)
+    known = identity_names(DATA)
+    for person in list_identities(DATA):
+        require_consent(CONSENTS / f"{person.consent}.yaml", person.identity, today=today)
     for clip in list_clips():
         require_consent(CONSENTS / f"{clip.consent}.yaml", clip.identity, clip.role, today)
         if clip.identity not in known:
             subject = f"data/clips/{clip.clip}/clip.yaml"
-            step = f"add `{clip.identity}` under identities: in {PARAMS}"
-            raise ParamsError(subject, f"identity `{clip.identity}` is not listed", step)
+            step = f"write data/identities/{clip.identity}/identity.yaml, then `likeness sync`"
+            raise ParamsError(subject, f"there is no identity `{clip.identity}`", step)
 
 
 def check_repository(root: Path) -> None:

@@ -6,10 +6,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.catalog import PARAMS, TEMPLATE, names, undone_on_failure
-from flows.params_edit import remove_identity
+from flows import catalog, identities
+from flows.catalog import PARAMS, names
 from likeness.contracts.atomic import write_text
-from likeness.contracts.catalog import clip_folder, list_clips
+from likeness.contracts.catalog import clip_folder, identity_folder, list_clips
 from likeness.contracts.environment import state_folder
 from likeness.contracts.errors import CatalogError
 from likeness.contracts.params import ModelEntry, SwapEntry, load_entry
@@ -23,7 +23,7 @@ class Removal:
     Attributes:
         clip: its name.
         paths: files and folders that go.
-        identity: the identity whose entry goes as well; "" if it keeps other clips.
+        identity: the identity that goes as well; "" if it keeps other clips.
     """
 
     clip: str
@@ -71,7 +71,7 @@ def check_removal(clip: str, root: Path) -> Removal:
     paths = [folder, *(root / "data/crops").glob(f"*/{clip}.parquet")]
     if last:
         own = [f"crops/{record.identity}", f"shards/{record.identity}"]
-        own.append(f"appearance/{record.identity}")
+        own += [f"appearance/{record.identity}", f"identities/{record.identity}"]
         own += [f"{kind}/{record.identity}.json" for kind in ("rosters", "manifests")]
         paths += [root / "data" / name for name in own]
     found = tuple(path for path in paths if path.exists())
@@ -79,15 +79,15 @@ def check_removal(clip: str, root: Path) -> Removal:
 
 
 def remove_clip(removal: Removal, root: Path) -> None:
-    """Remove a clip. Its folder leaves the graph in one rename; what remains is sweeping up."""
-    folder = clip_folder(removal.clip, root / "data")
+    """Remove a clip. Folders leave the graph in one rename each; what remains is sweeping up."""
     aside = root / state_folder() / f"removed-{removal.clip}"
     shutil.rmtree(aside, ignore_errors=True)
-    aside.parent.mkdir(parents=True, exist_ok=True)
-    with undone_on_failure(root):
-        if removal.identity in names("identities", root):
-            remove_identity(root / PARAMS, removal.identity)
-        shutil.move(folder, aside)
+    aside.mkdir(parents=True)
+    shutil.move(clip_folder(removal.clip, root / "data"), aside / "clip")
+    if removal.identity:
+        home = identity_folder(removal.identity, root / "data")
+        if home.is_dir():
+            shutil.move(home, aside / "identity")
     for path in (aside, *removal.paths):
         if path.is_dir():
             shutil.rmtree(path)
@@ -96,16 +96,30 @@ def remove_clip(removal: Removal, root: Path) -> None:
 
 
 def out_of_date(root: Path) -> list[Path]:
-    """Clip-level dvc.yaml files that differ from the template."""
-    wanted = (root / TEMPLATE).read_text(encoding="utf-8")
-    files = sorted((root / "data/clips").glob("*/clip.yaml"))
-    graphs = [path.with_name("dvc.yaml") for path in files]
-    return [g for g in graphs if not g.is_file() or g.read_text(encoding="utf-8") != wanted]
+    """Clip- and identity-level dvc.yaml files that differ from their template."""
+    return [path for path, template in _copies(root) if not _equal(path, root / template)]
+
+
+def _copies(root: Path) -> list[tuple[Path, Path]]:
+    """Every copy of a template with the template it is to equal."""
+    homes = {
+        "clips/*/clip.yaml": catalog.TEMPLATE,
+        "identities/*/identity.yaml": identities.TEMPLATE,
+    }
+    return [
+        (path.with_name("dvc.yaml"), template)
+        for pattern, template in homes.items()
+        for path in sorted((root / "data").glob(pattern))
+    ]
+
+
+def _equal(path: Path, template: Path) -> bool:
+    return path.is_file() and path.read_bytes() == template.read_bytes()
 
 
 def sync(root: Path) -> list[Path]:
-    """Copy the template beside every clip again; returns the files that changed."""
-    changed = out_of_date(root)
-    for path in changed:
-        write_text(path, (root / TEMPLATE).read_text(encoding="utf-8"))
-    return changed
+    """Copy the templates beside clips and identities again; returns the files that changed."""
+    changed = [(path, t) for path, t in _copies(root) if not _equal(path, root / t)]
+    for path, template in changed:
+        write_text(path, (root / template).read_text(encoding="utf-8"))
+    return [path for path, _ in changed]

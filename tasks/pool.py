@@ -1,6 +1,6 @@
 """Stage `pool`: who a model for any face learns from, and who is kept from it.
 
-In: the manifests of everybody's shards, and the pool's entry in params.yaml. Out:
+In: who is enrolled, the manifests of everybody's shards, and the pool's entry in params.yaml. Out:
 data/shards/<pool>/pool.json. It names the members and the sha256 of what each of them is trained
 on: while that stays the same, nothing below runs. Of members held out it says no more than the
 name, so that new footage of theirs trains nothing anew.
@@ -11,9 +11,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from likeness.contracts.catalog import read_people
 from likeness.contracts.documents import Document, read_json, sha256_of, to_json
 from likeness.contracts.errors import ConsentError, ModelError
-from likeness.contracts.params import entry_names
 from likeness.contracts.pools import PoolEntry, load_pool, members, named
 from likeness.contracts.stage import Context, Stage
 
@@ -69,8 +69,8 @@ def choose(name: str, entry: PoolEntry, manifests: dict[str, Path]) -> dict[str,
 def run(context: Context[PoolParams]) -> None:
     """Choose, write, say who is in and who is not."""
     name = context.options["pool"]
-    entry = load_pool(name, context.params_file)
-    known = entry_names("identities", context.params_file)
+    known = read_people(context.inputs["people"])
+    entry = load_pool(name, known, context.params_file)
     manifests = {i: context.inputs["manifests"] / f"{i}.json" for i in known}
     content = choose(name, entry, manifests)
     folder = context.outputs["out"]
@@ -86,7 +86,7 @@ def run(context: Context[PoolParams]) -> None:
 STAGE = Stage(
     name="pool",
     params=PoolParams,
-    inputs={"manifests": None},
+    inputs={"manifests": None, "people": None},
     outputs={"out": None},
     run=run,
     options=("pool",),

@@ -15,9 +15,9 @@ from typing import Any
 
 from pydantic import Field
 
-from likeness.contracts.catalog import DATA
+from likeness.contracts.catalog import DATA, find_identity
 from likeness.contracts.documents import Document, read_json, sha256_of, to_json
-from likeness.contracts.params import IdentityEntry, SwapEntry, load_entry, swap_overrides
+from likeness.contracts.params import SwapEntry, load_entry, swap_overrides
 from likeness.contracts.stage import Context, Stage
 from likeness.media.encode import PRESETS, VideoWriter
 from likeness.media.footage import open_footage
@@ -71,7 +71,7 @@ def swap_uses(entry: SwapEntry, context: Context[PublishParams], stages: list[Ra
 
     A driver whose footage is shown with another face is a target, whatever clip.yaml says.
     """
-    identity = load_entry("identities", entry.source, IdentityEntry, context.params_file)
+    identity = find_identity(entry.source, ROOT / DATA)
     own = Use(entry.source, "source", DATA / "consents" / f"{identity.consent}.yaml")
     shown = not is_whole(read_json(context.inputs["metrics"]))
     clips = [

@@ -1,6 +1,7 @@
 """Stage `retrieval`: whose face is nearest to each swap's, over everybody enrolled.
 
-In: data/probes/ and data/shards/, of which the swaps and identities in params.yaml are read. Out:
+In: data/probes/ and data/shards/, of which the swaps in params.yaml and the people in people.json
+are read. Out:
 metrics.json with the share of faces retrieved as their source, by swap, and the table of whom they
 were taken for. A stage of its own: that one more clip of anybody moves these numbers must not
 measure every swap anew.
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from likeness.contracts import environment
+from likeness.contracts.catalog import read_people
 from likeness.contracts.documents import Document, to_json
 from likeness.contracts.errors import TableError
 from likeness.contracts.params import entry_names
@@ -107,7 +109,7 @@ def run(context: Context[RetrievalParams]) -> None:
         probes[swap] = read_probes(path)
         if probes[swap][0]["embedder"] != about["name"]:
             raise TableError(path, "is of another embedder", f"run `dvc repro probes@{swap}`")
-    names = entry_names("identities", context.params_file)
+    names = read_people(inputs["people"])
     shards = {name: inputs["shards"] / name for name in sorted(names)}
     shards = {name: path for name, path in shards.items() if any(path.glob("*.parquet"))}
     owners, faces = look_up(probes, shards, judge, params.gallery_faces)
@@ -136,7 +138,7 @@ def run(context: Context[RetrievalParams]) -> None:
 STAGE = Stage(
     name="retrieval",
     params=RetrievalParams,
-    inputs={"pack": None, "judge": None, "probes": None, "shards": None},
+    inputs={"pack": None, "judge": None, "probes": None, "shards": None, "people": None},
     outputs={"metrics": None},
     run=run,
     description="top-1 identity retrieval of every swap over everybody enrolled",

@@ -1,9 +1,9 @@
 """The clips that an identity has now, and what its person agreed to.
 
-In: the consent record and the folder of clips. Out: data/rosters/<identity>.json. This stage
-always runs, since no dependency can say "all clips of this identity"; it reads a few small files,
-and while its content stays the same nothing below it runs. It is also where the day matters: an
-expired or revoked consent stops the graph here.
+In: identity.yaml, the consent record and the folder of clips. Out: data/rosters/<identity>.json.
+This stage always runs, since no dependency can say "all clips of this identity"; it reads a few
+small files, and while its content stays the same nothing below it runs. It is also where the day
+matters: an expired or revoked consent stops the graph here.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from likeness.contracts.catalog import (
     Clip,
     Consent,
     load_clip,
+    load_identity,
     require_consent,
-    require_slug,
 )
 from likeness.contracts.documents import Document, sha256_of, to_json
 from likeness.contracts.stage import Context, Stage
@@ -58,7 +58,7 @@ def clip_consents(clips: list[Clip], consents: Path, today: dt.date) -> list[Con
 
 def run(context: Context[RosterParams]) -> None:
     """Check consents, list the clips."""
-    identity = require_slug("identity", context.options["identity"])
+    identity = load_identity(context.inputs["identity"]).identity
     path = context.inputs["consent"]
     today = dt.datetime.now(tz=dt.UTC).date()
     consent = require_consent(path, identity, today=today)
@@ -74,10 +74,9 @@ def run(context: Context[RosterParams]) -> None:
 STAGE = Stage(
     name="roster",
     params=RosterParams,
-    inputs={"consent": None, "clips": None},
+    inputs={"identity": None, "consent": None, "clips": None},
     outputs={"roster": None},
     run=run,
-    options=("identity",),
     description="clips this identity has now, and the hash of its consent",
 )
 

@@ -21,7 +21,7 @@ from tests.synthetic_shards import SIZE_PX, write_shards
 
 SETTINGS: dict[str, Any] = {"size_px": 32, "width": 8}
 MODEL = Path("data/models/ann-ben")
-PARAMS = "identities: {ann: {consent: ann-2024}, ben: {consent: ben-2024}}\nblend: {colour: none}\n"
+PARAMS = "blend: {colour: none}\n"
 CONSENT = """\
 consent: {name}-2024
 identity: {name}
@@ -66,6 +66,13 @@ def write_consent(name: str, roles: str = "source, target", more: str = "") -> N
     path.write_text(CONSENT.format(name=name, roles=roles, more=more))
 
 
+def write_identity(name: str) -> None:
+    """data/identities/<name>/identity.yaml in the working directory."""
+    path = Path("data/identities") / name / "identity.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"identity: {name}\nconsent: {name}-2024\n")
+
+
 def write_model(folder: Path, family: str = "autoencoder", **facts: Any) -> Path:
     """An untrained model of `SETTINGS` with its config.json."""
     torch.manual_seed(0)
@@ -94,6 +101,7 @@ def write_repository(pack: Path | None = None) -> None:
     Path("params.yaml").write_text(PARAMS)
     for seed, name in enumerate(("ann", "ben")):
         write_consent(name)
+        write_identity(name)
         write_shards(Path("data/shards") / name, name, 12, seed=seed)
     write_model(MODEL)
     if pack is not None:

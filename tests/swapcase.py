@@ -29,9 +29,6 @@ FRAME_PX = (192, 144)
 TIME_BASE = Fraction(1, 1000)
 PTS = [0, 40, 80, 200, 213, 280, 320, 360, 440, 441]  # no two steps alike for long
 PARAMS = """\
-identities:
-  ann: {consent: ann-test}
-  ben: {consent: ben-test}
 models:
   ann-ben: {family: drawn, source: ann, target: ben}
 swaps:
@@ -147,6 +144,14 @@ def write_consent(name: str, identity: str, **keys: object) -> Path:
     return path
 
 
+def write_identity(name: str, consent: str) -> Path:
+    """Write data/identities/<name>/identity.yaml."""
+    path = Path("data/identities") / name / "identity.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"identity: {name}\nconsent: {consent}\n")
+    return path
+
+
 def make_case(
     root: Path, tracks: tuple[int, ...] = (0,), gaps: tuple[int, ...] = (), **clip: Any
 ) -> Case:
@@ -174,6 +179,7 @@ def make_case(
     )
     write_consent("ann-test", "ann")
     write_consent("ben-test", "ben")
+    write_identity("ann", "ann-test")
     (case.model / "config.json").write_text(
         json.dumps({"family": "drawn", "config": {}, "source": "ann", "target": "ben"})
     )

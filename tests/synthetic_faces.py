@@ -59,6 +59,14 @@ def write_consent(
     return path
 
 
+def write_identity(root: Path, identity: str = "ann", consent: str = "ann-2024") -> Path:
+    """data/identities/<identity>/identity.yaml below `root`; returns its path."""
+    path = root / "data/identities" / identity.replace("/", "-") / "identity.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"identity: {identity}\nconsent: {consent}\n")
+    return path
+
+
 def write_frames(path: Path, frames: int, rate: int = 25, cuts: tuple[int, ...] = ()) -> Path:
     """frames.parquet of `frames` frames at `rate` per second, with a cut before each of `cuts`."""
     index = np.arange(frames)

@@ -20,6 +20,7 @@ from flows.commands.common import (
     print_json,
 )
 from flows.graph import Graph
+from flows.identities import listed_in_params, move_identities
 from flows.listing import idle_pools, list_everything, pools_losing
 from flows.removal import check_removal, out_of_date, remove_clip, sync
 from flows.report import show_table
@@ -110,7 +111,6 @@ def remove(clip: Annotated[str, CLIP_NAME], yes: Yes = False) -> None:
     for path in removal.paths:
         print(f"removes {path}")
     if removal.identity:
-        print(f"removes identities.{removal.identity} from params.yaml")
         for pool in pools_losing(removal.identity, ROOT):
             print(f"takes {removal.identity} out of pools.{pool}: its models will be trained anew")
     confirm(f"Remove {clip}?", yes)
@@ -142,17 +142,23 @@ def list_clips(as_json: Json = False) -> None:
 
 
 def sync_clips(yes: Yes = False) -> None:
-    """Copy tasks/clip.dvc.yaml beside every clip again, after a change of it.
+    """Copy the stages' templates beside every clip and identity again, after a change of them.
+
+    Moves the people of an older params.yaml to folders of their own.
 
     [bold]Example[/bold]
 
     likeness sync --yes
     """
-    changed = out_of_date(ROOT)
-    if not changed:
-        print("every clip has the current stages")
+    people, changed = listed_in_params(ROOT), out_of_date(ROOT)
+    if not people and not changed:
+        move_identities(ROOT)  # an empty section of an older file goes, too
+        print("every clip and identity has the current stages")
         return
+    for person in people:
+        print(f"moves `{person.identity}` from params.yaml to data/identities/{person.identity}/")
     for path in changed:
         print(f"rewrites {path}")
-    confirm(f"Rewrite {len(changed)} files?", yes)
-    print(f"rewrote {len(sync(ROOT))} files")
+    confirm(f"Write {len(people) + len(changed)} documents?", yes)
+    moved = move_identities(ROOT)
+    print(f"moved {len(moved)} identities, rewrote {len(sync(ROOT))} files")

@@ -70,7 +70,8 @@ def complete_model(incomplete: str) -> list[str]:
 
 def complete_identity(incomplete: str) -> list[str]:
     """Identities for shell completion."""
-    return _complete("identities", incomplete)
+    found = sorted(ROOT.glob("data/identities/*/identity.yaml"))
+    return [p.parent.name for p in found if p.parent.name.startswith(incomplete)]
 
 
 def complete_clip(incomplete: str) -> list[str]:

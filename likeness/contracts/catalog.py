@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from likeness.contracts.documents import Document, load_document
+from likeness.contracts.documents import Document, load_document, read_json
 from likeness.contracts.errors import CatalogError, ConsentError
 
 Role = Literal["source", "target", "driver"]
@@ -41,6 +41,13 @@ class Consent(Document):
     revoked: dt.date | None = None
     document_sha256: str | None = Field(default=None, description="hash of the signed document")
     references: tuple[Reference, ...] = ()
+
+
+class Identity(Document):
+    """data/identities/<identity>/identity.yaml: a person, and the record that allows the use."""
+
+    identity: str
+    consent: str = Field(description="name of the record: data/consents/<consent>.yaml")
 
 
 class Clip(Document):
@@ -76,6 +83,55 @@ def below(root: Path, relative: str) -> Path:
     if not path.is_relative_to(root.resolve()):
         raise CatalogError(relative, f"leaves {root}", "give a path below it")
     return root / relative
+
+
+def identity_folder(identity: str, data: Path = DATA) -> Path:
+    """Folder of an identity's documents."""
+    return data / "identities" / require_slug("identity", identity)
+
+
+def load_identity(path: Path) -> Identity:
+    """Read an identity.yaml and check that it stands in the folder of its own name.
+
+    Raises:
+        CatalogError, ParamsError: what is wrong, with the line.
+    """
+    identity = load_document(Identity, path)
+    require_slug("identity", identity.identity)
+    require_slug("consent", identity.consent)
+    if path.parent.name != identity.identity:
+        problem = f"says identity `{identity.identity}`"
+        raise CatalogError(path, problem, f"rename the folder {path.parent}")
+    return identity
+
+
+def list_identities(data: Path = DATA) -> list[Identity]:
+    """All identities, by name."""
+    return [load_identity(path) for path in sorted(data.glob("identities/*/identity.yaml"))]
+
+
+def identity_names(data: Path = DATA) -> list[str]:
+    """Names of all identities, sorted."""
+    return [identity.identity for identity in list_identities(data)]
+
+
+def find_identity(identity: str, data: Path = DATA) -> Identity:
+    """Read one identity.
+
+    Raises:
+        CatalogError: there is no such identity; the known ones are listed.
+        ParamsError: a document that is not allowed.
+    """
+    path = identity_folder(identity, data) / "identity.yaml"
+    if not path.is_file():
+        known = ", ".join(identity_names(data)) or "none"
+        raise CatalogError(path, f"there is no identity `{identity}`", f"known: {known}")
+    return load_identity(path)
+
+
+def read_people(path: Path) -> list[str]:
+    """Names of all identities, out of what stage `people` wrote."""
+    return [str(name) for name in read_json(path)["identities"]]
 
 
 def clip_folder(clip: str, data: Path = DATA) -> Path:

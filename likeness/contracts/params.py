@@ -8,17 +8,11 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from likeness.contracts.documents import Document, load_yaml, validate
+from likeness.contracts.documents import Document, line_of, load_yaml, validate
 from likeness.contracts.errors import ParamsError
 
 PARAMS_FILE = Path("params.yaml")
 P = TypeVar("P", bound=BaseModel)
-
-
-class IdentityEntry(Document):
-    """`identities.<slug>`: a person, and the consent record that allows the use."""
-
-    consent: str = Field(description="name of the record: data/consents/<consent>.yaml")
 
 
 class ModelEntry(BaseModel):
@@ -85,8 +79,21 @@ def load_entry(kind: str, name: str, model: type[P], path: Path = PARAMS_FILE) -
 
 
 def entry_names(kind: str, path: Path = PARAMS_FILE) -> list[str]:
-    """Names under `identities:`, `models:` or `swaps:`, in the file's order."""
+    """Names under `pools:`, `models:` or `swaps:`, in the file's order."""
     return list(load_yaml(path).get(kind) or {})
+
+
+def refuse_identities(path: Path = PARAMS_FILE) -> None:
+    """Check that params.yaml has no section `identities:`, as it had before 0.2.
+
+    Raises:
+        ParamsError: with the command that moves it.
+    """
+    content = load_yaml(path)
+    if "identities" in content:
+        subject = f"{path}:{line_of(content, ('identities',))}"
+        problem = "people have folders of their own now (data/identities/)"
+        raise ParamsError(subject, problem, "run `likeness sync` to move them")
 
 
 def swap_overrides(stage: str) -> Callable[[dict[str, str], Path], dict[str, Any]]:

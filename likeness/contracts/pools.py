@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
@@ -61,13 +62,13 @@ def model_names(path: Path = PARAMS_FILE) -> list[str]:
     return [*entry_names("models", path), *entry_names("finetuned", path)]
 
 
-def load_pool(name: str, path: Path = PARAMS_FILE) -> PoolEntry:
-    """`pools.<name>`, whose names all exist.
+def load_pool(name: str, known: Collection[str], path: Path = PARAMS_FILE) -> PoolEntry:
+    """`pools.<name>`, whose names all exist; `known` are all identities.
 
     Raises:
         ParamsError: no such pool, a name that an identity has, or identities that do not exist.
     """
-    entry, known = load_entry("pools", name, PoolEntry, path), entry_names("identities", path)
+    entry = load_entry("pools", name, PoolEntry, path)
     if name in known:
         problem = f"`{name}` is a pool and an identity"
         raise ParamsError(path, problem, "rename the pool: shards of both lie in one folder")

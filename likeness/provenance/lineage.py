@@ -1,6 +1,6 @@
 """Where a file came from: the stages behind it, as DVC's lock files recorded them.
 
-Reads dvc.lock at the root and beside every clip; does not import dvc, and runs nothing.
+Reads dvc.lock at the root and beside every clip and identity; does not import dvc, runs nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ruamel.yaml.error import YAMLError
 from likeness.contracts.documents import read_json
 from likeness.contracts.errors import GraphError
 
-CLIPS, MANIFESTS, POOL = "data/clips", "data/manifests", "pool@"
+HOMES, MANIFESTS, POOL = ("data/clips", "data/identities"), "data/manifests", "pool@"
 
 SHELF = 3
 
@@ -237,6 +237,7 @@ def read_locks(root: Path) -> Lineage:
     folders = [PurePosixPath(".")]
     folders += [
         PurePosixPath(lock.parent.relative_to(root).as_posix())
-        for lock in sorted(root.glob(f"{CLIPS}/*/dvc.lock"))
+        for home in HOMES
+        for lock in sorted(root.glob(f"{home}/*/dvc.lock"))
     ]
     return Lineage(stage for folder in folders for stage in _stages(root, folder))

@@ -6,9 +6,8 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
-from likeness.contracts.catalog import DATA, list_clips
+from likeness.contracts.catalog import DATA, find_identity, list_clips
 from likeness.contracts.errors import ModelError
-from likeness.contracts.params import IdentityEntry, load_entry
 from likeness.provenance import record
 from likeness.provenance.record import Use
 from models.live.settings import ModelFacts
@@ -45,12 +44,11 @@ def uses_of(facts: ModelFacts, source: str, root: Path, *, driver: bool = False)
         driver: True where the target moves the source and nothing of their picture is shown.
 
     Raises:
-        ParamsError: an identity that params.yaml does not know, so that nobody can be asked.
+        CatalogError: an identity that data/identities does not know, so that nobody can be asked.
     """
-    params = root / "params.yaml"
 
     def named(identity: str, role: Any) -> Use:
-        entry = load_entry("identities", identity, IdentityEntry, params)
+        entry = find_identity(identity, root / DATA)
         return Use(identity, role, root / DATA / "consents" / f"{entry.consent}.yaml")
 
     uses = [named(source, "source")]

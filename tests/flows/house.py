@@ -1,4 +1,4 @@
-"""A copy of this repository without clips, identities, models and swaps."""
+"""A copy of this repository without clips, people, models and swaps."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from flows.identities import write_identity
 from likeness.media.footage import open_footage
 from tests.footage import make_clip
 
-SKIPPED = ("docs/", "tests/", "benchmarks/", "data/clips/", "data/consents/", "dvc.lock")
+PEOPLE = ("data/clips", "data/consents", "data/identities")
+SKIPPED = ("docs/", "tests/", "benchmarks/", *(f"{name}/" for name in PEOPLE), "dvc.lock")
 
 CONSENT = """\
 consent: {name}
@@ -39,10 +41,10 @@ def copy_repository(repository: Path, root: Path) -> Path:
         target = root / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(repository / name, target)
-    (root / "data/clips").mkdir(parents=True)
-    (root / "data/consents").mkdir()
+    for name in PEOPLE:
+        (root / name).mkdir(parents=True)
     subprocess.run(["git", "init", "-q"], cwd=root, check=True)
-    change_params(root, identities={}, models={}, swaps={})
+    change_params(root, models={}, swaps={})
     return root
 
 
@@ -54,6 +56,12 @@ def change_params(root: Path, **sections: dict[str, object]) -> None:
     content.update(sections)
     with path.open("w") as handle:
         yaml.dump(content, handle)
+
+
+def enrol(root: Path, *identities: str) -> None:
+    """Write the documents of identities, each with the consent `<identity>-2026`."""
+    for identity in identities:
+        write_identity(identity, f"{identity}-2026", root)
 
 
 def write_consent(root: Path, identity: str, name: str = "", **changes: str) -> Path:

@@ -14,7 +14,7 @@ from flows.cli import main
 from flows.graph import read_graph
 from flows.preflight import check_repository
 from likeness.contracts.errors import GraphError, LikenessError
-from tests.flows.house import change_params, copy_repository, write_consent
+from tests.flows.house import change_params, copy_repository, enrol, write_consent
 from tests.footage import make_audio, make_clip, make_clip_folder, make_stills
 
 Likeness = Callable[..., tuple[int, str, str]]
@@ -75,15 +75,19 @@ def test_adding_and_removing_a_clip(house: Path, film: Path, likeness: Likeness)
     }  # fmt: skip
     assert (home / "footage.mp4").read_bytes() == film.read_bytes()
     assert (home / "dvc.yaml").read_text() == (house / "tasks/clip.dvc.yaml").read_text()
+    person = house / "data/identities/ann"
+    assert (person / "identity.yaml").read_text() == "identity: ann\nconsent: ann-2026\n"
+    assert (person / "dvc.yaml").read_text() == (house / "tasks/identity.dvc.yaml").read_text()
     # Said to run: its own four stages, its identity's three, and what looks at all of them.
     stages = [line.strip() for line in out.splitlines() if line.startswith("  ")]
     clip = "data/clips/take-3-mp4/dvc.yaml"
     assert set(stages) == {
         "pack", f"{clip}:frames", f"{clip}:detect", f"{clip}:filter", f"{clip}:align",
-        "roster@ann", "shard@ann", "appearance@ann", "retrieval",
+        *(f"data/identities/ann/dvc.yaml:{s}" for s in ("roster", "shard", "appearance")),
+        "retrieval",
     }  # fmt: skip
     graph = {node.address for node in read_graph(house).stages}
-    assert graph - set(stages) == {"judge", "detectability", "perceptual"}
+    assert graph - set(stages) == {"judge", "detectability", "perceptual", "people"}
 
     code, out, _ = likeness("list", "--json")
     (row,) = json.loads(out)["clips"]
@@ -94,15 +98,15 @@ def test_adding_and_removing_a_clip(house: Path, film: Path, likeness: Likeness)
     assert everything(house) == before
 
 
-def test_nothing_but_the_new_lines_changes_in_params(
+def test_nothing_is_written_outside_the_folders_of_its_own(
     house: Path, film: Path, likeness: Likeness
 ) -> None:
-    path = house / "params.yaml"
-    text = path.read_text().replace("identities: {}", "identities:\n  eve: # known\n    consent: x")
-    path.write_text(text)
+    before = everything(house)
     likeness("add", film, "--identity", "ann", "--role", "target", "--consent", "ann-2026", "--yes")
-    grown = path.read_text()
-    assert grown == text.replace("consent: x\n", "consent: x\n  ann:\n    consent: ann-2026\n")
+    after = everything(house)
+    assert {name: after[name] for name in before} == before
+    own = ("data/clips/take-3-mp4/", "data/identities/ann/")
+    assert all(name.startswith(own) for name in set(after) - set(before))
 
 
 def test_a_folder_of_stills_is_footage(house: Path, tmp_path: Path, likeness: Likeness) -> None:
@@ -193,7 +197,7 @@ def test_a_failure_half_way_leaves_nothing(
         film, house, identity="ann", role="source", consent="ann-2026", clip="one"
     )
     before = everything(house)
-    for step in ("_copy", "_track", "add_identity", "clip_text"):
+    for step in ("_copy", "_track", "write_identity", "clip_text"):
 
         def fail(*_: object) -> None:
             raise GraphError("disk", "is full", "free space")
@@ -227,9 +231,9 @@ def place_clip(house: Path, clip: str, identity: str) -> None:
 def test_what_is_in_use_is_not_removed(house: Path, likeness: Likeness) -> None:
     for clip in ("ann-1", "ben-1", "ben-2"):
         place_clip(house, clip, clip[:3])
+    enrol(house, "ann", "ben")
     change_params(
         house,
-        identities={"ann": {"consent": "ann-2026"}, "ben": {"consent": "ben-2026"}},
         models={"ab": {"family": "mesh_transfer", "source": "ann", "target": "ben"}},
         swaps={"ann-on-ben": {"source": "ann", "target": "ben-1", "model": "ab"}},
     )
@@ -255,12 +259,11 @@ def test_pools_and_continued_models_are_known(house: Path, likeness: Likeness) -
         with (house / "data/clips" / clip / "clip.yaml").open("a") as file:
             file.write("footage: footage.mp4\n")
     write_consent(house, "cid")
-    everybody = {name: {"consent": f"{name}-2026"} for name in ("ann", "ben", "cid")}
+    enrol(house, "ann", "ben", "cid")
     first = {"family": "autoencoder", "source": "ann", "target": "ann"}
     onwards = {**first, "init_from": "first", "target": "ben"}
     change_params(
         house,
-        identities=everybody,
         pools={"some": {"identities": ["ann", "ben"], "held_out": ["ben"]}, "everybody": {}},
         models={"first": first},
         finetuned={"onwards": onwards},
@@ -281,9 +284,10 @@ def test_pools_and_continued_models_are_known(house: Path, likeness: Likeness) -
     assert listing.idle_pools("ann-1", house) == set()
     graph = read_graph(house)
     assert "pool@everybody" in graph.nodes
-    before = ("pack", "perceptual", "shard@ann", "shard@ben", "train@first")
+    shards = [f"data/identities/{name}/dvc.yaml:shard" for name in ("ann", "ben", "cid")]
+    before = (*shards[:2], "pack", "perceptual", "train@first")
     assert graph.upstream["finetune@onwards"] == before
-    assert graph.upstream["pool@some"] == ("shard@ann", "shard@ben", "shard@cid")
+    assert graph.upstream["pool@some"] == (*shards, "people")
     code, _, err = likeness("remove", "ben-1", "--yes")
     assert code == 2
     assert "last clip of `ben`, which is used by pools.some, finetuned.onwards, swaps.ann-" in err
@@ -295,7 +299,8 @@ def test_pools_and_continued_models_are_known(house: Path, likeness: Likeness) -
 
 def test_wrong_pools_and_continued_models_are_one_line(house: Path, likeness: Likeness) -> None:
     entry = {"family": "autoencoder", "source": "ann", "target": "people"}
-    base = {"identities": {"ann": {"consent": "ann-2026"}}, "models": {"m": entry}}
+    base = {"models": {"m": entry}}
+    enrol(house, "ann")
     cases: list[tuple[dict[str, object], str]] = [
         ({"pools": {}}, "`models.m.target: people` names no identity or pool; known: ann"),
         ({"pools": {"ann": {}}}, "`ann` is a pool and an identity"),
@@ -319,11 +324,15 @@ def test_wrong_pools_and_continued_models_are_one_line(house: Path, likeness: Li
 
 def test_sync_copies_the_template_beside_each_clip(house: Path, likeness: Likeness) -> None:
     place_clip(house, "ann-1", "ann")
-    assert "every clip has the current stages" in likeness("sync", "--yes")[1]
-    template = house / "tasks/clip.dvc.yaml"
-    template.write_text("# changed\n" + template.read_text())
+    enrol(house, "ann")
+    assert "every clip and identity has the current stages" in likeness("sync", "--yes")[1]
+    copies = {"clip": "data/clips/ann-1/dvc.yaml", "identity": "data/identities/ann/dvc.yaml"}
+    for kind in copies:
+        template = house / f"tasks/{kind}.dvc.yaml"
+        template.write_text("# changed\n" + template.read_text())
     code, _, err = likeness("sync")
     assert code == 2
     assert "add --yes" in err
-    assert "rewrote 1 files" in likeness("sync", "--yes")[1]
-    assert (house / "data/clips/ann-1/dvc.yaml").read_text() == template.read_text()
+    assert "rewrote 2 files" in likeness("sync", "--yes")[1]
+    for kind, copy in copies.items():
+        assert (house / copy).read_text() == (house / f"tasks/{kind}.dvc.yaml").read_text()

@@ -88,21 +88,22 @@ def ran_for(root: Path, targets: list[str]) -> set[str]:
     return {run.address for run in repro(targets, root=root) if run.state == "ran"}
 
 
-ROSTERS = {"roster@woman", "roster@man"}
+LOOKS = {f"data/identities/{name}/dvc.yaml:roster" for name in ("woman", "man")} | {"people"}
+"""Stages that always look, and run nothing below them while what they find stays the same."""
 
 
 def test_one_more_clip_of_the_source_runs_exactly_what_it_reaches(
     house: Path, films: dict[str, Path]
 ) -> None:
     add(house, films["woman-2"], "woman", "source", "woman-2")
-    new = "data/clips/woman-2/dvc.yaml"
+    new, person = "data/clips/woman-2/dvc.yaml", "data/identities/woman/dvc.yaml"
     assert ran(house) == {
         f"{new}:frames", f"{new}:detect", f"{new}:filter", f"{new}:align",
-        "shard@woman", "appearance@woman", "train@mesh",
+        f"{person}:shard", f"{person}:appearance", "train@mesh",
         f"convert@{SWAP}", f"blend@{SWAP}", f"baselines@{SWAP}", f"evaluate@{SWAP}",
         f"publish@{SWAP}", f"traces@{SWAP}", "detectability", f"probes@{SWAP}", "retrieval",
-    } | ROSTERS  # fmt: skip
-    assert ran(house) == ROSTERS
+    } | LOOKS  # fmt: skip
+    assert ran(house) == LOOKS
 
 
 POOLED = "woman-on-man-any"
@@ -134,7 +135,7 @@ def test_a_pool_trains_on_its_members_alone_and_anew_only_for_them(
 ) -> None:
     add_pool(house, repository)
     ends = [f"convert@{POOLED}", "finetune@pair"]
-    assert ran_for(house, ends) == {"pool@people", "train@any", *ends} | ROSTERS
+    assert ran_for(house, ends) == {"pool@people", "train@any", *ends} | LOOKS
     config = json.loads((house / "data/models/any/config.json").read_text())
     assert config["pools"] == {"source": ["woman"], "target": ["woman"]}
     upstream = read_locks(house).upstream(["data/models/any"])
@@ -142,16 +143,26 @@ def test_a_pool_trains_on_its_members_alone_and_anew_only_for_them(
     # More footage of the man is none of the pool's business: what names him runs, and no more.
     add(house, films["man-2"], "man", "target", "man-2")
     own = {f"data/clips/man-2/dvc.yaml:{s}" for s in ("frames", "detect", "filter", "align")}
-    assert ran_for(house, ends) == {"shard@man", "pool@people", "finetune@pair"} | own | ROSTERS
-    assert ran_for(house, ends) == ROSTERS
+    assert (
+        ran_for(house, ends)
+        == {
+            "data/identities/man/dvc.yaml:shard",
+            "pool@people",
+            "finetune@pair",
+        }
+        | own
+        | LOOKS
+    )
+    assert ran_for(house, ends) == LOOKS
     # More footage of a member reaches the pool, its model, and what continues or uses that.
     add(house, films["woman-2"], "woman", "source", "woman-2")
     own = {f"data/clips/woman-2/dvc.yaml:{s}" for s in ("frames", "detect", "filter", "align")}
-    reached = {"shard@woman", "appearance@woman", "pool@people", "train@any", *ends}
-    assert ran_for(house, ends) == reached | own | ROSTERS
+    person = {f"data/identities/woman/dvc.yaml:{s}" for s in ("shard", "appearance")}
+    reached = {"pool@people", "train@any", *ends} | person
+    assert ran_for(house, ends) == reached | own | LOOKS
     upstream = read_locks(house).upstream(["data/models/any"])
     assert [clip.clip for clip in clips_behind(upstream, house)] == ["woman-1", "woman-2"]
-    assert ran_for(house, ends) == ROSTERS
+    assert ran_for(house, ends) == LOOKS
     # Training is no longer agreed to: the pool says so before anything is trained.
     write_consent(house, "woman", training="false")
     with pytest.raises(LikenessError, match=r"pools.people: leaves nobody to train on"):
@@ -182,7 +193,9 @@ BAD: list[tuple[str, str, str, list[str]]] = [
     ("params.yaml", "    target: man-1", "    target: [man-1]", ["swaps.", "string"]),
     ("params.yaml", "    target: man-1", "    target: ../man-1", ["names no clip"]),
     ("params.yaml", "family: mesh_transfer", "family: mesh", ["names no family", "mesh_transfer"]),
-    ("params.yaml", "    consent: man-2026", "    consnt: man-2026", ["did you mean `consent`"]),
+    ("data/identities/man/identity.yaml", "consent:", "consnt:", ["did you mean `consent`"]),
+    ("data/identities/man/identity.yaml", "identity: man", "identity: a;b", ["no valid identity"]),
+    ("params.yaml", "swaps:", "identities: {}\nswaps:", ["run `likeness sync` to move them"]),
     ("data/clips/man-1/clip.yaml", "role: target", "role: extra", ["clip.yaml:3", "'target'"]),
     ("data/clips/man-1/clip.yaml", "role:", "rolle:", ["did you mean `role`"]),
     ("data/clips/man-1/clip.yaml", "clip: man-1", "clip: ../man-1", ["no valid clip name"]),
@@ -292,11 +305,11 @@ def test_every_stage_survives_being_killed(house: Path, number: int, everyone: b
     assert {node.name for node in chosen} == {
         "pack", "frames", "detect", "filter", "align", "roster", "shard", "train", "convert",
         "blend", "evaluate", "publish", "judge", "traces", "detectability", "probes", "retrieval",
-        "appearance", "perceptual", "baselines",
+        "appearance", "perceptual", "baselines", "people",
     }  # fmt: skip
     files = [house / o for node in graph.stages for o in node.outputs if (house / o).is_file()]
     whole = {str(path.relative_to(house)): path.read_bytes() for path in files}
-    locks = {p: p.read_bytes() for p in [house / "dvc.lock", *house.glob("data/clips/*/dvc.lock")]}
+    locks = {p: p.read_bytes() for p in [house / "dvc.lock", *house.glob("data/*/*/dvc.lock")]}
     met = 0
     for node in chosen:
         met += hit(house, node, number, everyone)
@@ -322,7 +335,7 @@ def test_a_second_swap_runs_the_rosters_alone(house: Path) -> None:
     table = {
         line.split()[0]: line.split()[1] for line in lines if "  data/" in line and line[0] != " "
     }
-    assert {address for address, state in table.items() if state == "ran"} == ROSTERS
+    assert {address for address, state in table.items() if state == "ran"} == LOOKS
     assert table[f"publish@{SWAP}"] == "cached"
     assert set(table) == {node.address for node in read_graph(house).swap(SWAP).stages}
     for name in ("render.mp4", "published.mp4", "report/report.html"):

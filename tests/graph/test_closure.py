@@ -30,6 +30,7 @@ FILES = {
         """,
     "tasks/page.html.j2": "<p>",
     "tasks/clip.dvc.yaml": "stages: {}",
+    "tasks/identity.dvc.yaml": "stages: {}",
     "likeness/__init__.py": '"""Shared."""\n__version__ = "1"\n',
     "likeness/knife.py": "from .steel import forge",
     "likeness/ruler.py": "import os",

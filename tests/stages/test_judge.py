@@ -202,9 +202,10 @@ def probe(swap: str, source: str, embeddings: list[np.ndarray], embedder: str) -
 
 
 def retrieve(pack: Path, swaps: str) -> dict[str, object]:
-    people = "identities: {franck: {}, ann: {}, nobody: {}}\n"
-    Path("params.yaml").write_text(f"{people}swaps: {{{swaps}}}\n")
+    Path("people.json").write_text('{"identities": ["ann", "franck", "nobody"]}')
+    Path("params.yaml").write_text(f"swaps: {{{swaps}}}\n")
     folders = {"pack": str(pack), "judge": "judge", "probes": "probes", "shards": "shards"}
+    folders["people"] = "people.json"
     RETRIEVAL.execute(
         [part for k, v in {**folders, "metrics": "out.json"}.items() for part in (f"--{k}", v)]
     )

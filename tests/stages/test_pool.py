@@ -19,10 +19,6 @@ from tasks.train import require_data
 from tests.synthetic_shards import write_perceptual, write_recogniser, write_shards
 
 PARAMS = """\
-identities:
-  ann: {{consent: a}}
-  ben: {{consent: b}}
-  cid: {{consent: c}}
 pools:
   people: {pool}
 train: {{images: 32, batch_images: 4, log_every_images: 16}}
@@ -45,6 +41,7 @@ class Place:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         (folder / "manifests").mkdir()
+        (folder / "people.json").write_text('{"identities": ["ann", "ben", "cid"]}')
         for seed, name in enumerate(("ann", "ben", "cid")):
             write_shards(folder / "shards" / name, name, 6, seed=seed)
             self.manifest(name)
@@ -62,6 +59,7 @@ class Place:
     def pool(self, name: str = "people") -> dict[str, Any]:
         out = self.folder / "shards" / name
         arguments = ["--pool", name, "--manifests", str(self.folder / "manifests")]
+        arguments += ["--people", str(self.folder / "people.json")]
         params = str(self.folder / "params.yaml")
         POOL.execute([*arguments, "--out", str(out), "--params", params])
         content: dict[str, Any] = json.loads((out / "pool.json").read_text())

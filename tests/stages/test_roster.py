@@ -19,7 +19,8 @@ def run(root, identity="ann", consent="ann-2024"):
     out = root / "data/rosters" / f"{identity}.json"
     (root / "params.yaml").write_text("roster: {}\n")
     record = root / f"data/consents/{consent}.yaml"
-    arguments = ["--identity", identity, "--consent", str(record)]
+    person = faces.write_identity(root, identity=identity, consent=consent)
+    arguments = ["--identity", str(person), "--consent", str(record)]
     arguments += ["--clips", str(root / "data/clips"), "--roster", str(out)]
     STAGE.execute([*arguments, "--params", str(root / "params.yaml")])
     return out
@@ -94,7 +95,8 @@ def test_an_ended_consent_leaves_with_one_line_and_code_2(tmp_path, capsys):
     faces.write_clip(tmp_path, "walk")
     (tmp_path / "params.yaml").write_text("")
     record, clips = tmp_path / "data/consents/ann-2024.yaml", tmp_path / "data/clips"
-    arguments = ["--identity", "ann", "--consent", str(record), "--clips", str(clips)]
+    person = faces.write_identity(tmp_path)
+    arguments = ["--identity", str(person), "--consent", str(record), "--clips", str(clips)]
     arguments += ["--roster", str(tmp_path / "r.json"), "--params", str(tmp_path / "params.yaml")]
     with pytest.raises(SystemExit) as caught:
         STAGE.main(arguments)
@@ -131,6 +133,19 @@ def test_a_slug_that_leaves_the_folder_is_refused(tmp_path):
     (tmp_path / "data/clips").mkdir()
     with pytest.raises(CatalogError, match="no valid identity name"):
         run(tmp_path, identity="../ann")
+
+
+def test_an_identity_says_its_folders_name(tmp_path):
+    faces.write_consent(tmp_path)
+    faces.write_clip(tmp_path, "walk")
+    person = faces.write_identity(tmp_path)
+    person.parent.rename(person.parent.with_name("eve"))
+    arguments = ["--identity", str(tmp_path / "data/identities/eve/identity.yaml")]
+    arguments += ["--consent", str(tmp_path / "data/consents/ann-2024.yaml")]
+    arguments += ["--clips", str(tmp_path / "data/clips"), "--roster", str(tmp_path / "r.json")]
+    (tmp_path / "params.yaml").write_text("")
+    with pytest.raises(CatalogError, match="says identity `ann`; rename the folder"):
+        STAGE.execute([*arguments, "--params", str(tmp_path / "params.yaml")])
 
 
 def test_a_broken_clip_is_named_with_its_line(tmp_path):

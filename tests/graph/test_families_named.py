@@ -94,7 +94,7 @@ def test_dvc_repro_plans_every_family(house: Path) -> None:
 
 def test_a_model_alone_runs_its_people_and_their_clips(house: Path) -> None:
     """Their stages stand in dvc.yaml files of their own; DVC finds them through the paths."""
-    command = [sys.executable, "-m", "dvc", "repro", "--dry", "train@ab-mesh-transfer"]
+    command = [sys.executable, "-m", "dvc", "repro", "--dry", "--force", "train@ab-mesh-transfer"]
     done = subprocess.run(command, cwd=house, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     for name in ("ann", "ben"):

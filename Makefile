@@ -34,7 +34,7 @@ lint: setup  ## ruff, mypy strict, import contracts
 
 test: setup lint  ## lint, types, import contracts and all tests
 	@$(BIN)/likeness fetch
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 bench: setup  ## speed and memory beside named baselines; ONLY=blend runs one part
 	@$(BIN)/likeness fetch

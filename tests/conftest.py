@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
@@ -10,6 +11,10 @@ import pytest
 from likeness.contracts.environment import shared_folder
 
 ROOT = Path(__file__).resolve().parents[1]
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Each process of a parallel run keeps to one core; two pools of threads would wait in turns.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A run in the background ignores Ctrl-C, and so would every process that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)

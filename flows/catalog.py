@@ -151,7 +151,7 @@ def _copy_file(source: Path, target: Path) -> None:
         try:
             while os.copy_file_range(read.fileno(), write.fileno(), 1 << 30):
                 pass
-        except OSError:  # across file systems on old kernels
+        except (AttributeError, OSError):  # not Linux, or across file systems on old kernels
             read.seek(0)
             write.seek(0)
             write.truncate()

@@ -30,6 +30,8 @@ FAMILIES = Path("models/swappers")
 FAMILY_DEP = "models/swappers/${item.family}.py"
 REGISTRY = "models/swappers/registry.py"
 _NO_FAMILY = {"__init__", "base", "registry"}
+STARTER = Path("tasks/__init__.py")
+"""Chooses the interpreter before a stage is there: what it does reaches no output."""
 _RESOURCES = {".toml", ".json", ".yaml", ".j2", ".html", ".css", ".js", ".svg", ".txt", ".csv"}
 
 
@@ -95,6 +97,8 @@ def _files_of(name: str, root: Path) -> Iterator[Path]:
     for length in range(1, len(parts) + 1):
         path = _file_of(".".join(parts[:length]), root)
         if path is None:
+            continue
+        if path == root / STARTER:
             continue
         package = path.name == "__init__.py"
         if not package or not _is_inert(path, constants=length < len(parts)):

@@ -49,6 +49,8 @@ def plain(line: str) -> str:
 
 def group_members(group: int) -> list[int]:
     """Living processes (zombies left out) of a process group."""
+    if not Path("/proc/self/stat").exists():
+        return _listed_members(group)
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -58,6 +60,16 @@ def group_members(group: int) -> list[int]:
                 if int(number) == group and state not in "ZX":
                     found.append(int(entry.name))
     return found
+
+
+def _listed_members(group: int) -> list[int]:
+    """The same where there is no /proc (macOS): POSIX ps knows it, too."""
+    command = ["ps", "-A", "-o", "pid=", "-o", "pgid=", "-o", "stat="]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    rows = [line.split() for line in listed.splitlines()]
+    return [
+        int(pid) for pid, number, state in rows if int(number) == group and state[0] not in "ZX"
+    ]
 
 
 def _wait_empty(group: int, seconds: float) -> bool:

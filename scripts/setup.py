@@ -23,7 +23,9 @@ def say(message: str) -> None:
 
 
 def check_python() -> None:
-    """Stop with one line if this Python is too old or lacks venv."""
+    """Stop with one line on Windows, and if this Python is too old."""
+    if sys.platform == "win32":
+        sys.exit("error: Windows: is not supported; use WSL 2 (`wsl --install`)")
     # The check is for whoever starts this with an older Python than the project's.
     if sys.version_info < (3, 11):  # noqa: UP036
         sys.exit(
@@ -105,6 +107,7 @@ def main() -> None:
             "see the lines above, then run `make setup` again"
         )
     say(f"installed by {installer} in {time.monotonic() - began:.0f} s")
+    say("for `likeness` and `dvc` in this terminal: source .venv/bin/activate")
 
 
 if __name__ == "__main__":

@@ -6,10 +6,17 @@ import os
 from pathlib import Path
 
 
+def cores() -> int:
+    """Cores this process may run on; macOS cannot bind a process and counts them all."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def threads() -> int:
     """Threads a stage may use: LIKENESS_THREADS, else the cores this process may run on."""
     given = os.environ.get("LIKENESS_THREADS", "")
-    return int(given) if given.isdigit() and int(given) > 0 else len(os.sched_getaffinity(0))
+    return int(given) if given.isdigit() and int(given) > 0 else cores()
 
 
 def device() -> str:

@@ -20,6 +20,7 @@ from likeness.contracts.catalog import (
     require_consent,
 )
 from likeness.contracts.documents import Document, sha256_of, to_json
+from likeness.contracts.errors import CatalogError
 from likeness.contracts.stage import Context, Stage
 
 
@@ -57,7 +58,23 @@ def clip_consents(clips: list[Clip], consents: Path, today: dt.date) -> list[Con
 
 
 def run(context: Context[RosterParams]) -> None:
-    """Check consents, list the clips."""
+    """Check consents, list the clips; without consent, nothing below finds the roster of before.
+
+    Raises:
+        ConsentError, CatalogError: what is missing, expired, revoked or misplaced.
+    """
+    try:
+        content, clips = listed(context)
+    except CatalogError:
+        # DVC keeps this output, so that an interpreter that cannot start loses nothing.
+        context.final_outputs["roster"].unlink(missing_ok=True)
+        raise
+    context.outputs["roster"].write_text(content, encoding="utf-8")
+    context.say(f"roster: {clips}")
+
+
+def listed(context: Context[RosterParams]) -> tuple[str, str]:
+    """(text of the roster, what to say of it) of an identity whose consents hold today."""
     identity = load_identity(context.inputs["identity"]).identity
     path = context.inputs["consent"]
     today = dt.datetime.now(tz=dt.UTC).date()
@@ -67,8 +84,7 @@ def run(context: Context[RosterParams]) -> None:
     consents = [consent, *clip_consents(clips, path.parent, today)]
     training = all(record.training for record in consents)
     content = to_json(roster(consent, sha256_of(path), clips, training=training))
-    context.outputs["roster"].write_text(content, encoding="utf-8")
-    context.say(f"roster: {identity} has {len(clips)} clip{'s' * (len(clips) != 1)}")
+    return content, f"{identity} has {len(clips)} clip{'s' * (len(clips) != 1)}"
 
 
 STAGE = Stage(

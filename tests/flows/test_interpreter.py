@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from likeness.contracts.documents import load_yaml
-from tests.flows.house import change_params, copy_repository, write_consent
+from tests.flows.house import copy_repository, enrol, write_consent
+from tests.flows.stub import dvc
 
 OTHER = "#!/bin/sh\necho 'this is another python' >&2\nexit 1\n"
 
@@ -19,7 +20,7 @@ OTHER = "#!/bin/sh\necho 'this is another python' >&2\nexit 1\n"
 def root(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = copy_repository(repository, tmp_path_factory.mktemp("house") / "repo")
     write_consent(folder, "ann")
-    change_params(folder, identities={"ann": {"consent": "ann-2026"}})
+    enrol(folder, "ann")
     (folder / ".venv").symlink_to(sys.prefix)
     return folder
 
@@ -33,7 +34,7 @@ def test_stages_run_without_activation(root: Path, tmp_path: Path, has: str) -> 
     out.unlink(missing_ok=True)
     environment = {"PATH": str(tmp_path), "HOME": os.environ["HOME"], "DVC_NO_ANALYTICS": "1"}
     done = subprocess.run(
-        [root / ".venv/bin/dvc", "repro", "roster@ann"],
+        [root / ".venv/bin/dvc", "repro", "data/identities/ann/dvc.yaml:roster"],
         cwd=root,
         env=environment,
         capture_output=True,
@@ -45,6 +46,40 @@ def test_stages_run_without_activation(root: Path, tmp_path: Path, has: str) -> 
 
 
 def test_every_stage_starts_so(repository: Path) -> None:
-    for file in ("dvc.yaml", "tasks/clip.dvc.yaml"):
+    for file in ("dvc.yaml", "tasks/clip.dvc.yaml", "tasks/identity.dvc.yaml"):
         for name, stage in load_yaml(repository / file)["stages"].items():
             assert stage.get("do", stage)["cmd"].startswith("/bin/sh tasks/python -m tasks."), name
+
+
+def test_a_stage_that_cannot_start_loses_nothing(root: Path, tmp_path: Path) -> None:
+    """No .venv, and another python: one line, and the roster of before is still there."""
+    address = "data/identities/ann/dvc.yaml:roster"
+    dvc(root, "repro", address)
+    before = (root / "data/rosters/ann.json").read_bytes()
+    (tmp_path / "python").symlink_to(f"{sys.base_prefix}/bin/python3")
+    (root / ".venv").rename(tmp_path / "aside")
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", "repro", address],
+            cwd=root,
+            env={"PATH": f"{tmp_path}:/usr/bin:/bin", "HOME": os.environ["HOME"]},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        (tmp_path / "aside").rename(root / ".venv")
+    assert done.returncode != 0
+    assert "run `make setup`" in done.stderr and "Traceback" not in done.stderr
+    assert (root / "data/rosters/ann.json").read_bytes() == before
+
+
+def test_a_withdrawn_consent_takes_the_roster_away(root: Path) -> None:
+    dvc(root, "repro", "data/identities/ann/dvc.yaml:roster")
+    record = write_consent(root, "ann")
+    with record.open("a") as handle:
+        handle.write("revoked: 2026-01-01\n")
+    with pytest.raises(AssertionError, match="revoked"):
+        dvc(root, "repro", "data/identities/ann/dvc.yaml:roster")
+    assert not (root / "data/rosters/ann.json").exists()
+    write_consent(root, "ann")

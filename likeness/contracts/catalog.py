@@ -15,6 +15,8 @@ from likeness.contracts.errors import CatalogError, ConsentError
 Role = Literal["source", "target", "driver"]
 """Whose face is shown, whose footage it is shown in, whose motion alone is."""
 SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+FOOTAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,126}")
+"""A bare file name; `add` itself writes `footage` and the suffix."""
 DATA = Path("data")
 
 
@@ -139,6 +141,18 @@ def clip_folder(clip: str, data: Path = DATA) -> Path:
     return data / "clips" / require_slug("clip", clip)
 
 
+def require_bare(path: Path, footage: str) -> str:
+    """Return `footage` if it is the name of something in the clip's own folder.
+
+    Raises:
+        CatalogError: a path, or a name that is none of ours.
+    """
+    if not FOOTAGE.fullmatch(footage):
+        problem = f"`footage: {footage!r}` is no file name in the clip's folder"
+        raise CatalogError(path, problem, "put the footage there and name it, e.g. `footage.mp4`")
+    return footage
+
+
 def load_clip(path: Path) -> Clip:
     """Read a clip.yaml and check that it stands in the folder of its own name.
 
@@ -149,6 +163,8 @@ def load_clip(path: Path) -> Clip:
     require_slug("clip", clip.clip)
     require_slug("identity", clip.identity)
     require_slug("consent", clip.consent)
+    if clip.footage:
+        require_bare(path, clip.footage)
     if path.parent.name != clip.clip:
         raise CatalogError(path, f"says clip `{clip.clip}`", f"rename the folder {path.parent}")
     return clip

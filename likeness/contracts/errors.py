@@ -21,7 +21,9 @@ class LikenessError(Exception):
         super().__init__(subject, problem, next_step)
 
     def __str__(self) -> str:
-        return f"{self.subject}: {self.problem}; {self.next_step}"
+        text = f"{self.subject}: {self.problem}; {self.next_step}"
+        # One line, whatever a name holds: a line break or an escape sequence is shown as such.
+        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 class FootageError(LikenessError):

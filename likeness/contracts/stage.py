@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from likeness.contracts import atomic
 from likeness.contracts.commands import ended
 from likeness.contracts.errors import LikenessError
+from likeness.contracts.names import Filler
 from likeness.contracts.params import PARAMS_FILE, load_section
 from likeness.contracts.progress import Advance, progress
 from likeness.contracts.tables.base import Facts, Table
@@ -103,6 +104,9 @@ class Stage(Generic[P]):
             LikenessError: bad parameters, inputs or outputs; nothing stands under a final name.
         """
         given = vars(self.parser().parse_args(arguments))
+        names = Filler(given["params"])
+        for name in (*self.options, *self.inputs, *self.outputs):
+            given[name] = names.fill(given[name])
         options = {name: str(given[name]) for name in self.options}
         overrides = self.overrides(options, given["params"]) if self.overrides else None
         params = load_section(self.name, self.params, given["params"], overrides)

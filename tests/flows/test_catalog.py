@@ -84,10 +84,10 @@ def test_adding_and_removing_a_clip(house: Path, film: Path, likeness: Likeness)
     assert set(stages) == {
         "pack", f"{clip}:frames", f"{clip}:detect", f"{clip}:filter", f"{clip}:align",
         *(f"data/identities/ann/dvc.yaml:{s}" for s in ("roster", "shard", "appearance")),
-        "retrieval",
+        "names", "retrieval",
     }  # fmt: skip
     graph = {node.address for node in read_graph(house).stages}
-    assert graph - set(stages) == {"judge", "detectability", "perceptual", "people"}
+    assert graph - set(stages) == {"judge", "detectability", "perceptual"}
 
     code, out, _ = likeness("list", "--json")
     (row,) = json.loads(out)["clips"]
@@ -285,9 +285,9 @@ def test_pools_and_continued_models_are_known(house: Path, likeness: Likeness) -
     graph = read_graph(house)
     assert "pool@everybody" in graph.nodes
     shards = [f"data/identities/{name}/dvc.yaml:shard" for name in ("ann", "ben", "cid")]
-    before = (*shards[:2], "pack", "perceptual", "train@first")
+    before = (*shards[:2], "names", "pack", "perceptual", "train@first")
     assert graph.upstream["finetune@onwards"] == before
-    assert graph.upstream["pool@some"] == (*shards, "people")
+    assert graph.upstream["pool@some"] == (*shards, "names")
     code, _, err = likeness("remove", "ben-1", "--yes")
     assert code == 2
     assert "last clip of `ben`, which is used by pools.some, finetuned.onwards, swaps.ann-" in err

@@ -88,7 +88,7 @@ def ran_for(root: Path, targets: list[str]) -> set[str]:
     return {run.address for run in repro(targets, root=root) if run.state == "ran"}
 
 
-LOOKS = {f"data/identities/{name}/dvc.yaml:roster" for name in ("woman", "man")} | {"people"}
+LOOKS = {f"data/identities/{name}/dvc.yaml:roster" for name in ("woman", "man")} | {"names"}
 """Stages that always look, and run nothing below them while what they find stays the same."""
 
 
@@ -305,7 +305,7 @@ def test_every_stage_survives_being_killed(house: Path, number: int, everyone: b
     assert {node.name for node in chosen} == {
         "pack", "frames", "detect", "filter", "align", "roster", "shard", "train", "convert",
         "blend", "evaluate", "publish", "judge", "traces", "detectability", "probes", "retrieval",
-        "appearance", "perceptual", "baselines", "people",
+        "appearance", "perceptual", "baselines", "names",
     }  # fmt: skip
     files = [house / o for node in graph.stages for o in node.outputs if (house / o).is_file()]
     whole = {str(path.relative_to(house)): path.read_bytes() for path in files}

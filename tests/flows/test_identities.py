@@ -173,7 +173,7 @@ def test_an_old_section_is_told_by_every_door(house: Path) -> None:
     line = params.read_text().splitlines().index("identities:") + 1
     said = f"params.yaml:{line}: people have folders of their own now (data/identities/); "
     try:
-        doors = (["flows.cli", "swap"], ["flows.cli", "list"], ["dvc", "repro", "people"])
+        doors = (["flows.cli", "swap"], ["flows.cli", "list"], ["dvc", "repro", "names"])
         for door in doors:
             done = command(house, sys.executable, "-m", *door)
             assert done.returncode != 0, door

@@ -88,8 +88,8 @@ def test_dvc_repro_plans_every_family(house: Path) -> None:
     done = subprocess.run(command, cwd=house, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     for family in FAMILIES:
-        for call in (f"tasks.train --model ab-{slug(family)} ", f"--swap on-{slug(family)} "):
-            assert call in done.stdout
+        for address in (f"train@ab-{slug(family)}", f"publish@on-{slug(family)}"):
+            assert f"Running stage '{address}'" in done.stdout
 
 
 def test_a_model_alone_runs_its_people_and_their_clips(house: Path) -> None:

@@ -19,6 +19,7 @@ from flows.graph import StageNode, read_graph
 from flows.preflight import check_repository
 from flows.process import environment, group_members
 from flows.run import dvc_command, repro, repro_once
+from flows.status import read_state, will_run
 from likeness.contracts.errors import LikenessError
 from likeness.provenance.lineage import read_locks
 from likeness.provenance.record import clips_behind
@@ -88,6 +89,15 @@ def ran_for(root: Path, targets: list[str]) -> set[str]:
     return {run.address for run in repro(targets, root=root) if run.state == "ran"}
 
 
+def test_everybody_is_up_to_date_whether_a_swap_uses_them_or_not(rebuilt: Path) -> None:
+    """The target's own views are read by no swap, and are asked for by `views` alone."""
+    found = json.loads((rebuilt / "data/views/metrics.json").read_text())["identities"]
+    assert set(found) == {"woman", "man"}
+    assert found["man"]["crops"] > 0
+    assert found["man"]["yaw_deg"]["from"] <= found["man"]["yaw_deg"]["to"]
+    assert will_run(*read_state(rebuilt)) == []
+
+
 LOOKS = {f"data/identities/{name}/dvc.yaml:roster" for name in ("woman", "man")} | {"names"}
 """Stages that always look, and run nothing below them while what they find stays the same."""
 
@@ -102,6 +112,7 @@ def test_one_more_clip_of_the_source_runs_exactly_what_it_reaches(
         f"{person}:shard", f"{person}:appearance", "train@mesh",
         f"convert@{SWAP}", f"blend@{SWAP}", f"baselines@{SWAP}", f"evaluate@{SWAP}",
         f"publish@{SWAP}", f"traces@{SWAP}", "detectability", f"probes@{SWAP}", "retrieval",
+        "views",
     } | LOOKS  # fmt: skip
     assert ran(house) == LOOKS
 
@@ -176,7 +187,7 @@ def test_another_pack_reruns_what_reads_it(house: Path) -> None:
     assert below == {
         "pack", "detect", "filter", "align", "shard", "train", "convert", "blend", "evaluate",
         "publish", "judge", "traces", "detectability", "probes", "retrieval", "appearance",
-        "baselines",
+        "baselines", "views",
     }  # fmt: skip
 
 
@@ -305,7 +316,7 @@ def test_every_stage_survives_being_killed(house: Path, number: int, everyone: b
     assert {node.name for node in chosen} == {
         "pack", "frames", "detect", "filter", "align", "roster", "shard", "train", "convert",
         "blend", "evaluate", "publish", "judge", "traces", "detectability", "probes", "retrieval",
-        "appearance", "perceptual", "baselines", "names",
+        "appearance", "perceptual", "baselines", "names", "views",
     }  # fmt: skip
     files = [house / o for node in graph.stages for o in node.outputs if (house / o).is_file()]
     whole = {str(path.relative_to(house)): path.read_bytes() for path in files}

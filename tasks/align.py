@@ -196,8 +196,8 @@ def faces_of(
     waiting = iter(rows)
     row = next(waiting, None)
     with open_footage(footage_path) as footage:
-        width_px, height_px = int(footage.facts["width_px"]), int(footage.facts["height_px"])
         for frame in footage.frames(wanted):
+            width_px, height_px = frame.size
             while row is not None and row["frame_index"] == frame.frame_index:
                 five = row["landmarks_5"].reshape(5, 2).astype(np.float64)
                 five = smoothed(track_filter, row, five)

@@ -15,7 +15,10 @@ class LikenessError(Exception):
     exit_code = 2
 
     def __init__(self, subject: object, problem: str, next_step: str) -> None:
-        self.subject = str(subject)
+        # A name that is not UTF-8 would end in a traceback where it is printed.
+        self.subject = (
+            str(subject).encode(errors="surrogateescape").decode(errors="backslashreplace")
+        )
         self.problem = problem
         self.next_step = next_step
         super().__init__(subject, problem, next_step)

@@ -1,7 +1,15 @@
-"""A video file as packets: opened, checked, and fed to its decoder. Imports PyAV alone."""
+"""A video file as packets: opened, checked, and fed to its decoder. Imports PyAV alone.
+
+A file is opened through a handle, so its name means nothing to FFmpeg: no protocol, no pattern.
+Only formats that hold their own data are read; a playlist would fetch other files.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +17,17 @@ from typing import Any
 import av
 
 from likeness.contracts.errors import FootageError
+
+CONTAINERS = (
+    "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,mxf,gxf,flv,live_flv,kux,asf,asf_o,ogg,nut,rm,dv,"
+    "wtv,ivf,nsv,nuv,lxf,mlv,cine,ser,h261,h263,h264,hevc,vvc,evc,av1,obu,apv,avs2,avs3,cavsvideo,"
+    "dirac,dnxhd,vc1,vc1test,mjpeg,mjpeg_2000,gif,apng,yuv4mpegpipe,jpegxl_anim,pva,ty,xmv,"
+    "wav,w64,mp3,aac,flac,ac3,eac3,aiff,caf"
+)
+"""Demuxers of FFmpeg whose files refer to no other file. The last few hold sound: named as such."""
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EACCES, errno.EROFS)
+_MOST_ERRORS = 64
+"""Reads in a row that may fail before a damaged file counts as ended."""
 
 
 def _next_step(path: Path) -> str:
@@ -23,22 +42,46 @@ def footage_error(path: Path, problem: str) -> FootageError:
     return FootageError(path, problem, _next_step(path))
 
 
+@contextlib.contextmanager
+def named_faults(path: Path, problem: str, step: str = "") -> Iterator[None]:
+    """Turn what FFmpeg raises into a line about `path`; faults of the disk stay such.
+
+    Args:
+        path: the file that is worked on.
+        problem: what fails, in a few words; FFmpeg's own reason is added.
+        step: what to do; "" is the usual.
+
+    Raises:
+        FootageError: FFmpeg gave up.
+        OSError: for want of space or permission.
+    """
+    try:
+        yield
+    except av.FFmpegError as error:
+        if isinstance(error, MemoryError):
+            raise
+        reason = error.strerror or type(error).__name__
+        if isinstance(error, OSError) and error.errno in _DISK:
+            raise OSError(error.errno, reason, str(path)) from None
+        raise FootageError(path, f"{problem} ({reason})", step or _next_step(path)) from None
+
+
 def open_container(path: Path) -> Any:
     """Open a video file for reading.
 
     Raises:
-        FootageError: it is missing, empty, or holds no video.
+        FootageError: it is missing, empty, no file, of a format that reads other files, or holds
+            no video.
     """
-    if not path.exists():
-        raise footage_error(path, "does not exist")
-    if path.stat().st_size == 0:
-        raise footage_error(path, "is empty (0 bytes)")
     try:
-        container = av.open(str(path))
-    except av.FFmpegError as error:
-        damaged = isinstance(error, av.InvalidDataError)
-        reason = "damaged, cut off, or something else" if damaged else error.strerror
-        raise footage_error(path, f"is no readable video ({reason})") from None
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise footage_error(path, "does not exist") from None
+    if not stat.S_ISREG(found.st_mode):
+        raise footage_error(path, "is no file")
+    if found.st_size == 0:
+        raise footage_error(path, "is empty (0 bytes)")
+    container = _opened(path)
     problem = _unfit(container)
     if problem:
         container.close()
@@ -46,9 +89,37 @@ def open_container(path: Path) -> Any:
     return container
 
 
+def _opened(path: Path) -> Any:
+    handle = os.open(path, os.O_RDONLY)
+    options = {"fd": str(handle), "protocol_whitelist": "fd", "format_whitelist": CONTAINERS}
+    try:  # FFmpeg works on a copy of the handle
+        return av.open("fd:", options=options, metadata_errors="replace")
+    except av.ArgumentError:
+        problem = "is no readable video: playlists and formats that read other files are not opened"
+        raise footage_error(path, problem) from None
+    except av.FFmpegError as error:
+        if isinstance(error, MemoryError):
+            raise
+        damaged = isinstance(error, av.InvalidDataError)
+        reason = "damaged, cut off, or something else" if damaged else error.strerror
+        raise footage_error(path, f"is no readable video ({reason})") from None
+    finally:
+        os.close(handle)
+
+
+def create_container(path: Path, options: dict[str, str]) -> Any:
+    """An MP4 to write; the name means a file, whatever stands in it.
+
+    Raises:
+        FootageError, OSError: it cannot be made.
+    """
+    with named_faults(path, "cannot be written"):
+        return av.open(f"file:{path}", "w", format="mp4", options=options)
+
+
 def _unfit(container: Any) -> str:
     """What keeps a container from being footage; "" if nothing does."""
-    pictures = [s for s in container.streams.video if not _is_cover(s)]
+    pictures = [s for s in container.streams.video if not is_cover(s)]
     if not pictures:
         return "holds sound only, no video" if container.streams.audio else "has no video stream"
     if pictures[0].codec_context is None:
@@ -56,27 +127,32 @@ def _unfit(container: Any) -> str:
     return ""
 
 
-def _is_cover(stream: Any) -> bool:
+def is_cover(stream: Any) -> bool:
     """True for the picture that stands for an audio file (album art)."""
     return bool(stream.disposition & type(stream.disposition).attached_pic)
 
 
 def video_stream(container: Any) -> Any:
     """The first video stream that is no cover picture."""
-    return next(s for s in container.streams.video if not _is_cover(s))
+    return next(s for s in container.streams.video if not is_cover(s))
 
 
-def packets(container: Any, stream: Any) -> Iterator[Any]:
-    """Packets of `stream`; damaged data ends them, since nothing behind it can be found."""
-    source = container.demux(stream)
-    while True:
+def packets(container: Any, *streams: Any) -> Iterator[Any]:
+    """Packets of `streams`, all if none is named; what lies behind damaged data is looked for."""
+    source, failed = container.demux(*streams), 0
+    while failed < _MOST_ERRORS:
         try:
             packet = next(source, None)
-        except av.InvalidDataError:
-            return
+        except av.FFmpegError as error:
+            if isinstance(error, MemoryError):
+                raise
+            # The generator has ended with its error; a new one goes on where the file stands.
+            source, failed = container.demux(*streams), failed + 1
+            continue
         if packet is None:
             return
         if packet.size:
+            failed = 0
             yield packet
 
 

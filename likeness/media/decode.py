@@ -10,10 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from likeness.media import container as files
-from likeness.media.probe import STILLS_RATE
-
-_UNTIMED_FORMATS = ("avi", "h264", "hevc", "m4v", "mpegvideo", "av1", "obu")
-"""Containers that store no presentation times; frames get the packets' times in order."""
+from likeness.media.timeline import Timeline, timeline
 
 
 @dataclass
@@ -69,112 +66,78 @@ def pictures(
 
 
 def _decode(path: Path, count: int, draft: bool) -> Iterator[Picture]:
+    times = timeline(path)
     with files.open_container(path) as container:
         stream = files.video_stream(container)
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = count
         if draft:
             stream.codec_context.options = {"skip_loop_filter": "noref"}
-        listed = _indexed(container, stream)
-        order = _Order(path, stream, timed=container.format.name not in _UNTIMED_FORMATS)
-        seen = 0
-        for packet in files.packets(container, stream):
-            seen += not packet.is_discard
-            order.expect(packet)
+        order = _Order(path, times, int(stream.codec_context.reorder_depth))
+        for number, packet in enumerate(files.packets(container, stream)):
+            # Its number comes back with the frame that is made of it, whatever its times are.
+            packet.pts = packet.dts = number
             yield from order.arrive(files.decode(stream.codec_context, packet))
-        order.promise(listed, seen)
         yield from order.arrive(files.decode(stream.codec_context, None))
         yield from order.finish()
 
 
-def _indexed(container: Any, stream: Any) -> list[int]:
-    """Decoding times of all frames that the file promises; MP4 and MOV alone list them all."""
-    if not container.format.name.startswith("mov"):
-        return []
-    return sorted(e.timestamp for e in stream.index_entries if not e.is_discard)
-
-
-def _shown_vp8(packet: Any) -> bool:
-    """False for VP8's alternate reference frames, which are never shown (RFC 6386, 9.1)."""
-    return bool(memoryview(packet)[0] & 0x10)
-
-
 class _Order:
-    """Puts decoded frames and packets without a frame into one sequence by their times."""
+    """Gives decoded frames their times, and puts those that are missing between them.
 
-    def __init__(self, path: Path, stream: Any, timed: bool) -> None:
-        self._path = path
-        self._timed = timed
-        self._vp8 = stream.codec_context.name.startswith("vp8")
+    Where packets state no presentation times, the frames that lie between a packet and its frame
+    are held back, and the earliest of their packets' times goes to the first of them.
+    """
+
+    def __init__(self, path: Path, times: Timeline, depth: int) -> None:
+        self._path, self._times = path, times
+        self._held_back = depth + 1 if times.in_order and depth else 0
+        self._held: deque[Any] = deque()
         self._waiting: list[int] = []
-        self._expected = 0
-        rate = stream.average_rate or STILLS_RATE
-        self._step = max(round(1 / (rate * stream.time_base)), 1)
+        self._next = 0
         self._last: int | None = None
-        self._first: int | None = None
-        self._recent: deque[int] = deque(maxlen=64)
         self._size: tuple[int, int] | None = None
-
-    def expect(self, packet: Any) -> None:
-        """Note the time of a packet that should give a frame."""
-        if packet.is_discard or (self._vp8 and not _shown_vp8(packet)):
-            return
-        pts = packet.pts
-        if pts is None:
-            self._timed = False
-            pts = self._expected * self._step
-        self._expected += 1
-        self._first = pts if self._first is None else min(pts, self._first)
-        self._recent.append(pts)
-        if pts not in self._waiting:  # the second field of an interlaced frame has the same time
-            heapq.heappush(self._waiting, pts)
 
     def arrive(self, frames: list[Any]) -> Iterator[Picture]:
         """Frames from the decoder, with the missing ones before each."""
         for frame in frames:
             self._check_size(frame)
-            pts = frame.pts if self._timed else None
-            if pts is None:
-                pts = heapq.heappop(self._waiting) if self._waiting else self._after()
-            while self._waiting and self._waiting[0] < pts:
-                yield self._missing(heapq.heappop(self._waiting))
-            if self._waiting and self._waiting[0] == pts:
-                heapq.heappop(self._waiting)
-            self._last = pts if self._last is None else max(pts, self._last + 1)
-            yield Picture(self._last, frame, bool(frame.is_corrupt))
-
-    def promise(self, listed: list[int], seen: int) -> None:
-        """Expect what the container's index lists and the file has lost, at its end.
-
-        The index states decoding times. Encoders decode each frame at the time that an earlier
-        one is shown, so those times, moved to begin with the first frame shown, are the missing
-        presentation times but for the last few, which go on at the average rate.
-
-        Args:
-            listed: decoding times of all frames, rising.
-            seen: number of packets that were there.
-        """
-        lost = len(listed) - seen
-        if lost <= 0 or self._first is None:
-            return
-        times = [dts for dts in listed if dts >= self._first]
-        end = times[-1] if times else self._first
-        times += [end + self._step * (i + 1) for i in range(len(listed) - len(times))]
-        missing = [pts for pts in times[-lost - len(self._recent) :] if pts not in self._recent]
-        for pts in missing[-lost:]:
-            heapq.heappush(self._waiting, pts)
+            self._held.append(frame)
+            time = self._time(frame)
+            if time is not None:
+                heapq.heappush(self._waiting, time)
+            if len(self._held) > self._held_back:
+                yield from self._release()
 
     def finish(self) -> Iterator[Picture]:
-        """What never arrived."""
-        while self._waiting:
-            yield self._missing(heapq.heappop(self._waiting))
+        """What is still held, and what never came."""
+        while self._held:
+            yield from self._release()
+        yield from self._missing_before(None)
 
-    def _missing(self, pts: int) -> Picture:
-        self._last = pts if self._last is None else max(pts, self._last + 1)
-        return Picture(self._last, None, damaged=True)
+    def _time(self, frame: Any) -> int | None:
+        known = frame.pts is not None and 0 <= frame.pts < len(self._times.times)
+        return self._times.times[frame.pts] if known else None
+
+    def _release(self) -> Iterator[Picture]:
+        frame = self._held.popleft()
+        time = heapq.heappop(self._waiting) if self._waiting else self._after()
+        yield from self._missing_before(time)
+        self._last = time if self._last is None else max(time, self._last + 1)
+        yield Picture(self._last, frame, bool(frame.is_corrupt))
+
+    def _missing_before(self, time: int | None) -> Iterator[Picture]:
+        """Times that were expected before `time` and passed without a frame; all for None."""
+        expected = self._times.expected
+        while self._next < len(expected) and (time is None or expected[self._next] <= time):
+            at = expected[self._next]
+            self._next += 1
+            if at != time:
+                self._last = at if self._last is None else max(at, self._last + 1)
+                yield Picture(self._last, None, damaged=True)
 
     def _after(self) -> int:
-        return 0 if self._last is None else self._last + self._step
+        return 0 if self._last is None else self._last + self._times.step
 
     def _check_size(self, frame: Any) -> None:
         size = frame.width, frame.height

@@ -6,8 +6,10 @@ number of encoder threads (libx264 writes something else for each number).
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -21,7 +23,8 @@ from av.codec.context import Flags
 
 from likeness.contracts.errors import FootageError
 from likeness.media.colour import rgb_to_yuv420
-from likeness.media.container import open_container, packets
+from likeness.media.container import create_container, named_faults
+from likeness.media.sound import SoundCodec, Soundtrack, sound_bases
 
 U8 = npt.NDArray[np.uint8]
 PRESETS = (
@@ -73,8 +76,9 @@ class VideoWriter:
 
     The picture is written upright, without rotation metadata. Even sizes are 4:2:0; an odd
     width or height needs 4:4:4, since H.264 has no 4:2:0 of odd size and nothing is cropped or
-    padded here. Audio packets are copied bit for bit, each before the first frame that is
-    shown after it, so memory does not grow with the length.
+    padded here. Sound that MP4 can hold is copied bit for bit, other sound converted
+    (`media.sound`), each packet before the first frame that is shown after it, so memory does
+    not grow with the length. Languages and the default track stay.
 
     Args:
         path: the .mp4 to write; the caller gives a temporary name and renames it.
@@ -83,9 +87,10 @@ class VideoWriter:
         preset: one of PRESETS.
         audio: False leaves the sound out.
         comment: of the file, for players that show it.
+        sound: what sound becomes that MP4 cannot hold.
 
     Raises:
-        FootageError: the footage's audio has no place in MP4.
+        FootageError: the footage's sound cannot be read or converted.
     """
 
     def __init__(
@@ -97,6 +102,7 @@ class VideoWriter:
         audio: bool = True,
         *,
         comment: str = "",
+        sound: SoundCodec = "aac",
     ) -> None:
         facts = footage.facts
         self.path = path
@@ -109,28 +115,26 @@ class VideoWriter:
         self._size = facts["width_px"], facts["height_px"]
         self._whole_chroma = bool(self._size[0] % 2 or self._size[1] % 2)
         self._last_pts: int | None = None
-        self._source: Any = None
-        if audio and facts["audio_streams"]:
-            self._source = open_container(footage.path)
+        with_sound = bool(audio and facts["audio_streams"])
         options = {
             "movflags": "+faststart",
             "fflags": "+bitexact",
             "video_track_timescale": str(base.denominator),
-            "movie_timescale": str(self._movie_timescale()),
+            "movie_timescale": str(self._movie_timescale(footage.path if with_sound else None)),
         }
-        self._container = av.open(str(path), "w", format="mp4", options=options)
+        self._container = create_container(path, options)
         if comment:
             self._container.metadata["comment"] = comment
         self._stream = self._video_stream(crf, preset)
+        self._soundtrack: Soundtrack | None = None
         self._sound: Iterator[Any] = iter(())
-        if self._source is not None:
-            self._open_audio(footage.path)
-        self._waiting = next(self._sound, None)
+        self._waiting: Any = None
+        if with_sound:
+            self._open_sound(footage.path, sound)
 
-    def _movie_timescale(self) -> int:
+    def _movie_timescale(self, sound: Path | None) -> int:
         """Units per second in which a track's start can be stated without rounding."""
-        streams = self._source.streams.audio if self._source else []
-        bases = [self._base.denominator, *(s.time_base.denominator for s in streams)]
+        bases = [self._base.denominator, *(sound_bases(sound) if sound else ())]
         common = math.lcm(*bases)
         return common if common < _MOST_UNITS else bases[0]
 
@@ -154,22 +158,14 @@ class VideoWriter:
         self._step = max(round(1 / (rate * self._base)), 1)
         return stream
 
-    def _open_audio(self, path: Path) -> None:
-        copies = {}
-        for stream in self._source.streams.audio:
-            try:
-                copies[stream.index] = self._container.add_stream_from_template(stream)
-            except (av.FFmpegError, ValueError):
-                codec = stream.codec_context.name
-                step = "convert the footage's sound to AAC"
-                self._release()
-                raise FootageError(path, f"has {codec} audio, not kept by MP4", step) from None
-        self._sound = self._copy_audio(copies)
-
-    def _copy_audio(self, copies: dict[int, Any]) -> Iterator[Any]:
-        for packet in packets(self._source, self._source.streams.audio):
-            packet.stream = copies[packet.stream_index]
-            yield packet
+    def _open_sound(self, path: Path, codec: SoundCodec) -> None:
+        try:
+            self._soundtrack = Soundtrack(path, self._container, codec)
+            self._sound = self._soundtrack.packets()
+            self._waiting = next(self._sound, None)
+        except BaseException:
+            self._release()
+            raise
 
     def _mux_audio(self, until_s: Fraction | None) -> None:
         """Copy the audio packets due before `until_s`; None: all that are left."""
@@ -177,7 +173,8 @@ class VideoWriter:
             due = self._waiting.dts if self._waiting.dts is not None else 0
             if until_s is not None and due * self._waiting.time_base > until_s:
                 return
-            self._container.mux(self._waiting)
+            with self._faults():
+                self._container.mux(self._waiting)
             self._waiting = next(self._sound, None)
 
     def write(self, y: U8, u: U8, v: U8, pts: int) -> None:
@@ -221,7 +218,8 @@ class VideoWriter:
         frame.colorspace, frame.color_range = tags.colorspace, tags.color_range
         frame.color_primaries, frame.color_trc = tags.color_primaries, tags.color_trc
         self._mux_audio(frame.pts * self._base)
-        self._container.mux(self._stream.encode(frame))
+        with self._faults():
+            self._container.mux(self._stream.encode(frame))
         self._last_pts = pts
         self.frames += 1
 
@@ -231,15 +229,22 @@ class VideoWriter:
         Args:
             all_sound: False leaves out what begins after the last picture has ended.
         """
-        self._container.mux(self._stream.encode(None))
+        with self._faults():
+            self._container.mux(self._stream.encode(None))
         ended = ((self._last_pts or 0) * self._per_unit + self._step) * self._base
         self._mux_audio(None if all_sound else ended)
         self._release()
 
+    def _faults(self) -> AbstractContextManager[None]:
+        return named_faults(self.path, "cannot be written as MP4", "report this")
+
     def _release(self) -> None:
-        self._container.close()
-        if self._source is not None:
-            self._source.close()
+        try:
+            with self._faults():
+                self._container.close()
+        finally:
+            if self._soundtrack is not None:
+                self._soundtrack.close()
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -252,5 +257,6 @@ class VideoWriter:
     ) -> None:
         if kind is None:
             self.close()
-        else:
+            return
+        with contextlib.suppress(FootageError, OSError):  # what failed first is what counts
             self._release()

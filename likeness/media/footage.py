@@ -31,6 +31,7 @@ from likeness.media.container import open_container, video_stream
 from likeness.media.decode import Picture, pictures
 from likeness.media.pictures import read_image
 from likeness.media.planes import stored_planes, upright
+from likeness.media.stills import is_still, list_stills
 
 U8 = npt.NDArray[np.uint8]
 
@@ -56,6 +57,11 @@ class Frame:
         self._footage = footage
         self._planes: Planes | None = None
         self._rgb: U8 | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in px; stills of one folder may differ."""
+        return self._footage.facts["width_px"], self._footage.facts["height_px"]
 
     def _load(self) -> Planes:
         problem = f"frame {self.frame_index} cannot be decoded"
@@ -112,6 +118,11 @@ class _Still(Frame):
         super().__init__(footage, frame_index, frame_index)
         self.decoded = rgb is not None
         self._rgb = rgb
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of this picture, px."""
+        return super().size if self._rgb is None else (self._rgb.shape[1], self._rgb.shape[0])
 
     def _load(self) -> Planes:
         if self._rgb is None:
@@ -205,21 +216,16 @@ class _Stills(Footage):
         super().__init__(path, probe.stills_facts(path))
 
     def _read(self) -> Iterator[Frame]:
-        wanted = self.facts["height_px"], self.facts["width_px"]
-        for index, still in enumerate(probe.list_stills(self.path)):
+        for index, still in enumerate(list_stills(self.path)):
             try:
                 rgb: U8 | None = read_image(still)
             except FootageError:
                 rgb = None  # a counted frame with decoded=False
-            if rgb is not None and rgb.shape[:2] != wanted:
-                size = f"is {rgb.shape[1]}x{rgb.shape[0]} px"
-                problem = f"{size}, the others are {wanted[1]}x{wanted[0]} px"
-                raise FootageError(still, problem, "bring all stills of a folder to one size")
             yield _Still(self, index, rgb)
 
 
 def open_footage(path: Path, decode_threads: int | None = None, *, draft: bool = False) -> Footage:
-    """Open a video file, or a folder of stills (jpg, png, webp; by name; all of one size).
+    """Open a video file, a still, or a folder of stills (`media.stills`), which may differ in size.
 
     Args:
         decode_threads: None: what the environment allows. Who keeps the cores busy beside takes
@@ -230,7 +236,7 @@ def open_footage(path: Path, decode_threads: int | None = None, *, draft: bool =
     Raises:
         FootageError: missing, empty, no video, sound only, or no frame that can be decoded.
     """
-    if path.is_dir():
+    if path.is_dir() or is_still(path):
         return _Stills(path)
     threads = environment.threads() if decode_threads is None else decode_threads
     return _Video(path, threads, draft)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -10,7 +11,8 @@ import numpy.typing as npt
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from likeness.media.colour import Planes
-from likeness.media.probe import Orientation
+from likeness.media.container import named_faults
+from likeness.media.probe import Orientation, is_yuv
 
 U8 = npt.NDArray[np.uint8]
 DIRECT_FORMATS = ("yuv420p", "yuvj420p")
@@ -27,19 +29,25 @@ def plane_view(plane: Any, width: int, height: int) -> U8:
 
 
 def stored_planes(frame: Any, facts: dict[str, Any], reformatter: VideoReformatter) -> Planes:
-    """Planes as stored in the file, converted to 8-bit 4:2:0 if they are anything else."""
+    """Planes as stored in the file, converted to 8-bit 4:2:0 if they are anything else.
+
+    Raises:
+        FootageError: FFmpeg cannot convert the format.
+    """
     if frame.format.name not in DIRECT_FORMATS:
         colour_range = _RANGES[facts["colour_range"]]
-        yuv = frame.format.name.startswith("yuv")
-        frame = reformatter.reformat(
-            frame,
-            format="yuv420p",
-            dst_colorspace=None if yuv else 1,
-            interpolation=_EXACT,
-            src_color_range=colour_range if yuv else 2,
-            dst_color_range=colour_range,
-            threads=1,
-        )
+        yuv = is_yuv(frame.format)
+        problem = f"is stored as {frame.format.name}, which cannot be converted"
+        with named_faults(Path(facts["codec"]), problem, "convert the footage to H.264"):
+            frame = reformatter.reformat(
+                frame,
+                format="yuv420p",
+                dst_colorspace=None if yuv else 1,
+                interpolation=_EXACT,
+                src_color_range=colour_range if yuv else 2,
+                dst_color_range=colour_range,
+                threads=1,
+            )
     width, height = frame.width, frame.height
     half = (width + 1) // 2, (height + 1) // 2
     y, u, v = frame.planes[:3]

@@ -117,6 +117,8 @@ def repeats(first: Look, second: Look, levels: int) -> bool:
     """True if the second picture shows the first again, but for traces of compression.
 
     No block of the detail (a few px of the picture) may differ by more than `levels`; a blink
-    or a moving lip exceeds 10.
+    or a moving lip exceeds 10. Pictures of different sizes are no repeats.
     """
+    if first.detail.shape != second.detail.shape:
+        return False
     return int(cv2.absdiff(first.detail, second.detail).max()) <= levels

@@ -1,0 +1,156 @@
+"""Looks at footage and prints what it found as JSON: `python -m likeness.media.inspect`.
+
+`likeness.media.intake` runs it; a person has no need to.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from likeness.contracts.errors import FootageError
+from likeness.media.container import footage_error, is_cover, open_container
+from likeness.media.links import require_inside
+from likeness.media.pictures import read_image
+from likeness.media.probe import probe, stills_facts
+from likeness.media.remarks import remarks
+from likeness.media.sound import SoundCodec, judged
+from likeness.media.stills import is_still, list_stills, read_folder
+from likeness.media.timeline import Timeline, timeline
+
+_NAMED = 5
+"""Files that a line names; the rest is counted."""
+
+
+def inspected(source: Path, role: str, damage: str, sound_codec: SoundCodec) -> dict[str, Any]:
+    """Facts, names of stills, sound and warnings; see `likeness.media.intake.Intake`.
+
+    Raises:
+        FootageError: it cannot be used.
+    """
+    require_inside(source)
+    if source.is_dir() or is_still(source):
+        return _stills(source, role, damage)
+    return _video(source, damage, sound_codec)
+
+
+def _stills(source: Path, role: str, damage: str) -> dict[str, Any]:
+    stills, sizes = list_stills(source), dict[str, tuple[int, int]]()
+    broken = []
+    for still in stills:
+        try:
+            height, width = read_image(still).shape[:2]
+            sizes[still.name] = width, height
+        except FootageError:
+            broken.append(still.name)
+    facts, warnings = stills_facts(source), []
+    if source.is_dir():
+        for reason, names in _by_reason(read_folder(source).left_out).items():
+            warnings.append(f"{len(names)} files are left out ({reason}): {_few(names)}")
+    if broken:
+        line = f"{len(broken)} of {len(stills)} stills cannot be decoded: {_few(broken)}"
+        if damage == "refuse":
+            raise footage_error(source, line)
+        warnings.append(line)
+    if len(set(sizes.values())) > 1:
+        warnings.append(_mixed(source, role, sizes))
+    names = [still.name for still in stills] if source.is_dir() else []
+    return {"facts": facts, "names": names, "sound": [], "warnings": warnings}
+
+
+def _mixed(source: Path, role: str, sizes: dict[str, tuple[int, int]]) -> str:
+    """A line about stills of several sizes.
+
+    Raises:
+        FootageError: a film is to be made of them.
+    """
+    first, size = next(iter(sizes.items()))
+    name, other = next((n, s) for n, s in sizes.items() if s != size)
+    said = f"{name} is {other[0]}x{other[1]} px, {first} {size[0]}x{size[1]} px"
+    if role == "target":
+        problem = f"its stills differ in size ({said}), and a film has one"
+        step = "bring them to one size, or add them as a source"
+        raise FootageError(source, problem, step)
+    return f"stills of {len(set(sizes.values()))} sizes: {said}; they are used as they are"
+
+
+def _by_reason(left_out: tuple[tuple[str, str], ...]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, reason in left_out:
+        found.setdefault(reason, []).append(name)
+    return found
+
+
+def _few(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _video(source: Path, damage: str, sound_codec: SoundCodec) -> dict[str, Any]:
+    facts, times = probe(source), timeline(source)
+    tracks = judged(source)
+    facts["frames_hint"] = len(times.expected)
+    warnings = [*remarks(facts), *_others(source), *time_lines(times, facts)]
+    lines = loss_lines(times)
+    if lines and damage == "refuse":
+        raise footage_error(source, lines[0])
+    sound = [track.described(sound_codec) for track in tracks]
+    return {"facts": facts, "names": [], "sound": sound, "warnings": [*warnings, *lines]}
+
+
+def loss_lines(times: Timeline) -> list[str]:
+    """What a file has lost, in one line or none."""
+    cut = f"the file is {times.cut_bytes} bytes shorter than it says" if times.cut_bytes else ""
+    if times.lost:
+        why = f" ({cut})" if cut else ""
+        total = len(times.expected)
+        return [f"{times.lost} of {total} frames are missing from the file{why}"]
+    return [cut] if cut else []
+
+
+def time_lines(times: Timeline, facts: dict[str, Any]) -> list[str]:
+    """Where times start again, in one line or none."""
+    if not times.breaks:
+        return []
+    numerator, denominator = facts["time_base"]
+    first = times.times[times.breaks[0].packet] - times.times[0]
+    at = f"{first * numerator / denominator:.2f} s"
+    more = f", and {len(times.breaks) - 1} times after that" if len(times.breaks) > 1 else ""
+    return [f"times start again {at} after the beginning{more}: the parts are joined"]
+
+
+def _others(source: Path) -> list[str]:
+    """What a file holds beside its picture and its sound, and is not used."""
+    with open_container(source) as container:
+        pictures = [s for s in container.streams.video if not is_cover(s)]
+        others = {
+            "further video streams": len(pictures) - 1,
+            "cover pictures": len(container.streams.video) - len(pictures),
+            "subtitle streams": len(container.streams.subtitles),
+            "data streams": len(container.streams.data),
+        }
+    counted = [f"{count} {name}" for name, count in others.items() if count]
+    return [f"not used: {', '.join(counted)}"] if counted else []
+
+
+def main(arguments: list[str]) -> int:
+    """Print JSON: what was found, or `refused` with subject, problem and next step."""
+    source, role, damage, codec = Path(os.fsdecode(arguments[0])), *arguments[1:4]
+    try:
+        found = inspected(source, role, damage, codec)  # type: ignore[arg-type]  # params are checked
+    except FootageError as error:
+        found = {"refused": [error.subject, error.problem, error.next_step]}
+    except MemoryError:
+        found = {"refused": [str(source), "needs more memory than there is", "free some"]}
+    except OSError as error:
+        why = error.strerror or str(error)
+        found = {"refused": [str(source), f"cannot be read ({why})", "correct that"]}
+    print(json.dumps(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -11,10 +11,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from ruamel.yaml import YAML
 
+from flows.duplicates import same_footage
 from flows.identities import write_identity
 from flows.process import stream
 from flows.run import dvc_command
@@ -32,6 +33,7 @@ from likeness.contracts.catalog import (
 from likeness.contracts.documents import load_yaml
 from likeness.contracts.errors import CatalogError, GraphError
 from likeness.contracts.params import refuse_identities
+from likeness.media.intake import Intake, take_in
 
 TEMPLATE = Path("tasks/clip.dvc.yaml")
 PARAMS = Path("params.yaml")
@@ -45,14 +47,16 @@ class NewClip:
     Attributes:
         source: the file or folder of stills it comes from.
         record: what clip.yaml will say.
-        facts: stream facts of the footage.
+        footage: what was found in it.
         new_identity: the identity has no folder in data/identities yet.
+        same_as: clips that hold the same footage.
     """
 
     source: Path
     record: Clip
-    facts: dict[str, Any]
+    footage: Intake
     new_identity: bool
+    same_as: tuple[str, ...] = ()
 
 
 def names(kind: str, root: Path) -> list[str]:
@@ -63,6 +67,19 @@ def names(kind: str, root: Path) -> list[str]:
 def default_clip_name(source: Path) -> str:
     """A slug made from the file's name."""
     return re.sub(r"[^a-z0-9]+", "-", source.stem.lower()).strip("-")[:63].strip("-")
+
+
+def _named_after(source: Path) -> str:
+    """The clip's name where none is given.
+
+    Raises:
+        CatalogError: the file's name has no letter or digit that a clip's name can have.
+    """
+    found = default_clip_name(source)
+    if not found:
+        problem = "has no a-z or 0-9 in its name to call the clip by"
+        raise CatalogError(source.name, problem, "choose a name, for example `--clip take-1`")
+    return found
 
 
 def _footage_name(source: Path) -> str:
@@ -97,7 +114,7 @@ def check_new_clip(
     """
     refuse_identities(root / PARAMS)
     require_slug("identity", identity)
-    clip = require_slug("clip", clip or default_clip_name(source))
+    clip = require_slug("clip", clip or _named_after(source))
     if role not in get_args(Role):
         raise CatalogError("role", f"`{role}` is unknown", f"use {' or '.join(get_args(Role))}")
     known = identity in identity_names(root / "data")
@@ -112,7 +129,7 @@ def check_new_clip(
         today = dt.datetime.now(tz=dt.UTC).date()
         record = require_consent(path, identity, role, today)  # type: ignore[arg-type]  # checked above
     _require_free(clip, root)
-    facts = _probe(source)
+    footage = look_at(source, role, root)
     document = Clip.model_validate(
         {
             "clip": clip,
@@ -123,7 +140,8 @@ def check_new_clip(
             "footage": _footage_name(source),
         }
     )
-    return NewClip(source, document, facts, new_identity=not known)
+    same = tuple(same_footage(source, footage.names, root / "data"))
+    return NewClip(source, document, footage, new_identity=not known, same_as=same)
 
 
 def _require_free(clip: str, root: Path) -> None:
@@ -136,13 +154,18 @@ def _require_free(clip: str, root: Path) -> None:
         raise CatalogError(clip, f"data/clips/{clip} holds files but no clip.yaml", step)
 
 
-def _probe(source: Path) -> dict[str, Any]:
+def look_at(source: Path, role: str, root: Path) -> Intake:
+    """What is in the footage, by the project's settings for damage and sound.
+
+    Raises:
+        CatalogError, FootageError: it is not there, or cannot be used.
+    """
     if not source.exists():
         raise CatalogError(source, "does not exist", "correct the path")
-    # PyAV loads the codecs of FFmpeg: only when there is footage to look at.
-    from likeness.media.probe import probe
-
-    return probe(source)
+    params = load_yaml(root / PARAMS)
+    damage = (params.get("frames") or {}).get("damage", "continue")
+    sound = (params.get("blend") or {}).get("sound", "aac")
+    return take_in(source, role, damage=damage, sound_codec=sound)
 
 
 def _copy_file(source: Path, target: Path) -> None:
@@ -158,15 +181,14 @@ def _copy_file(source: Path, target: Path) -> None:
             shutil.copyfileobj(read, write, 1 << 20)
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(footage: Intake, target: Path) -> None:
+    source = footage.source
     if not source.is_dir():
         _copy_file(source, target)
         return
-    from likeness.media.probe import list_stills
-
     target.mkdir()
-    for still in list_stills(source):
-        _copy_file(still, target / still.name)
+    for name in footage.names:
+        _copy_file(source / name, target / name)
 
 
 def clip_text(record: Clip) -> str:
@@ -202,7 +224,7 @@ def add_clip(new: NewClip, root: Path, say: Callable[[str], object] = print) -> 
         folder.mkdir(parents=True, exist_ok=True)
         footage = folder / new.record.footage
         say(f"copying {new.source} to {footage.relative_to(root)}")
-        _copy(new.source, footage)
+        _copy(new.footage, footage)
         _track(footage, root)
         if new.new_identity:
             home = identity_folder(new.record.identity, root / "data")

@@ -30,14 +30,22 @@ CLIP_NAME = typer.Argument(help="Name of the clip.", autocompletion=complete_cli
 
 
 def _describe(new: NewClip) -> str:
-    facts, record = new.facts, new.record
+    facts, record = new.footage.facts, new.record
     size = f"{facts['width_px']}x{facts['height_px']}"
     frames = f"about {facts['frames_hint']} frames" if facts.get("frames_hint") else "frames"
     known = "a new identity" if new.new_identity else "a known identity"
-    return (
+    first = (
         f"{record.clip}: {frames} of {size}, {facts['codec']}; {record.role} `{record.identity}` "
         f"({known}), consent {record.consent}"
     )
+    return "\n".join([first, *(f"sound: {line}" for line in new.footage.sound)])
+
+
+def _warn(new: NewClip) -> None:
+    lines = list(new.footage.warnings)
+    lines += [f"the same footage as clip {clip}" for clip in new.same_as]
+    for line in lines:
+        print(f"note: {new.source.name}: {line}", file=sys.stderr)
 
 
 def added_stages(graph: Graph, stale: dict[str, tuple[str, ...]], clip: str) -> list[str]:
@@ -88,6 +96,7 @@ def add(
         file, ROOT, identity=identity, role=role, consent=consent, licence=licence, clip=clip
     )
     print(_describe(new))
+    _warn(new)
     confirm(f"Add it as data/clips/{new.record.clip}?", yes)
     add_clip(new, ROOT)
     graph, stale = read_state(ROOT)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -49,7 +48,8 @@ def _stills(source: Path, role: str, damage: str) -> dict[str, Any]:
     facts, warnings = stills_facts(source), []
     if source.is_dir():
         for reason, names in _by_reason(read_folder(source).left_out).items():
-            warnings.append(f"{len(names)} files are left out ({reason}): {_few(names)}")
+            count = "1 file is" if len(names) == 1 else f"{len(names)} files are"
+            warnings.append(f"{count} left out ({reason}): {_few(names)}")
     if broken:
         line = f"{len(broken)} of {len(stills)} stills cannot be decoded: {_few(broken)}"
         if damage == "refuse":
@@ -138,7 +138,7 @@ def _others(source: Path) -> list[str]:
 
 def main(arguments: list[str]) -> int:
     """Print JSON: what was found, or `refused` with subject, problem and next step."""
-    source, role, damage, codec = Path(os.fsdecode(arguments[0])), *arguments[1:4]
+    source, role, damage, codec = Path(arguments[0]), *arguments[1:4]
     try:
         found = inspected(source, role, damage, codec)  # type: ignore[arg-type]  # params are checked
     except FootageError as error:

@@ -53,9 +53,9 @@ def take_in(
     Raises:
         FootageError: it cannot be used, and why.
     """
-    given = [os.fsencode(source), role, damage, sound_codec]
+    command = [sys.executable, "-m", "likeness.media.inspect", os.fspath(source)]
     done = subprocess.run(
-        [sys.executable, "-m", "likeness.media.inspect", *given],
+        [*command, role, damage, sound_codec],
         capture_output=True,
         check=False,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},

@@ -49,10 +49,14 @@ class Packets:
         """Presentation time as the file states it."""
         return None if self._pts[number] == _NONE else self._pts[number]
 
+    def dts(self, number: int) -> int | None:
+        """Decoding time as the file states it, or as FFmpeg makes it of the others."""
+        return None if self._dts[number] == _NONE else self._dts[number]
+
     def coded(self, number: int) -> int | None:
         """Decoding time, or presentation time where there is none."""
-        dts = self._dts[number]
-        return self.pts(number) if dts == _NONE else dts
+        dts = self.dts(number)
+        return self.pts(number) if dts is None else dts
 
     def key(self, number: int) -> bool:
         """True: decoding can begin here."""

@@ -27,6 +27,8 @@ UNTIMED_FORMATS = ("avi", "h264", "hevc", "m4v", "mpegvideo", "av1", "obu")
 """Containers that store no presentation times; frames get the packets' times in order."""
 _JUMP_S = 10
 """A jump ahead from which a transport stream counts as joined; FFmpeg's own limit."""
+_MOST_REORDERED = 17
+"""Frames that a codec may show before one that was decoded earlier, and one: 16 in H.264."""
 _BACK_S = Fraction(1, 10)
 """A jump back from which sound counts as started again."""
 
@@ -106,9 +108,8 @@ def _settled(path: Path, container: Any, stream: Any, found: Packets) -> Timelin
     pts = [found.pts(n) for n in numbers]
     timed = container.format.name not in UNTIMED_FORMATS and None not in pts
     raw = [_time(found, n, i * step) for i, n in enumerate(numbers)]
-    jumps = list(
-        _jumps(found, numbers, step, depth, stream.time_base, restarts=_restarts(container))
-    )
+    ahead = round(_JUMP_S / stream.time_base) if _restarts(container) else None
+    jumps = list(_jumps(found, numbers, raw, step, ahead))
     breaks = _breaks(raw, jumps, numbers, step)
     times = _shifted(raw, breaks)
     as_coded = depth > 0 and len(times) > 1 and all(a < b for a, b in itertools.pairwise(times))
@@ -139,21 +140,36 @@ def _restarts(container: Any) -> bool:
 
 
 def _jumps(
-    found: Packets, numbers: list[int], step: int, depth: int, base: Fraction, *, restarts: bool
+    found: Packets, numbers: list[int], raw: list[int], step: int, ahead: int | None
 ) -> Iterator[int]:
-    """Which packets, counted from 0, do not go on where those before them ended."""
-    ahead = round(_JUMP_S / base)
-    last: int | None = None
-    for place, number in enumerate(numbers):
-        at = found.coded(number)
-        if at is None:
-            continue
-        if last is not None:
-            back = last - at
-            starts = back > (depth + 1) * step or (found.key(number) and back >= step)
-            if starts or (restarts and -back > ahead):
+    """Which packets, counted from 0, do not go on where those before them ended.
+
+    Times of frames that others wait for run ahead of those, by any time where the rate varies. A
+    jump leads back to where decoding can begin, at a time that is taken or long past, or takes
+    the decoding times back with it.
+
+    Args:
+        found: all packets.
+        numbers: those of the video.
+        raw: their times.
+        step: units between two frames.
+        ahead: units from which going on counts as a jump, too; None: it never does.
+    """
+    taken: set[int] = set()
+    highest: int | None = None
+    coded: int | None = None
+    far = _MOST_REORDERED * step
+    for place, (number, time) in enumerate(zip(numbers, raw, strict=True)):
+        slot, before, coded = round(time / step), coded, found.dts(number)
+        if highest is not None:
+            back = highest - time
+            key = found.key(number) and back >= step and (slot in taken or back > far)
+            both = before is not None and coded is not None and before - coded > far < back
+            if key or both or (ahead is not None and -back > ahead):
                 yield place
-        last = at
+                taken, highest = set(), time
+        taken.add(slot)
+        highest = time if highest is None else max(highest, time)
 
 
 def _breaks(raw: list[int], jumps: list[int], numbers: list[int], step: int) -> tuple[Break, ...]:

@@ -114,7 +114,7 @@ def test_a_folder_of_stills_is_footage(house: Path, tmp_path: Path, likeness: Li
     (stills / "notes.txt").write_text("not a picture")
     code, _, err = likeness("add", stills, "--identity", "ann", "--role", "source",
                             "--consent", "ann-2026", "--clip", "ann-stills", "--yes")  # fmt: skip
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, "note: stills: 1 file is left out (.txt is not read): notes.txt\n")
     home = house / "data/clips/ann-stills"
     assert len(list((home / "footage").iterdir())) == 3
     assert (home / "footage.dvc").is_file()

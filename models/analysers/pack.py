@@ -9,23 +9,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from likeness.contracts.documents import read_json
+from likeness.contracts.documents import read_json, validate
 from likeness.contracts.errors import WeightsError
+from models.analysers.interfaces import Networks
 
 if TYPE_CHECKING:
     from models.analysers.detector import Detector
     from models.analysers.embedder import Embedder
     from models.analysers.mesh import FaceMesh
     from models.analysers.segmenter import IrisLandmarks, PersonSegmenter
+    from models.analysers.zoo import Stills
 
 
 class Pack:
     """Detector, embedder, face mesh, person segmenter and iris network, each loaded on first use.
 
+    Stills go through insightface (`stills`), films through a runner that takes many frames at once
+    (`detector`, `embedder`).
+
     Attributes:
-        name: "embedded", "buffalo_l".
+        name: "embedded", "buffalo_l", or one of your own.
         embedding_dim: length of its embeddings; those of two packs are never compared.
         threshold: cosine from which two of its embeddings are one person.
+        networks: what detector and embedder expect and give.
         facts: content of pack.json (sources, sha256, licences).
     """
 
@@ -35,6 +41,7 @@ class Pack:
         self.name = str(self.facts["name"])
         self.embedding_dim = int(self.facts["embedding_dim"])
         self.threshold = float(self.facts["threshold"])
+        self.networks = validate(Networks, self.facts["networks"], folder / "pack.json")
 
     def path(self, role: str) -> Path:
         """File of a part.
@@ -48,18 +55,33 @@ class Pack:
         return self.folder / str(file)
 
     @functools.cached_property
+    def stills(self) -> Stills:
+        """insightface's own analysis of single pictures."""
+        from models.analysers.zoo import Stills
+
+        return Stills(self.folder)
+
+    @functools.cached_property
     def detector(self) -> Detector:
         """Boxes, scores and five points."""
+        return self.new_detector()
+
+    def new_detector(self, threads: int | None = None) -> Detector:
+        """A detector whose session has so many threads; None: what the environment allows."""
         from models.analysers.detector import Detector
 
-        return Detector(self.path("detector"))
+        return Detector(self.path("detector"), threads, self.networks.detector)
 
     @functools.cached_property
     def embedder(self) -> Embedder:
         """Identity embeddings."""
+        return self.new_embedder()
+
+    def new_embedder(self, threads: int | None = None) -> Embedder:
+        """An embedder whose session has so many threads; None: what the environment allows."""
         from models.analysers.embedder import Embedder
 
-        return Embedder(self.path("embedder"))
+        return Embedder(self.path("embedder"), threads, self.networks.embedder)
 
     @functools.cached_property
     def mesh(self) -> FaceMesh:

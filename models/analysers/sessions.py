@@ -11,36 +11,36 @@ import numpy as np
 import numpy.typing as npt
 
 from likeness.contracts import environment
-from likeness.contracts.errors import WeightsError
+from likeness.contracts.errors import LikenessError, WeightsError
+from models.analysers import providers
 
 Floats = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]
-MIDDLE = np.float32(127.5)
+MIDDLE = 127.5
 
 
-def planar(pictures: Sequence[Image], divisor: float, *, bgr: bool = False) -> Floats:
-    """Network input (B,3,H,W) as (x - 127.5) / divisor from pictures (H,W,3) uint8 RGB.
+def planar(
+    pictures: Sequence[Image], divisor: float, *, middle: float = MIDDLE, bgr: bool = False
+) -> Floats:
+    """Network input (B,3,H,W) as (x - middle) / divisor from pictures (H,W,3) uint8 RGB.
 
     Ten times as fast as OpenCV's blobFromImages on one thread, with the same values.
     """
     height, width = pictures[0].shape[:2]
     blob = np.empty((len(pictures), 3, height, width), np.float32)
-    scale = np.float32(1.0 / divisor)
+    less, scale = np.float32(middle), np.float32(1.0 / divisor)
     for picture, planes in zip(pictures, blob, strict=True):
         for channel, plane in enumerate(cv2.split(picture)):
             out = planes[2 - channel if bgr else channel]
-            np.subtract(plane, MIDDLE, out=out)
+            np.subtract(plane, less, out=out)
             np.multiply(out, scale, out=out)
     return blob
 
 
-def onnx_session(path: Path, threads: int | None = None) -> Any:
-    """CPU session of an ONNX file.
+def session_options(threads: int | None = None) -> Any:
+    """Settings of a session: so many threads, or what the environment allows.
 
-    Its threads sleep when idle: two pools that spin on few cores cost each other a third.
-
-    Raises:
-        WeightsError: the file is missing or is no ONNX model.
+    They sleep when idle: two pools that spin on few cores cost each other a third.
     """
     import onnxruntime
 
@@ -49,8 +49,20 @@ def onnx_session(path: Path, threads: int | None = None) -> Any:
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def onnx_session(path: Path, threads: int | None = None, model: bytes | None = None) -> Any:
+    """Session of an ONNX file, or of `model`, what became of it; on LIKENESS_PROVIDERS.
+
+    Raises:
+        ParamsError: a provider that cannot be had.
+        WeightsError: the file is missing or is no ONNX model.
+    """
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return providers.open_session(path if model is None else model, session_options(threads))
+    except LikenessError:
+        raise
     except Exception as error:
         # onnxruntime raises its own unrelated classes for a missing and for a damaged file.
         reason = str(error).splitlines()[0][:120]

@@ -13,6 +13,7 @@ from likeness.contracts.documents import Document, sha256_of, validate
 from likeness.contracts.environment import state_folder
 from likeness.contracts.errors import WeightsError
 
+EMBEDDED = "embedded"
 CATALOGUE = Path(__file__).with_name("weights.toml")
 
 
@@ -63,6 +64,11 @@ class Catalogue(Document):
             known = ", ".join(sorted(self.packs))
             raise WeightsError(f"pack `{name}`", "is not in weights.toml", f"choose from: {known}")
         return self.packs[name]
+
+    def shared_parts(self) -> tuple[str, ...]:
+        """Parts of the embedded pack that every pack uses: all but detector and embedder."""
+        parts = self.pack(EMBEDDED).parts
+        return tuple(p for p in parts if self.weights[p].role not in ("detector", "embedder"))
 
     def named(self, role: str) -> list[str]:
         """Names of all weights of a role, sorted."""

@@ -22,7 +22,6 @@ from likeness.contracts.errors import LikenessError
 from likeness.contracts.progress import progress
 from likeness.metrics import faceforensics as tables
 from likeness.metrics.faceforensics import Measured
-from models.analysers.embedder import Embedder
 from models.analysers.judge import Judge, load_judge
 from models.analysers.pack import Pack, load_pack
 from models.protocols.cache import FaceCache
@@ -74,7 +73,7 @@ def networks(pack_folder: Path, judge_folder: Path | None) -> tuple[Pack, Embed,
         "dimension": pack.embedding_dim,
         "circular": True,
     }
-    return pack, Embedder(pack.path("embedder"), threads=1).embed_crops, facts
+    return pack, pack.new_embedder(threads=1).embed_crops, facts
 
 
 def content(

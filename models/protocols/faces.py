@@ -20,7 +20,6 @@ from likeness.media.footage import Footage, Frame, open_footage
 from likeness.metrics.retrieval import even_frames
 from likeness.vision.alignment import umeyama
 from likeness.vision.pose import pose_from_mesh
-from models.analysers.detector import GRID_PX, Detector
 from models.analysers.embedder import SIZE_PX, TEMPLATE
 from models.analysers.faces import overlap
 from models.analysers.mesh import POINTS, FaceMesh, box_region
@@ -76,7 +75,7 @@ class Analyst:
 
     def __init__(self, pack: Pack, embed: Embed) -> None:
         self._pack, self._embed = pack, embed
-        self._detector = Detector(pack.path("detector"), threads=1)
+        self._detector = pack.new_detector(threads=1)
         self._canonical, _ = pack.canonical_mesh()
         self._own = threading.local()
 
@@ -175,8 +174,9 @@ class Analyst:
         width, height, scale = self._detector.shape(view.width_px, view.height_px)
         old = before.bbox * np.float32(scale)
         margin = WINDOW * float(max(old[2] - old[0], old[3] - old[1]))
-        low = np.maximum((old[:2] - margin) // GRID_PX * GRID_PX, 0)
-        high = np.minimum(-(-(old[2:] + margin) // GRID_PX) * GRID_PX, (width, height))
+        grid = self._detector.grid_px
+        low = np.maximum((old[:2] - margin) // grid * grid, 0)
+        high = np.minimum(-(-(old[2:] + margin) // grid) * grid, (width, height))
         box = (int(low[0]), int(low[1]), int(high[0]), int(high[1]))
         if box[2] <= box[0] or box[3] <= box[1]:
             return None

@@ -21,6 +21,7 @@ from flows.process import environment, group_members
 from flows.run import dvc_command, repro, repro_once
 from flows.status import read_state, will_run
 from likeness.contracts.errors import LikenessError
+from likeness.contracts.tables.faces import FACES
 from likeness.provenance.lineage import read_locks
 from likeness.provenance.record import clips_behind
 from tests.flows.house import change_params, copy_repository, cut, write_consent
@@ -115,6 +116,27 @@ def test_one_more_clip_of_the_source_runs_exactly_what_it_reaches(
         "views",
     } | LOOKS  # fmt: skip
     assert ran(house) == LOOKS
+
+
+def test_a_pack_of_ones_own_needs_its_threshold_and_then_finds_the_same(house: Path) -> None:
+    """Through `dvc repro`: any folder that FaceAnalysis accepts, here under other names."""
+    own = house / "data/weights/my_pack"
+    own.mkdir()
+    for file, role in {"a.onnx": "det_retinaface", "b.onnx": "rec_mobilefacenet"}.items():
+        shutil.copyfile(house / f"data/packs/embedded/{role}.onnx", own / file)
+    wanted = ["dvc", "repro", "data/clips/woman-1/dvc.yaml:filter"]
+    change_params(house, pack={"name": "my_pack"})
+    done = subprocess.run(
+        [sys.executable, "-m", *wanted], cwd=house, env=environment(), capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "error: pack `my_pack`: has no threshold" in done.stderr
+    change_params(house, pack={"name": "my_pack", "threshold": 0.3})
+    subprocess.run([sys.executable, "-m", *wanted], cwd=house, env=environment(), check=True)
+    faces = FACES.check(house / "data/clips/woman-1/faces.parquet")
+    assert (faces["pack"], faces["threshold"]) == ("my_pack", 0.3)
+    assert FACES.count(house / "data/clips/woman-1/faces.parquet") > 8
 
 
 POOLED = "woman-on-man-any"

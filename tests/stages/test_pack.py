@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from likeness.contracts.documents import read_json, sha256_of
-from likeness.contracts.errors import ParamsError
+from likeness.contracts.errors import WeightsError
 from models.analysers.weights import load_catalogue
 from tasks.pack import STAGE
 
@@ -23,8 +23,8 @@ def test_pack_is_complete_and_byte_stable(tmp_path: Path) -> None:
     file = params(tmp_path, "pack:\n  name: embedded\n")
     folders = [tmp_path / "one", tmp_path / "two"]
     for folder in folders:
-        beside = str(folder / "recogniser")
-        STAGE.execute(["--out", str(folder / "pack"), "--recogniser", beside, "--params", file])
+        beside = ["--recogniser", str(folder / "recogniser"), "--weights", str(tmp_path)]
+        STAGE.execute(["--out", str(folder / "pack"), *beside, "--params", file])
     folders = [folder / "pack" for folder in folders]
     assert sha256_of(tmp_path / "one/recogniser") == sha256_of(tmp_path / "two/recogniser")
     assert sha256_of(folders[0]) == sha256_of(folders[1])
@@ -41,7 +41,7 @@ def test_pack_is_complete_and_byte_stable(tmp_path: Path) -> None:
 
 def test_unknown_pack_is_refused(tmp_path: Path) -> None:
     file = params(tmp_path, "pack:\n  name: antelope\n")
-    with pytest.raises(ParamsError, match="embedded"):
-        arguments = ["--out", str(tmp_path / "out"), "--recogniser", str(tmp_path / "rec")]
-        STAGE.execute([*arguments, "--params", file])
+    arguments = ["--out", str(tmp_path / "out"), "--recogniser", str(tmp_path / "rec")]
+    with pytest.raises(WeightsError, match="choose from: buffalo_l, embedded"):
+        STAGE.execute([*arguments, "--weights", str(tmp_path), "--params", file])
     assert not (tmp_path / "out").exists()

@@ -31,7 +31,7 @@ def pack(pack_folder: Path) -> Pack:
 
 @pytest.fixture(scope="module")
 def embedder(pack: Pack) -> TappedEmbedder:
-    return TappedEmbedder(pack.path("embedder"))
+    return TappedEmbedder(pack.path("embedder"), pack.networks.embedder)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from likeness.contracts.catalog import (
     require_consent,
     require_slug,
 )
+from likeness.contracts.choices import choices
 from likeness.contracts.documents import line_of, load_yaml
 from likeness.contracts.errors import ParamsError
 from likeness.contracts.params import SwapEntry, entry_names, load_entry, refuse_identities
@@ -41,10 +41,8 @@ def _require(value: str, known: Iterable[str], location: tuple[str, ...], what: 
     if value in known:
         return
     line = line_of(load_yaml(PARAMS), location)
-    close = difflib.get_close_matches(value, known, n=1)
-    hint = f"did you mean `{close[0]}`? " if close else ""
     problem = f"`{'.'.join(location)}: {value}` names no {what}"
-    raise ParamsError(f"{PARAMS}:{line}", problem, f"{hint}known: {', '.join(known) or 'none'}")
+    raise ParamsError(f"{PARAMS}:{line}", problem, choices(value, known))
 
 
 def check_sections() -> None:
@@ -59,10 +57,8 @@ def check_sections() -> None:
     for section in content:
         if section not in known:
             line = line_of(content, (section,))
-            close = difflib.get_close_matches(str(section), known, n=1)
-            hint = f"did you mean `{close[0]}`? " if close else ""
-            step = f"{hint}known: {', '.join(known)}"
-            raise ParamsError(f"{PARAMS}:{line}", f"unknown section `{section}`", step)
+            problem = f"unknown section `{section}`"
+            raise ParamsError(f"{PARAMS}:{line}", problem, choices(section, known))
 
 
 def check_entries() -> None:
@@ -80,7 +76,7 @@ def check_entries() -> None:
         load_pool(name, identities, PARAMS)
     clips = [clip.clip for clip in list_clips()]
     families = [path.stem for path in Path("models/swappers").glob("*.py")]
-    families = [name for name in families if name not in {"__init__", "base", "registry"}]
+    families = [name for name in families if name[0] != "_" and name not in {"base", "registry"}]
     for name in model_names(PARAMS):
         model = load_model(name, PARAMS)
         kind = "finetuned" if isinstance(model, FinetuneEntry) else "models"

@@ -10,6 +10,7 @@ from flows import catalog, identities
 from flows.catalog import PARAMS, names
 from likeness.contracts.atomic import write_text
 from likeness.contracts.catalog import clip_folder, identity_folder, list_clips
+from likeness.contracts.choices import choices
 from likeness.contracts.environment import state_folder
 from likeness.contracts.errors import CatalogError
 from likeness.contracts.params import ModelEntry, SwapEntry, load_entry
@@ -60,8 +61,7 @@ def check_removal(clip: str, root: Path) -> Removal:
     clips = list_clips(root / "data")
     record = next((c for c in clips if c.clip == clip), None)
     if record is None:
-        known = ", ".join(c.clip for c in clips) or "none"
-        raise CatalogError(clip, "no such clip", f"known: {known}")
+        raise CatalogError(clip, "no such clip", choices(clip, (c.clip for c in clips)))
     last = not any(c.identity == record.identity and c.clip != clip for c in clips)
     users = _users(clip, record.identity if last else "", root)
     if users:

@@ -15,6 +15,7 @@ from typing import Any
 
 from flows.history import last_committed
 from likeness.contracts.atomic import write_text
+from likeness.contracts.choices import choices
 from likeness.contracts.documents import load_yaml, read_json
 from likeness.contracts.errors import CatalogError, GraphError, LikenessError
 from likeness.metrics.report import changes, figures, html, rows, verdict
@@ -63,8 +64,7 @@ def find_swaps(root: Path, names: Sequence[str] = ()) -> list[Swap]:
     entries = load_yaml(root / "params.yaml").get("swaps") or {}
     for name in names:
         if name not in entries:
-            known = ", ".join(entries) or "none"
-            raise CatalogError(name, "no such swap in params.yaml", f"known: {known}")
+            raise CatalogError(name, "no such swap in params.yaml", choices(name, entries))
     return [_swap(root, name, entries[name]) for name in dict.fromkeys(names or entries)]
 
 

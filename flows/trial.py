@@ -10,6 +10,7 @@ from pathlib import Path
 
 from flows.graph import Graph, from_repo, open_repo
 from flows.process import stream
+from likeness.contracts.choices import choices
 from likeness.contracts.errors import GraphError
 from likeness.contracts.pools import model_names
 
@@ -61,7 +62,7 @@ def find_training(model: str, root: Path) -> Training:
     """
     known = model_names(root / "params.yaml")
     if model not in known:
-        step = f"known: {', '.join(known) or 'none; add one under models: in params.yaml'}"
+        step = choices(model, known, none="none; add one under models: in params.yaml")
         raise GraphError(model, "no such model", step)
     with open_repo(root) as repo:
         graph = from_repo(repo)

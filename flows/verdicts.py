@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from likeness.contracts.choices import choices
 from likeness.contracts.documents import load_yaml, read_json
 from likeness.contracts.errors import CatalogError, LikenessError, ParamsError
 from likeness.metrics.gates import Gates, joined, numbers, resolved
@@ -44,7 +45,7 @@ def known_swaps(root: Path, names: Sequence[str]) -> list[str]:
     known = list(load_yaml(root / "params.yaml").get("swaps") or {})
     for name in names:
         if name not in known:
-            step = f"known: {', '.join(known) or 'none; add one under swaps: in params.yaml'}"
+            step = choices(name, known, none="none; add one under swaps: in params.yaml")
             raise CatalogError(name, "no such swap", step)
     return [name for name in known if not names or name in names]
 

@@ -13,6 +13,7 @@ import typer
 
 from flows.commands.common import ROOT
 from flows.process import environment
+from likeness.contracts.choices import choices
 from likeness.contracts.documents import load_yaml
 from likeness.contracts.errors import CatalogError, LikenessError
 from likeness.contracts.pools import model_names
@@ -55,7 +56,7 @@ def folder_of(model: str) -> Path:
     """
     known = model_names(ROOT / "params.yaml")
     if model not in known:
-        raise CatalogError(model, "no such model", f"known: {', '.join(known) or 'none'}")
+        raise CatalogError(model, "no such model", choices(model, known))
     folder = MODELS / model
     if not (ROOT / folder / "config.json").is_file():
         raise CatalogError(model, "is not trained yet", f"run `dvc repro train@{model}`")

@@ -10,7 +10,7 @@ import typer
 from flows.commands.common import ROOT, Json, complete_identity, print_json
 from flows.report import show_table
 from flows.status import brief, read_state, will_run
-from likeness.contracts.catalog import require_slug
+from likeness.contracts.catalog import find_identity
 from likeness.contracts.errors import GraphError
 
 
@@ -90,10 +90,11 @@ def query(
     from likeness.contracts.query import query as ask
 
     if identity:
-        require_slug("identity", identity)
+        find_identity(identity, ROOT / "data")
     tables = sorted((ROOT / "data/crops").glob(f"{identity or '*'}/*.parquet"))
     if not tables:
-        raise GraphError("data/crops", "holds no crops yet", "run `likeness swap` first")
+        where = f"data/crops/{identity}".rstrip("/")
+        raise GraphError(where, "holds no crops yet", "run `likeness swap` first")
     rows = ask(expression, tables)
     if as_json:
         print(rows.to_json(orient="records", indent=2))

@@ -18,6 +18,7 @@ from flows.process import stream
 from flows.report import show_run
 from flows.run import ReproError, StageRun, repro
 from likeness.contracts.catalog import clip_folder, footage_path
+from likeness.contracts.choices import choices
 from likeness.contracts.documents import load_yaml
 from likeness.contracts.errors import CatalogError, GraphError
 
@@ -158,7 +159,6 @@ def export_frames(
     end_like_ctrl_c()
     clip_yaml = clip_folder(clip, ROOT / "data") / "clip.yaml"
     if not clip_yaml.is_file():
-        known = ", ".join(complete_clip("")) or "none"
-        raise CatalogError(clip, "no such clip", f"known: {known}")
+        raise CatalogError(clip, "no such clip", choices(clip, complete_clip("")))
     footage = footage_path(clip_yaml)
     _module("likeness.media.export", str(footage), str(out), "--every", str(every))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import unicodedata
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
+from likeness.contracts.choices import choices
 from likeness.contracts.documents import Document, load_document, read_json
 from likeness.contracts.errors import CatalogError, ConsentError
 
@@ -63,6 +65,13 @@ class Clip(Document):
     footage: str = Field(default="", description="file or folder name; found if left out")
 
 
+def slug(value: str, kind: str) -> str:
+    """`value` as a slug: small letters, no accents, '-' for the rest, or an example."""
+    plain = unicodedata.normalize("NFKD", value).encode("ascii", "ignore").decode().lower()
+    made = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:63].strip("-")
+    return made or {"identity": "ann", "consent": "ann-2026", "clip": "take-3"}.get(kind, "ann-ben")
+
+
 def require_slug(kind: str, value: str) -> str:
     """Return `value` if it is a slug (a-z, 0-9, -; at most 63), so that no path can leave data/.
 
@@ -71,7 +80,9 @@ def require_slug(kind: str, value: str) -> str:
     """
     if not SLUG.fullmatch(value):
         problem = f"`{value}` is no valid {kind} name"
-        raise CatalogError(kind, problem, "use a-z, 0-9 and '-', for example `studio-take-3`")
+        raise CatalogError(
+            kind, problem, f"use a-z, 0-9 and '-', for example `{slug(value, kind)}`"
+        )
     return value
 
 
@@ -126,8 +137,8 @@ def find_identity(identity: str, data: Path = DATA) -> Identity:
     """
     path = identity_folder(identity, data) / "identity.yaml"
     if not path.is_file():
-        known = ", ".join(identity_names(data)) or "none"
-        raise CatalogError(path, f"there is no identity `{identity}`", f"known: {known}")
+        known = choices(identity, identity_names(data))
+        raise CatalogError(path, f"there is no identity `{identity}`", known)
     return load_identity(path)
 
 

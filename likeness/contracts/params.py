@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from likeness.contracts.choices import choices
 from likeness.contracts.documents import Document, line_of, load_yaml, validate
 from likeness.contracts.errors import ParamsError
 
@@ -73,8 +74,7 @@ def load_entry(kind: str, name: str, model: type[P], path: Path = PARAMS_FILE) -
     """
     entries = load_yaml(path).get(kind) or {}
     if name not in entries:
-        known = ", ".join(sorted(entries)) or "none"
-        raise ParamsError(path, f"no entry `{kind}.{name}`", f"known: {known}")
+        raise ParamsError(path, f"no entry `{kind}.{name}`", choices(name, sorted(entries)))
     return validate(model, entries[name], path, (kind, name))
 
 

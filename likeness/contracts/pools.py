@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from likeness.contracts.choices import choices
 from likeness.contracts.documents import Document
 from likeness.contracts.errors import ParamsError
 from likeness.contracts.params import PARAMS_FILE, ModelEntry, entry_names, load_entry
@@ -75,7 +76,7 @@ def load_pool(name: str, known: Collection[str], path: Path = PARAMS_FILE) -> Po
     for identity in named(entry):
         if identity not in known:
             problem = f"`pools.{name}` names `{identity}`, which is no identity"
-            raise ParamsError(path, problem, f"known: {', '.join(sorted(known)) or 'none'}")
+            raise ParamsError(path, problem, choices(identity, sorted(known)))
     return entry
 
 

@@ -7,6 +7,7 @@ same bounds as the stage.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -85,11 +86,18 @@ def resolved(gates: Gates, known: Iterable[str]) -> dict[str, tuple[str, ...]]:
     for name, bound in _stated(gates):
         path = path_of(name, paths)
         if path is None:
-            short = [alias for alias, meant in sorted(ALIASES.items()) if meant in paths]
-            listed = ", ".join([*paths, *short])
-            raise ParamsError(f"{SECTION}.{name}", "is no metric", f"choose from: {listed}")
+            raise ParamsError(f"{SECTION}.{name}", "is no metric", nearest(name, paths))
         found.setdefault(path, set()).add(" ".join(bound.split()))
     return {path: tuple(sorted(bounds)) for path, bounds in sorted(found.items())}
+
+
+def nearest(name: str, paths: Sequence[str]) -> str:
+    """The next step for a metric that does not exist: the few nearest names, not all 150."""
+    short = [alias for alias, meant in sorted(ALIASES.items()) if meant in paths]
+    short += [path.removesuffix(f".{c}") for path in paths for c in CENTRES if path.endswith(c)]
+    close = difflib.get_close_matches(name, sorted({*short, *paths}), n=3)
+    hint = f"did you mean {' or '.join(f'`{one}`' for one in close)}? " if close else ""
+    return f"{hint}the names are the keys of metrics.json (docs/how-to/gate.md)"
 
 
 def joined(bounds: Iterable[str]) -> str:

@@ -84,6 +84,9 @@ def export(
     Raises:
         ModelError: neither the family's swap nor its network is a fixed graph.
     """
+    if not any(True for _ in swapper.parameters()):
+        why = "it has no network, and where it takes pixels from depends on the picture"
+        raise cannot(swapper, why)
     names = ["crop", *(name for name in swapper.needs if name in crops)]
     count = len(crops["crop"])
     rows = [{name: crops[name][row : row + 1] for name in names} for row in range(count)]
@@ -109,7 +112,8 @@ def export(
 def cannot(swapper: Swapper, why: str) -> ModelError:
     """The error for a family that is no fixed graph."""
     problem = f"cannot be exported to ONNX: {why}"
-    return ModelError(f"family {swapper.family}", problem, "run it with `--runtime torch`")
+    step = "run it with `likeness live MODEL --runtime torch`"
+    return ModelError(f"family {swapper.family}", problem, step)
 
 
 def _trace(
@@ -129,9 +133,9 @@ def _trace(
             torch.onnx.export(module, given, str(path), **options)
         except Exception as error:
             # The tracer fails with whatever the traced code meets: TypeError, RuntimeError, ...
-            reason = " ".join(str(error).split())[:120]
-            problem = f"{type(error).__name__}: {reason}"
-            raise ModelError(path, problem, "use `--runtime torch`") from None
+            # What it says then is about its own insides; it stays the cause, for who looks.
+            problem = "what it computes depends on the values in a picture"
+            raise ModelError(path, problem, "use `--runtime torch`") from error
 
 
 @contextlib.contextmanager

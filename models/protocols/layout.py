@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from likeness.contracts.choices import choices
 from likeness.contracts.errors import LikenessError
 
 ORIGINALS = Path("original_sequences/youtube")
@@ -73,7 +74,7 @@ def read_layout(folder: Path, methods: Sequence[str] = (), compression: str = ""
         raise LayoutError(folder, f"holds no {MANIPULATED}/<Method>", LAYOUT)
     for name in methods:
         if name not in known:
-            raise LayoutError(folder, f"holds no method `{name}`", f"known: {', '.join(known)}")
+            raise LayoutError(folder, f"holds no method `{name}`", choices(name, known))
     chosen = list(dict.fromkeys(methods)) or known
     given = _choose(folder, [folder / MANIPULATED / name for name in chosen], compression)
     kept = _kinds(folder / ORIGINALS)
@@ -101,11 +102,11 @@ def _choose(folder: Path, places: Sequence[Path], wanted: str) -> str:
     kinds = sorted({kind for place in places for kind in _kinds(place)})
     if wanted in kinds:
         return wanted
-    listed = ", ".join(kinds) or "none"
     if wanted:
-        raise LayoutError(folder, f"holds no compression `{wanted}`", f"known: {listed}")
+        raise LayoutError(folder, f"holds no compression `{wanted}`", choices(wanted, kinds))
     if len(kinds) != 1:
         problem = f"holds {len(kinds)} compressions under {places[0].parent.name}"
+        listed = ", ".join(kinds) or "none"
         raise LayoutError(folder, problem, f"name one with --compression: {listed}")
     return kinds[0]
 

@@ -6,7 +6,6 @@ until it is asked for, so that no family becomes every stage's dependency.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import json
@@ -19,6 +18,7 @@ from pydantic import ValidationError
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from likeness.contracts.choices import choices
 from likeness.contracts.errors import ModelError, ParamsError
 from models import tensorfile
 from models.swappers.base import Swapper, SwapperConfig
@@ -42,9 +42,7 @@ def load_class(family: str) -> type[Swapper]:
     """
     known = names()
     if family not in known:
-        close = difflib.get_close_matches(family, known, n=1)
-        hint = f"did you mean `{close[0]}`? " if close else ""
-        raise ParamsError(f"family `{family}`", "does not exist", f"{hint}known: {known}")
+        raise ParamsError(f"family `{family}`", "does not exist", choices(family, known))
     module = importlib.import_module(f"models.swappers.{family}")
     for _, found in inspect.getmembers(module, inspect.isclass):
         if issubclass(found, Swapper) and found.__dict__.get("family") == family:

@@ -5,6 +5,7 @@ Commands that change anything take `--yes`, commands that list or report take `-
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import NoReturn
 
@@ -55,6 +56,9 @@ def _at_the_root() -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run a command and exit: 0, 1 for "no", 2 with one line for an error, 130 for Ctrl-C."""
+    for out in (sys.stdout, sys.stderr):
+        if isinstance(out, io.TextIOWrapper):  # a file's name need not be UTF-8
+            out.reconfigure(errors="backslashreplace")
     try:
         code = app(arguments, standalone_mode=False, prog_name="likeness")
     except LikenessError as error:

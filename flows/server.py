@@ -87,7 +87,7 @@ def free_port(first: int = PORT, tries: int = 20) -> int:
     Raises:
         GraphError: all of them are taken.
     """
-    for port in range(first, first + tries):
+    for port in range(first, min(first + tries, 65536)):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with contextlib.suppress(OSError):

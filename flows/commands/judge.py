@@ -14,6 +14,7 @@ from flows.commands.common import ROOT, Json, complete_swap, print_json
 from flows.comparison import compare_swaps
 from flows.report import show_table
 from flows.reports import find_swaps, write_reports
+from likeness.contracts.places import require_folder
 
 Open = Annotated[bool, typer.Option("--open", help="Show it in a browser.")]
 
@@ -69,6 +70,8 @@ def compare(
 
     likeness compare woman-on-man-mesh woman-on-man-autoencoder --open
     """
+    if out is not None:
+        require_folder(out, ROOT)
     written = compare_swaps(ROOT, swaps, out)
     _tell(written, written[0], as_json=as_json, show=show)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import typer
@@ -39,7 +40,7 @@ def train(
     likeness train woman-man-autoencoder --find-rate
     """
     end_like_ctrl_c()
-    if minutes is not None and minutes <= 0:
+    if minutes is not None and not (minutes > 0 and math.isfinite(minutes)):
         raise LikenessError("--minutes", f"{minutes:g} is no time", "give more than 0")
     check_repository(ROOT)
     training = find_training(model, ROOT)

@@ -121,11 +121,11 @@ def live(
     likeness live anybody --source woman --input camera:1 --view side-by-side
     """
     pack = (load_yaml(ROOT / "params.yaml").get("pack") or {}).get("name", "embedded")
-    arguments = [str(folder_of(model)), "--pack", f"data/packs/{pack}"]
-    arguments += ["--input", taken_from, "--output", output, "--runtime", runtime.value]
-    arguments += ["--scan-every", str(scan_every)]
-    arguments += ["--source", source] if source else []
-    arguments += ["--view", view.value] if view else []
+    arguments = [str(folder_of(model)), f"--pack=data/packs/{pack}", f"--input={taken_from}"]
+    arguments += [f"--output={output}", f"--runtime={runtime.value}"]
+    arguments += [f"--scan-every={scan_every}"]
+    arguments += [f"--source={source}"] if source else []
+    arguments += [f"--view={view.value}"] if view else []
     arguments += ["--every-frame"] if every_frame else []
     arguments += ["--seconds", f"{seconds:g}"] if seconds else []
     _foreground("models.live", arguments)
@@ -143,5 +143,6 @@ def export(
 
     likeness export woman-man-autoencoder woman-man.onnx
     """
-    arguments = [str(folder_of(model)), str(out), *(["--source", source] if source else [])]
+    named = [f"--source={source}"] if source else []
+    arguments = [*named, "--", str(folder_of(model)), str(out)]
     _foreground("models.live.export", arguments)

@@ -83,7 +83,7 @@ def query(
 
     [bold]Examples[/bold]
 
-    likeness query "yaw > 30 and sharpness > 50"
+    likeness query "yaw > 10 and sharpness > 50"
 
     likeness query "abs(yaw) < 5" --identity woman --json
     """

@@ -21,6 +21,7 @@ from likeness.contracts.catalog import clip_folder, footage_path
 from likeness.contracts.choices import choices
 from likeness.contracts.documents import load_yaml
 from likeness.contracts.errors import CatalogError, GraphError
+from likeness.contracts.places import require_folder
 
 SWAP_NAME = typer.Argument(help="One swap; else all.", autocompletion=complete_swap)
 
@@ -97,7 +98,9 @@ def rebuild(name: Annotated[str, SWAP_NAME] = "") -> None:
         raise GraphError("rebuild", str(state.message), "see the log above, then run it again")
 
 
-def ui(port: Annotated[int, typer.Option(help="First port to try.")] = 4200) -> None:
+def ui(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="First port to try.")] = 4200,
+) -> None:
     """Start Prefect's pages on 127.0.0.1 with the deployments of prefect.yaml.
 
     [bold]Example[/bold]
@@ -161,4 +164,6 @@ def export_frames(
     if not clip_yaml.is_file():
         raise CatalogError(clip, "no such clip", choices(clip, complete_clip("")))
     footage = footage_path(clip_yaml)
-    _module("likeness.media.export", str(footage), str(out), "--every", str(every))
+    require_folder(out, ROOT)
+    # `--`: a name may begin with a dash.
+    _module("likeness.media.export", "--every", str(every), "--", str(footage), str(out))

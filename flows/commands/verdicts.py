@@ -14,6 +14,7 @@ from flows.report import show_table
 from flows.verdicts import Verdict, known_swaps, verdicts_of
 from likeness.contracts.documents import load_yaml, read_json
 from likeness.contracts.errors import LikenessError
+from likeness.contracts.places import require_folder
 
 FAILED = 1
 """Exit code where a gate does not hold; 2 is for what keeps it from being judged."""
@@ -118,12 +119,14 @@ def benchmark_ff(
     likeness benchmark-ff set/ --method FaceSwap --gallery-frames 50 --out reports/quick
     """
     pack = (load_yaml(ROOT / "params.yaml").get("pack") or {}).get("name", "embedded")
-    arguments = [str(folder), str(out), "--pack", f"data/packs/{pack}"]
-    arguments += ["--judge", "data/packs/judge", "--frames", str(frames)]
-    arguments += ["--compression", compression] if compression else []
-    arguments += ["--gallery-frames", str(gallery_frames)] if gallery_frames else []
-    for name in method or []:
-        arguments += ["--method", name]
+    if not folder.is_dir():
+        raise LikenessError(folder, "is no folder", "name one that is laid out as FaceForensics++")
+    require_folder(out, ROOT)
+    arguments = [f"--pack=data/packs/{pack}", "--judge=data/packs/judge", f"--frames={frames}"]
+    arguments += [f"--compression={compression}"] if compression else []
+    arguments += [f"--gallery-frames={gallery_frames}"] if gallery_frames else []
+    arguments += [f"--method={name}" for name in method or []]
+    arguments += ["--", str(folder), str(out)]  # a name may begin with a dash
     command = [sys.executable, "-m", "models.protocols.faceforensics", *arguments]
     code = stream(command, _to_stderr if as_json else _nothing, echo=not as_json)
     if code != 0:

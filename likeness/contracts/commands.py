@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import signal
 import sys
 from collections.abc import Callable
@@ -48,6 +49,9 @@ def ended(
         0; 2 with one line on a fault of the material or disk; 130 on Ctrl-C.
     """
     signal.signal(signal.SIGTERM, _interrupt)
+    for out in (sys.stdout, sys.stderr):
+        if isinstance(out, io.TextIOWrapper):  # a file's name need not be UTF-8
+            out.reconfigure(errors="backslashreplace")
     try:
         work()
     except LikenessError as error:

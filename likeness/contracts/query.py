@@ -1,4 +1,4 @@
-"""Questions to the crops tables: `yaw > 30 and sharpness > 50`.
+"""Questions to the crops tables: `yaw > 10 and sharpness > 50`.
 
 The expression is read by Python's own parser and then walked: comparisons, `and`, `or`, `not`,
 `in` with a list, arithmetic, numbers, strings, the names of columns and `abs`. Nothing else, so
@@ -54,7 +54,7 @@ _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Div: operator.truediv,
     ast.Mod: operator.mod,
 }
-_EXAMPLE = 'write for example "yaw > 30 and sharpness > 50"'
+_EXAMPLE = 'write for example "yaw > 10 and sharpness > 50"'
 
 
 class QueryError(LikenessError):

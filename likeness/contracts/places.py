@@ -18,6 +18,8 @@ def require_folder(path: Path, root: Path = Path()) -> Path:
         LikenessError: it lies where the project keeps its own, or a file is in the way.
     """
     there = path.resolve()
+    if there == root.resolve():
+        raise LikenessError("the folder to write to", "is the repository itself", "name a folder")
     for name in KEPT:
         kept = (root / name).resolve()
         if there.is_relative_to(kept):

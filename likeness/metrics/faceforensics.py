@@ -184,4 +184,4 @@ def _cell(value: Any, column: str) -> str:
         return f"{100 * value:.2f}"
     if isinstance(value, float):
         return f"{value:.4f}" if column == "expression_error" else f"{value:.2f}"
-    return str(value)
+    return str(value).replace("|", "\\|").replace("<", "&lt;")

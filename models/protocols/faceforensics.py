@@ -132,10 +132,15 @@ def as_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
 
 def write(out: Path, found: Mapping[str, Any]) -> None:
     """Write the four files; each appears whole."""
-    write_text(out / "methods.md", page(found))
-    write_text(out / "methods.csv", as_csv(found["methods"], tables.METHOD_COLUMNS))
-    write_text(out / "videos.csv", as_csv(found["videos"], tables.VIDEO_COLUMNS))
-    write_text(out / "benchmark.json", to_json(found))
+    texts = {
+        "methods.md": page(found),
+        "methods.csv": as_csv(found["methods"], tables.METHOD_COLUMNS),
+        "videos.csv": as_csv(found["videos"], tables.VIDEO_COLUMNS),
+        "benchmark.json": to_json(found),
+    }
+    for name, text in texts.items():
+        # A file's name need not be UTF-8, these files are.
+        write_text(out / name, text.encode("utf-8", "backslashreplace").decode())
 
 
 def benchmark(given: argparse.Namespace) -> dict[str, Any]:

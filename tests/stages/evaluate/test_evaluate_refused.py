@@ -125,7 +125,7 @@ def test_a_number_of_baselines_is_asked_of_their_own_stage(
         case.run(pasted[0])
 
 
-def test_unknown_gate_lists_the_metrics(case: Case, pasted: tuple[Path, Any]) -> None:
+def test_an_unknown_gate_is_told_the_nearest_metrics(case: Case, pasted: tuple[Path, Any]) -> None:
     Path("params.yaml").write_text("evaluate:\n  gates: {identity: '> 1'}\n" + PARAMS)
-    with pytest.raises(ParamsError, match=r"choose from: .*identity_cosine\.source"):
+    with pytest.raises(ParamsError, match=r"did you mean .*`identity_cosine`"):
         case.run(pasted[0])

@@ -22,6 +22,8 @@ MOST_SWAPS = 6
 """As many as there are colours that can be told apart."""
 EMBEDDED_BYTES = 10_000_000
 """A longer film stays beside the page, so that the page can still be sent."""
+TURNED_DEG = 60.0
+"""Turn of a head that costs as much as a whole of similarity, where a face is chosen to show."""
 GRID = "likeness.provenance.grid"
 
 
@@ -49,6 +51,30 @@ def check(root: Path, names: Sequence[str]) -> list[Swap]:
     return chosen
 
 
+def source_faces(root: Path, chosen: Sequence[Swap]) -> dict[str, bytes]:
+    """Source -> a crop as JPEG that shows the person well, of those whose shards are there.
+
+    It is like the person's other faces (`similarity`: no hand before it) and looks ahead.
+    """
+    import numpy as np
+    import pyarrow.parquet as pq
+
+    from likeness.contracts.tables.base import as_numpy
+
+    found: dict[str, bytes] = {}
+    for name in dict.fromkeys(str(swap.entry["source"]) for swap in chosen):
+        files = sorted((root / "data/shards" / name).glob("*.parquet"))
+        best = -np.inf
+        for path in files:
+            table = pq.read_table(path, columns=["pose_deg", "similarity", "crop"])
+            turned = np.linalg.norm(as_numpy(table["pose_deg"], (3,)), axis=1)
+            good = as_numpy(table["similarity"]) - turned / TURNED_DEG
+            if len(good) and good.max() > best:
+                best = float(good.max())
+                found[name] = table["crop"][int(good.argmax())].as_py()
+    return found
+
+
 def write_film(root: Path, chosen: Sequence[Swap], film: Path) -> dict[str, Any]:
     """Write the film in a process of its own; returns frames and times of its pictures.
 
@@ -62,6 +88,10 @@ def write_film(root: Path, chosen: Sequence[Swap], film: Path) -> dict[str, Any]
         command = [sys.executable, "-m", GRID, str(film), "--target", str(footage_path(clip))]
         for swap in chosen:
             command += ["--swap", swap.name, str(root / swap.folder / "render.mp4")]
+        for name, picture in source_faces(root, chosen).items():
+            face = Path(folder) / f"{name}.jpg"
+            face.write_bytes(picture)
+            command += ["--source", str(face)]
         command += ["--text", str(publish["text"])] if publish.get("text") else []
         said: list[str] = []
         code = stream([*command, "--times", str(times)], said.append)
@@ -176,6 +206,8 @@ def _page(
         table=told,
         baselines=[figures.BASELINES[name] for name in names],
         film=html.data_uri(film.read_bytes(), "video/mp4") if small else film.name,
+        sources={} if any(shown["sources"]) else
+                {n: html.data_uri(p) for n, p in source_faces(root, chosen).items()},
         frames=shown["frames"],
         curves=drawn,
         measured={s.name: (s.metrics or {})["frames"]["measured"] for s in chosen},

@@ -81,12 +81,13 @@ def since(swap: Swap, root: Path) -> str:
     before = last_committed(root, f"{swap.folder}/report/metrics.json", now)
     found = changes.changes(before.metrics, now) if before else []
     moved = [change for change in found if change.mark != changes.SAME]
-    both = [change.cells() for change in moved if None not in (change.before, change.after)]
+    both = [change for change in moved if None not in (change.before, change.after)]
     gates = [verdict.badge(metrics) for metrics in (before.metrics if before else {}, now)]
     return html.page(
         "since.html.j2",
         before=before,
-        changes=both,
+        changes=[change.cells() for change in both if change.matters],
+        small=[change.cells() for change in both if not change.matters],
         fresh=[change.line.label for change in moved if change.before is None],
         gone=[change.line.label for change in moved if change.after is None],
         unchanged=len(found) - len(moved),

@@ -60,6 +60,8 @@ MOVED = {
     ),
 }
 """Parameters that there were -> what became of them, and what to do."""
+SOURCE_YAWS = (0.0, -25.0, 25.0)
+"""Degrees of the source's faces that stand beside the film."""
 
 
 @dataclass(frozen=True)
@@ -244,7 +246,8 @@ def write(context: Context[EvaluateParams], metrics: Tree, pages: Pages) -> None
     sheet = contact_sheet(pages.album, swap)
     outputs["contact_sheet"].write_bytes(encode_jpeg(sheet, SHEET_QUALITY, "420"))
     about = context.facts["converted"] | {"params": context.params.model_dump()}
-    report = Report(swap, about, metrics, columns, clip.shots, pages.album, pages.film)
+    sources = scorer.source.result().turned(SOURCE_YAWS)
+    report = Report(swap, about, metrics, columns, clip.shots, pages.album, pages.film, sources)
     write_report(outputs["html"], report, context.inputs, pages.ground)
 
 

@@ -144,13 +144,15 @@ class ReportCase:
         waves = np.sin(np.arange(frames) / 3.0) / 4 + 0.5
         columns = {name: waves + k / 100 for k, name in enumerate(SCORES)}
         shots = np.repeat([0, 1], [frames // 2, frames - frames // 2])
-        return Report(swap, about | facts, numbers, columns, shots, album, film.finish())
+        source = [np.full((96, 96, 3), (200, 40, 90), np.uint8)]
+        return Report(swap, about | facts, numbers, columns, shots, album, film.finish(), source)
 
 
 def shown(frame: int, seed: int) -> Shown:
     """A face of one colour."""
     picture = np.full((192, 192, 3), (40 * seed % 256, 90, 160), np.uint8)
-    return Shown(frame, float(seed), f"badness {seed}", picture, picture[:, ::-1].copy())
+    text, mirrored = f"badness {seed}", picture[:, ::-1].copy()
+    return Shown(frame, float(seed), text, picture, mirrored, picture)
 
 
 def write_per_frame(path: Path, columns: dict[str, npt.NDArray[np.float64]]) -> None:

@@ -50,6 +50,12 @@ class SourceFaces:
         """The crop whose pose is nearest."""
         return self.crops[int(np.linalg.norm(self.poses - pose_deg, axis=1).argmin())]
 
+    def turned(self, yaws_deg: Sequence[float]) -> list[Pixels]:
+        """The crops nearest to these yaws, upright otherwise; each of them once."""
+        wanted = [np.array([yaw, 0.0, 0.0]) for yaw in yaws_deg]
+        nearest = [int(np.linalg.norm(self.poses - pose, axis=1).argmin()) for pose in wanted]
+        return [self.crops[place] for place in dict.fromkeys(nearest)]
+
 
 def read_source(folder: Path, networks: Networks, wanted: int, judged: int) -> SourceFaces:
     """Gallery and crops of the source identity.

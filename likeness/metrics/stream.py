@@ -37,8 +37,8 @@ _Submitted = tuple[Task, Future[Face]]
 class Watcher(Protocol):
     """Keeps pictures of what is scored."""
 
-    def face(self, view: View, scores: Scores) -> None:
-        """Consider a measured face."""
+    def face(self, view: View, scores: Scores, source: Pixels | None = None) -> None:
+        """Consider a measured face, and the source's beside it."""
 
     def frame(self, target: Frame, render: Frame) -> None:
         """Consider a whole frame."""
@@ -179,7 +179,10 @@ class Scorer:
         self._keep(index, self.seconds, found.seconds)
         self._keep(index, self.features, found.features)
         if found.looks:
-            self.album.face(found.view, {name: float(self.columns[name][index]) for name in SCORES})
+            crop = self.source.result().nearest(found.row.pose_deg)
+            beside = views.beside(crop, found.view.place)
+            known = {name: float(self.columns[name][index]) for name in SCORES}
+            self.album.face(found.view, known, beside)
 
     def _jitter(self) -> None:
         if len(self._recent) < len(sampling.RUN):

@@ -96,12 +96,23 @@ def warped(region: Pixels, corner: tuple[int, int], place: Place) -> Pixels:
     """
     affine = alignment.moved(place.to_view, *corner)
     while alignment.scale(affine) < BILINEAR_FROM and min(region.shape[:2]) > 1:
-        height, width = region.shape[0] // 2, region.shape[1] // 2
-        even = region[: 2 * height, : 2 * width]  # what is cut off is mirrored
+        height, width = -(-region.shape[0] // 2), -(-region.shape[1] // 2)
+        more = (2 * height - region.shape[0], 2 * width - region.shape[1])
+        even = cv2.copyMakeBorder(region, 0, more[0], 0, more[1], cv2.BORDER_REPLICATE)
         region = np.asarray(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA))
         affine = alignment.compose(affine, _FROM_HALF)
-    size, border = (VIEW_PX, VIEW_PX), cv2.BORDER_REFLECT
-    return np.asarray(cv2.warpAffine(np.ascontiguousarray(region), affine, size, borderMode=border))
+    return _laid(np.ascontiguousarray(region), affine)
+
+
+def beside(source_crop: Pixels, place: Place) -> Pixels:
+    """A crop of align's template where the target's would lie in the view: as large, as high."""
+    return _laid(source_crop, place.from_aligned)
+
+
+def _laid(picture: Pixels, affine: Affine) -> Pixels:
+    """What `picture` shows of a view; black around it, since a mirror shows a second mouth."""
+    size, border = (VIEW_PX, VIEW_PX), cv2.BORDER_CONSTANT
+    return np.asarray(cv2.warpAffine(picture, affine, size, borderMode=border), np.uint8)
 
 
 def paste(target: Pixels, source_crop: Pixels, place: Place) -> Pixels:

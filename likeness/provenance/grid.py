@@ -24,8 +24,11 @@ from likeness.contracts.commands import ended
 from likeness.contracts.documents import write_json
 from likeness.contracts.errors import FootageError
 from likeness.contracts.progress import progress
+from likeness.contracts.tables.base import Facts
+from likeness.media.colour import rgb_to_yuv420
 from likeness.media.encode import Model, VideoWriter
 from likeness.media.footage import Footage, Frame, open_footage
+from likeness.media.images import decode_jpeg
 from likeness.provenance.marks import Mark, Planes, make_mark, stamp
 
 Pixels = npt.NDArray[np.uint8]
@@ -34,6 +37,8 @@ MOST_PX = (1440, 1080)
 GAP_PX = 4
 CRF, PRESET = 20.0, "veryfast"
 LABEL_SHARE = 0.05
+GREY = 58
+"""Level around the sources' faces."""
 TEXT = "AI face swap · likeness"
 
 
@@ -58,13 +63,16 @@ class Layout:
         return column * (self.cell[0] + GAP_PX), row * (self.cell[1] + GAP_PX)
 
 
-def layout(cells: int, frame_px: tuple[int, int], most_px: tuple[int, int] = MOST_PX) -> Layout:
+def layout(
+    cells: int, frame_px: tuple[int, int], most_px: tuple[int, int] = MOST_PX, spare: int = 0
+) -> Layout:
     """The arrangement that shows the cells largest: wide frames in two columns, tall ones in a row.
 
     Args:
         cells: how many.
         frame_px: width and height of a frame; cells keep its shape and never exceed it.
         most_px: width and height of the film at most.
+        spare: places that may stay without a cell; whoever asks fills them.
     """
 
     def scale(columns: int) -> float:
@@ -77,7 +85,8 @@ def layout(cells: int, frame_px: tuple[int, int], most_px: tuple[int, int] = MOS
         return min(1.0, *room)
 
     # Of equally large ones the widest: it needs the least scrolling.
-    columns = max(range(1, cells + 1), key=lambda count: (scale(count), count))
+    fitting = [count for count in range(1, cells + 1) if -cells % count <= spare]
+    columns = max(fitting, key=lambda count: (scale(count), count))
     width, height = (max(int(side * scale(columns) / 2), 1) * 2 for side in frame_px)
     rows = -(-cells // columns)
     size = (columns * (width + GAP_PX) - GAP_PX, rows * (height + GAP_PX) - GAP_PX)
@@ -125,6 +134,28 @@ def paired(footages: Sequence[Footage]) -> Iterator[tuple[Frame, ...]]:
         yield frames
 
 
+def still_cell(pictures: Sequence[Pixels], size: tuple[int, int], facts: Facts) -> Planes:
+    """Pictures (H,W,3) beside each other on grey, as a cell of `size` (width, height).
+
+    Args:
+        pictures: RGB; each is scaled to fit its share of the width.
+        size: even numbers.
+        facts: of the footage whose colours the film has.
+    """
+    width, height = size
+    cell = np.full((height, width, 3), GREY, np.uint8)
+    share = width // len(pictures)
+    for place, picture in enumerate(pictures):
+        scale = min(share / picture.shape[1], height / picture.shape[0])
+        fit = (max(int(picture.shape[1] * scale), 1), max(int(picture.shape[0] * scale), 1))
+        x, y = place * share + (share - fit[0]) // 2, (height - fit[1]) // 2
+        small = cv2.resize(picture, fit, interpolation=cv2.INTER_AREA)
+        cell[y : y + fit[1], x : x + fit[0]] = small
+    space, colour_range = str(facts["colour_space"]), str(facts["colour_range"])
+    y_plane, u, v = rgb_to_yuv420(cell, space, colour_range)
+    return y_plane, u, v
+
+
 def marks_for(names: Sequence[str], cell: tuple[int, int], text: str) -> list[list[Mark]]:
     """Per cell: its label, and the visible mark on every cell but the first (the target)."""
     labels = [make_mark(name, cell, "top-left", LABEL_SHARE) for name in names]
@@ -133,27 +164,41 @@ def marks_for(names: Sequence[str], cell: tuple[int, int], text: str) -> list[li
 
 
 def write_grid(
-    path: Path, target: Path, swaps: Sequence[tuple[str, Path]], text: str = TEXT
+    path: Path,
+    target: Path,
+    swaps: Sequence[tuple[str, Path]],
+    text: str = TEXT,
+    sources: Sequence[Path] = (),
 ) -> dict[str, list[float]]:
     """Write the film; the target stands first, its sound is kept.
+
+    Where the cells leave a place free, the faces of the sources stand there.
 
     Args:
         path: the .mp4, written atomically.
         target: footage of the target clip.
         swaps: (label, render) of each swap.
         text: of the visible mark.
+        sources: JPEG files of the sources' faces.
 
     Returns:
-        {"frames": frame_index of each picture, "times": when it is shown, s}.
+        {"frames": frame_index of each picture, "times": when it is shown, s,
+        "sources": how many faces of sources stand in each of them}.
 
     Raises:
         FootageError: footage that cannot be read or does not pair.
     """
-    shown: dict[str, list[float]] = {"frames": [], "times": []}
+    shown: dict[str, list[float]] = {"frames": [], "times": [], "sources": []}
     with contextlib.ExitStack() as opened:
         footages = [opened.enter_context(open_footage(p)) for p in (target, *(r for _, r in swaps))]
         facts = footages[0].facts
-        place = layout(len(footages), (facts["width_px"], facts["height_px"]))
+        frame_px = (facts["width_px"], facts["height_px"])
+        place = layout(len(footages), frame_px, spare=1 if sources else 0)
+        further: list[Planes] = []
+        if place.columns * place.rows > len(footages):
+            faces = [decode_jpeg(file.read_bytes()) for file in sources]
+            label = make_mark("source", place.cell, "top-left", LABEL_SHARE)
+            further = [stamp(still_cell(faces, place.cell, facts), label)]
         marks = marks_for(["target", *(name for name, _ in swaps)], place.cell, text)
         size = {"width_px": place.size[0], "height_px": place.size[1]}
         temporary = opened.enter_context(atomic_path(path))
@@ -166,9 +211,10 @@ def write_grid(
             if all(frame.decoded for frame in frames):
                 cells = [_cell(f, place.cell, m) for f, m in zip(frames, marks, strict=True)]
                 full = facts["colour_range"] == "full"
-                writer.write(*compose(cells, place, full), frames[0].pts)
+                writer.write(*compose([*cells, *further], place, full), frames[0].pts)
                 shown["frames"].append(frames[0].frame_index)
                 shown["times"].append(round(frames[0].pts_s, 6))
+                shown["sources"].append(len(sources) if further else 0)
     return shown
 
 
@@ -192,6 +238,7 @@ def parser() -> argparse.ArgumentParser:
         help="a label and a render; may be given several times",
     )  # fmt: skip
     made.add_argument("--text", default=TEXT, help="of the visible mark")
+    made.add_argument("--source", type=Path, action="append", default=[], help="a face, as JPEG")
     made.add_argument("--times", type=Path, help="JSON to write: frames and their times")
     return made
 
@@ -202,7 +249,7 @@ def main(arguments: list[str] | None = None) -> int:
     swaps = [(name, Path(render)) for name, render in given.swap]
 
     def work() -> None:
-        shown = write_grid(given.film, given.target, swaps, given.text)
+        shown = write_grid(given.film, given.target, swaps, given.text, given.source)
         if given.times is not None:
             write_json(given.times, shown)
 

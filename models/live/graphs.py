@@ -133,8 +133,10 @@ def _trace(
             torch.onnx.export(module, given, str(path), **options)
         except Exception as error:
             # The tracer fails with whatever the traced code meets: TypeError, RuntimeError, ...
-            # What it says then is about its own insides; it stays the cause, for who looks.
+            # Its own errors name an operator; others, of its insides, are the cause alone.
             problem = "what it computes depends on the values in a picture"
+            if type(error).__module__.startswith("torch.onnx"):
+                problem = " ".join(str(error).split())[:120]
             raise ModelError(path, problem, "use `--runtime torch`") from error
 
 

@@ -148,6 +148,32 @@ def test_the_player_shows_what_it_says(browser: Browser, pages: dict[str, Path])
     assert target + render == pytest.approx(255, abs=16)
 
 
+@pytest.mark.parametrize("name", ["report", "compare"])
+@pytest.mark.parametrize("ratio", [1.0, 0.5])
+def test_buttons_of_a_square_or_upright_film_stay_on_the_screen(
+    browser: Browser, pages: dict[str, Path], name: str, ratio: float
+) -> None:
+    browser.open(pages[name])
+    browser.wait(READY)
+    box = "(document.querySelector('#player canvas') || document.getElementById('film'))"
+    browser.ask(f"shape(document.getElementById('player') || film, {ratio}, 1)")
+    browser.ask(f"{box}.style.aspectRatio = '{ratio}'")
+    top = "document.getElementById('stage').getBoundingClientRect().top"
+    end = "document.getElementById('controls').getBoundingClientRect().bottom"
+    assert browser.ask(f"{end} - {top} <= innerHeight")
+    assert browser.ask(f"{box}.getBoundingClientRect().height > innerHeight / 2")
+
+
+def test_the_film_and_the_source_come_before_what_changed(
+    browser: Browser, pages: dict[str, Path]
+) -> None:
+    browser.open(pages["report"])
+    order = browser.ask("[...document.querySelectorAll('section')].map(s => s.id)")
+    assert order.index("watch") < order.index("look") < order.index("since")
+    assert browser.ask("document.querySelectorAll('#watch .sources img').length") == 1
+    assert browser.ask("[...document.images].every(i => i.naturalWidth > 0)")
+
+
 def test_an_index_leads_to_the_reports(browser: Browser, pages: dict[str, Path]) -> None:
     browser.open(pages["index"])
     assert browser.ask("document.querySelectorAll('#swaps article').length") == 3

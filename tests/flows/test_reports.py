@@ -19,6 +19,7 @@ from flows.history import last_committed
 from likeness.contracts.errors import CatalogError, FootageError, GraphError
 from likeness.media.encode import VideoWriter
 from likeness.media.footage import open_footage
+from likeness.media.images import encode_jpeg
 from likeness.metrics.report import changes, figures, rows
 from likeness.metrics.tables import CURVES
 from likeness.provenance import grid
@@ -215,6 +216,22 @@ def test_the_film_pairs_frames_and_marks_every_swap(made: ReportCase, tmp_path: 
                 assert apart[8:18, 10:30].mean() > 25  # the label
 
 
+def test_the_sources_face_fills_the_free_place(made: ReportCase, tmp_path: Path) -> None:
+    film, face = tmp_path / "grid.mp4", tmp_path / "ann.jpg"
+    face.write_bytes(encode_jpeg(np.full((64, 64, 3), (200, 40, 90), np.uint8)))
+    swaps = [(name, made.folder(name) / "render.mp4") for name in ("first", "second") * 2]
+    grid.write_grid(film, made.case.footage, swaps, "drawn by a test", [face])
+    place = grid.layout(5, (384, 288), spare=1)
+    assert (place.columns, place.rows) == (3, 2)
+    with open_footage(film) as grids:
+        rgb = next(iter(grids.frames())).rgb().astype(int)
+    x, y = place.corner(5)
+    cell = rgb[y : y + place.cell[1], x : x + place.cell[0]]
+    middle = cell[place.cell[1] // 2, place.cell[0] // 2]
+    assert np.abs(middle - (200, 40, 90)).max() < 12
+    assert cell.min(axis=2).mean() > 25  # grey around it, no black quarter
+
+
 def test_a_render_of_another_length_does_not_pair(made: ReportCase, tmp_path: Path) -> None:
     short, footage = tmp_path / "short.mp4", open_footage(made.case.footage)
     with VideoWriter(short, footage, preset="ultrafast", audio=False) as video:
@@ -229,11 +246,12 @@ def test_a_render_of_another_length_does_not_pair(made: ReportCase, tmp_path: Pa
 
 def test_tall_frames_stand_in_a_row_and_wide_ones_in_a_block() -> None:
     assert grid.layout(3, (360, 640)).columns == 3
-    assert grid.layout(3, (640, 360)).columns == 2
+    assert grid.layout(3, (640, 360), spare=1).columns == 2
+    assert grid.layout(3, (640, 360)).columns in {1, 3}  # no place that nothing fills
     for cells in range(2, 8):
         for frame in ((1920, 1080), (1080, 1920), (63, 41)):
             place = grid.layout(cells, frame)
-            assert place.columns * place.rows >= cells
+            assert place.columns * place.rows == cells
             assert all(side % 2 == 0 for side in (*place.cell, *place.size))
             assert place.size[0] <= grid.MOST_PX[0]
             assert place.size[1] <= grid.MOST_PX[1]

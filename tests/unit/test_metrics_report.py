@@ -17,13 +17,14 @@ from likeness.contracts.tables.history import HISTORY
 from likeness.contracts.tables.per_frame import PER_FRAME, SCORES
 from likeness.media.images import encode_jpeg
 from likeness.metrics import gates, sampling, summary
-from likeness.metrics.report import charts
+from likeness.metrics.report import charts, page
 from likeness.metrics.report.album import REASONS, Album
 from likeness.metrics.report.charts import Curve
 from likeness.metrics.report.sheet import contact_sheet
 from likeness.metrics.report.training import training
 from likeness.metrics.scores import Scores
-from likeness.metrics.views import View, locate
+from likeness.metrics.views import Place, View, locate, warped
+from likeness.vision.alignment import Affine
 
 RNG = np.random.default_rng(0)
 
@@ -168,6 +169,30 @@ def test_album_keeps_the_worst_apart_and_bounded() -> None:
     kept = [shown.frame_index for shown in album.worst["pose"]]
     assert kept == [50, 199, 194]  # one of three in a row, then the last of each stretch
     assert all(len(album.worst[reason.name]) <= 3 for reason in REASONS)
+
+
+def test_around_a_face_at_the_edge_is_no_second_mouth() -> None:
+    """Beyond the frame a view is black, however often the frame is halved on the way."""
+    for scale in (1.0, 0.4, 0.15):
+        place = replace_view(np.array([[scale, 0.0, 0.0], [0.0, scale, 96.0]]))
+        side = round(96 / scale) + 1
+        region = np.full((side, 3 * side, 3), 200, np.uint8)
+        view = warped(region, (0, 0), place)
+        assert (view[:94] == 0).all()
+        assert (view[98:190, 2:190] == 200).all()
+
+
+def replace_view(to_view: Affine) -> Place:
+    """A place whose view is that map of the frame."""
+    return dataclasses.replace(seen(0)[0].place, to_view=to_view)
+
+
+def test_the_sources_face_stands_beside_the_result() -> None:
+    album = Album(3, {7}, set())
+    source = np.full((192, 192, 3), 77, np.uint8)
+    album.face(*seen(7), source)
+    assert (album.even[0].source == 77).all()  # type: ignore[union-attr]  # there is one
+    assert page._face(album.worst["pose"][0])["width"] == 3 * 192
 
 
 def test_album_skips_what_was_not_measured() -> None:

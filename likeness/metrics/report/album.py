@@ -111,13 +111,17 @@ REASONS = (
 
 @dataclass(frozen=True)
 class Shown:
-    """One face as it is shown: target and render, (S,S,3) uint8 each, and what to say."""
+    """One face as it is shown: (S,S,3) uint8 each, and what to say.
+
+    `source` is the source's face of the nearest pose, as large; None where nobody gave one.
+    """
 
     frame_index: int
     badness: float
     text: str
     target: Pixels
     render: Pixels
+    source: Pixels | None = None
 
 
 @dataclass(frozen=True)
@@ -151,16 +155,17 @@ class Album:
         self._still_frames = still_frames
         self._still_px = still_px
 
-    def face(self, view: View, scores: Scores) -> None:
-        """Consider a measured face."""
+    def face(self, view: View, scores: Scores, source: Pixels | None = None) -> None:
+        """Consider a measured face, and the source's beside it."""
+        pictures = (view.target, view.render, source)
         if view.frame_index in self._even_frames:
             text = f"cosine {scores['identity_source']:.2f} to the source"
-            self.even.append(Shown(view.frame_index, 0.0, text, view.target, view.render))
+            self.even.append(Shown(view.frame_index, 0.0, text, *pictures))
         for reason in REASONS:
             badness = reason.badness(scores)
             if np.isnan(badness):
                 continue
-            shown = Shown(view.frame_index, badness, reason.text(scores), view.target, view.render)
+            shown = Shown(view.frame_index, badness, reason.text(scores), *pictures)
             self.worst[reason.name] = _kept(self.worst[reason.name], shown, self._per_reason)
 
     def frame(self, target: Frame, render: Frame) -> None:

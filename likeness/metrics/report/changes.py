@@ -27,6 +27,13 @@ class Change:
     after: float | None
     mark: str
 
+    @property
+    def matters(self) -> bool:
+        """Whether anybody would see the difference; what has no number beside it, does."""
+        if self.before is None or self.after is None:
+            return True
+        return abs(self.after - self.before) >= self.line.least
+
     def cells(self) -> dict[str, str]:
         """For the template: label, hint, before, after, difference, mark."""
         form = self.line.format

@@ -43,6 +43,7 @@ class Line:
         better: "higher", "lower", "target" (as near to the target copied as can be), "" unknown.
         path: where its value stands in metrics.json, dotted.
         format: of the value.
+        least: smallest difference between two runs that anybody would see or act on.
     """
 
     label: str
@@ -50,6 +51,7 @@ class Line:
     better: str
     path: str
     format: str = ".3f"
+    least: float = 0.005
 
     def value(self, metrics: Tree) -> float | None:
         """Its value; None where nothing was measured."""
@@ -83,26 +85,57 @@ class Line:
 
 
 LINES = (
-    Line("Identity: source", "cosine to the source's gallery", "higher", "identity_cosine.source"),
-    Line("Identity: target", "cosine to the target's own face", "lower", "identity_cosine.target"),
+    Line(
+        "Identity: source",
+        "cosine to the source's gallery",
+        "higher",
+        "identity_cosine.source",
+        least=0.01,
+    ),
+    Line(
+        "Identity: target",
+        "cosine to the target's own face",
+        "lower",
+        "identity_cosine.target",
+        least=0.01,
+    ),
     Line(
         "Second opinion: source",
         "the same by an embedder that nothing else uses",
         "higher",
         "identity_independent.source",
+        least=0.01,
     ),
     Line(
         "Second opinion: target",
         "the same by an embedder that nothing else uses",
         "lower",
         "identity_independent.target",
+        least=0.01,
     ),
-    Line("Head pose", "degrees from the target's", "lower", "pose_error_deg.mean", ".2f"),
-    Line("Landmarks", "eye distances from the target's", "lower", "landmark_error.mean"),
-    Line("Expression", "the same without pose, place, size", "lower", "expression_error.mean"),
-    Line("Gaze", "eye widths from the target's, by the iris", "lower", "gaze_error.mean"),
     Line(
-        "Border, colour", "step across it, ΔE 2000", "target", "seams.boundary_delta_e.mean", ".2f"
+        "Head pose", "degrees from the target's", "lower", "pose_error_deg.mean", ".2f", least=0.2
+    ),
+    Line(
+        "Landmarks", "eye distances from the target's", "lower", "landmark_error.mean", least=0.002
+    ),
+    Line(
+        "Expression",
+        "the same without pose, place, size",
+        "lower",
+        "expression_error.mean",
+        least=0.002,
+    ),
+    Line(
+        "Gaze", "eye widths from the target's, by the iris", "lower", "gaze_error.mean", least=0.005
+    ),
+    Line(
+        "Border, colour",
+        "step across it, ΔE 2000",
+        "target",
+        "seams.boundary_delta_e.mean",
+        ".2f",
+        least=0.3,
     ),
     Line(
         "Border, edges",
@@ -110,44 +143,80 @@ LINES = (
         "target",
         "seams.gradient_ratio.mean",
         ".2f",
+        least=0.05,
     ),
-    Line("Colour", "mean inside the mask, ΔE 2000 to the target's", "lower", "colour_shift.mean"),
-    Line("Light, mean", "Lab inside the mask", "lower", "illumination.lab_mean_error.mean", ".2f"),
+    Line(
+        "Colour",
+        "mean inside the mask, ΔE 2000 to the target's",
+        "lower",
+        "colour_shift.mean",
+        least=0.3,
+    ),
+    Line(
+        "Light, mean",
+        "Lab inside the mask",
+        "lower",
+        "illumination.lab_mean_error.mean",
+        ".2f",
+        least=0.3,
+    ),
     Line(
         "Light, contrast",
         "deviation of Lab inside the mask",
         "lower",
         "illumination.lab_deviation_error.mean",
         ".2f",
+        least=0.3,
     ),
     Line(
         "Light, shading",
         "correlation of soft shading with the target's",
         "higher",
         "illumination.shading_correlation.mean",
+        least=0.01,
     ),
     Line(
         "Perceptual distance",
         "features of the pack's recogniser, not LPIPS",
         "lower",
         "perceptual_distance.mean",
+        least=0.01,
     ),
-    Line("FID", "crops against the target's, by those features", "lower", "fid.value", ".2f"),
-    Line("KID", "the same, unbiased", "lower", "kid.value", ".4f"),
-    Line("Outside: SSIM", "where nothing should change", "higher", "outside.ssim", ".4f"),
-    Line("Outside: PSNR", "dB", "higher", "outside.psnr_db", ".1f"),
-    Line("Outside: largest", "grey levels of 255", "lower", "outside.max_difference", "g"),
+    Line(
+        "FID",
+        "crops against the target's, by those features",
+        "lower",
+        "fid.value",
+        ".2f",
+        least=0.2,
+    ),
+    Line("KID", "the same, unbiased", "lower", "kid.value", ".4f", least=0.002),
+    Line(
+        "Outside: SSIM", "where nothing should change", "higher", "outside.ssim", ".4f", least=0.001
+    ),
+    Line("Outside: PSNR", "dB", "higher", "outside.psnr_db", ".1f", least=0.3),
+    Line("Outside: largest", "grey levels of 255", "lower", "outside.max_difference", "g", least=4),
     Line(
         "Identity over time",
         "variance of the cosine to the source",
         "lower",
         "flicker.identity_variance",
         ".4f",
+        least=0.0005,
     ),
-    Line("Jitter", "of the mesh, above the target's", "lower", "flicker.landmark_jitter", ".4f"),
-    Line("Colour flicker", "Lab, above the target's", "lower", "flicker.colour"),
-    Line("Warping error", "above the target's", "lower", "flicker.warping_error", ".5f"),
-    Line("Flow", "px from the target's motion", "lower", "flicker.flow_difference_px"),
+    Line(
+        "Jitter",
+        "of the mesh, above the target's",
+        "lower",
+        "flicker.landmark_jitter",
+        ".4f",
+        least=0.0005,
+    ),
+    Line("Colour flicker", "Lab, above the target's", "lower", "flicker.colour", least=0.02),
+    Line(
+        "Warping error", "above the target's", "lower", "flicker.warping_error", ".5f", least=0.0002
+    ),
+    Line("Flow", "px from the target's motion", "lower", "flicker.flow_difference_px", least=0.02),
 )
 """The lines that people know by name, in the order in which they read them."""
 KEY_PATHS = (

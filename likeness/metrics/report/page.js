@@ -21,6 +21,10 @@ function tell(frame) {
 }
 
 // --- whole frames -----------------------------------------------------------------------------
+// How much wider than high a picture is: the style keeps its buttons on the screen by it.
+function shape(box, width, height) {
+  if (width && height) box.style.setProperty("--ratio", width / height);
+}
 function showStill(button) {
   at("under").src = button.dataset.target;
   at("over").src = button.querySelector("img").src;
@@ -28,7 +32,9 @@ function showStill(button) {
   stills.forEach(other => other.setAttribute("aria-pressed", other === button));
 }
 if (at("wipe")) {
-  const wipe = at("wipe");
+  const wipe = at("wipe"), under = at("under");
+  const fit = () => shape(wipe, under.naturalWidth, under.naturalHeight);
+  if (under.complete) fit(); else under.addEventListener("load", fit, {once: true});
   wipe.querySelector("input").addEventListener("input", event =>
     wipe.style.setProperty("--at", `${event.target.value}%`));
   at("mode").addEventListener("click", event =>
@@ -93,6 +99,7 @@ function player() {
       const side = pair.getAttribute("aria-pressed") === "true";
       canvas.width = side ? 2 * width : width;
       canvas.height = height;
+      shape(box, canvas.width, height);
       if (side) {
         pen.drawImage(film, 0, 0);
       } else {
@@ -128,6 +135,7 @@ function player() {
     });
   } else {
     film.controls = false;
+    shape(film, film.videoWidth, film.videoHeight);
     film.addEventListener("click", toggle);
   }
   at("controls").hidden = false;

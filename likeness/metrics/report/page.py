@@ -54,6 +54,7 @@ class Report:
         shots: (T,) shot of each frame.
         album: pictures kept while scoring.
         film: target left and render right.
+        sources: faces of the source in align's template, (S,S,3) uint8 each.
     """
 
     swap: str
@@ -63,12 +64,15 @@ class Report:
     shots: npt.NDArray[np.int64]
     album: Album
     film: Reel
+    sources: Sequence[Pixels] = ()
 
 
 def _face(shown: Shown) -> dict[str, Any]:
-    pair = np.concatenate([shown.target, shown.render], axis=1)
-    picture = data_uri(encode_jpeg(pair, FACE_QUALITY, "420"))
-    return {"frame": shown.frame_index, "text": shown.text, "picture": picture}
+    pictures = [p for p in (shown.target, shown.render, shown.source) if p is not None]
+    row = np.concatenate(pictures, axis=1)
+    picture = data_uri(encode_jpeg(row, FACE_QUALITY, "420"))
+    size = {"width": row.shape[1], "height": row.shape[0]}
+    return {"frame": shown.frame_index, "text": shown.text, "picture": picture} | size
 
 
 def strips(album: Album, room: int) -> tuple[list[dict[str, Any]], int]:
@@ -159,6 +163,7 @@ def render(report: Report, inputs: Mapping[str, Path], ground: Ground | None = N
         "notes": _notes(report.metrics),
         "everything": list(rows.leaves(report.metrics)),
         "film": film,
+        "sources": [data_uri(encode_jpeg(p, FACE_QUALITY, "420")) for p in report.sources],
         "filmed": _filmed(report.film.frames),
         "stills": stills,
         "strips": worst,

@@ -54,8 +54,8 @@ def side_of(crop_px: int | None, size_px: int) -> int:
 
 
 def facts_of(facts: Facts, side: int) -> Facts:
-    """Stream facts of the target, now of the film of its crops."""
-    return facts | {"width_px": side, "height_px": side}
+    """Stream facts of the target, now of the film of its crops, whose pixels are square."""
+    return facts | {"width_px": side, "height_px": side, "sample_aspect_ratio": [1, 1]}
 
 
 def black(side: int, colour_range: str) -> Planes:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,13 @@ from likeness.contracts.tables.crops import CROPS
 from likeness.contracts.tables.faces import FACES
 from likeness.contracts.tables.frames import FRAMES
 from likeness.media.ahead import ahead
-from likeness.media.footage import open_footage
+from likeness.media.footage import Frame, open_footage
 from likeness.media.images import encode_jpeg
 from likeness.vision import alignment, masks
 from likeness.vision.mesh import mesh_error
 from likeness.vision.pose import pose_from_mesh
 from likeness.vision.smoothing import TrackFilter
+from likeness.vision.squares import Squares
 from likeness.vision.templates import TemplateName, eye_distance_px, template
 from models.analysers.mesh import ENLARGE
 from models.analysers.pack import Pack, load_pack
@@ -57,6 +58,11 @@ class AlignParams(Document):
         default=0.0, ge=0.0, le=0.5, description="mask above the mesh, in face heights"
     )
     person: bool = Field(default=True, description="meet the mask with the person segmenter's")
+    max_mesh_error: float | None = Field(
+        default=0.2,
+        gt=0.0,
+        description="mesh to five points, in eye distances, up to which a face is taken; null: all",
+    )
     smooth: bool = Field(default=False, description="One-Euro filter on landmarks along a track")
     smooth_cutoff_hz: float = Field(default=3.0, gt=0.0, description="its cut-off at rest")
     smooth_beta: float = Field(
@@ -70,19 +76,31 @@ class Face:
 
     Attributes:
         row: columns of faces.parquet, and pts_s and shot_index of the frame.
-        rgb: (h,w,3) uint8, the region.
+        rgb: (h,w,3) uint8, the region, as stored.
         corner: (2,) x, y of the region in the frame, px.
-        frame_size: width, height of the frame, px.
-        landmarks_5: (5,2) frame px, smoothed if asked for.
-        affine_matrix: (2,3) frame px -> crop px.
+        squares: from the frame's px to square ones.
+        landmarks_5: (5,2) square px, smoothed if asked for.
+        to_crop: (2,3) square px -> crop px.
     """
 
     row: dict[str, Any]
     rgb: npt.NDArray[np.uint8]
     corner: Points
-    frame_size: tuple[int, int]
+    squares: Squares
     landmarks_5: Points
-    affine_matrix: Points
+    to_crop: Points
+
+    @property
+    def affine_matrix(self) -> Points:
+        """(2,3) frame px -> crop px."""
+        if self.squares.square:
+            return self.to_crop
+        return alignment.compose(self.to_crop, self.squares.matrix)
+
+    @property
+    def start(self) -> Points:
+        """(2,) what lies between square px of the region alone and those of the frame."""
+        return self.corner * self.squares.along
 
 
 class Networks(threading.local):
@@ -97,6 +115,9 @@ class Aligner:
     """Turns faces into rows of the crops table, several at a time.
 
     What a row holds does not depend on the number of threads.
+
+    Attributes:
+        left_out: faces so far whose mesh and five points disagree.
     """
 
     def __init__(self, pack: Pack, params: AlignParams) -> None:
@@ -106,29 +127,45 @@ class Aligner:
         self._networks = Networks(pack)
         self._steady = steady(params)
         self._pool = ThreadPoolExecutor(environment.threads())
+        self.left_out = 0
 
     def __call__(self, faces: list[Face]) -> dict[str, Any]:
-        """Columns for some faces, in their order; tracks go on from call to call."""
+        """Columns for those faces that can be trusted, in their order.
+
+        Tracks go on from call to call.
+        """
         found = list(self._pool.map(self._mesh, faces))
         # A filter follows time, so that this step is not shared out.
         meshes = [smoothed(self._steady, f.row, m) for f, m in zip(faces, found, strict=True)]
-        rows = list(self._pool.map(self._row, faces, meshes))
+        made = self._pool.map(self._row, faces, meshes)
+        rows = [row for row in made if self._trusted(row)]
+        self.left_out += len(faces) - len(rows)
         return {name: [row[name] for row in rows] for name in CROPS.schema.names}
 
+    def _trusted(self, row: dict[str, Any]) -> bool:
+        """Whether mesh and five points show one face: what cannot be placed is never swapped."""
+        most = self._params.max_mesh_error
+        return most is None or row["mesh_error"] <= most
+
     def _mesh(self, face: Face) -> Points:
-        """Mesh (468,3), frame px."""
-        five = (face.landmarks_5 - face.corner).astype(np.float32)
-        bbox = (face.row["bbox"] - np.tile(face.corner, 2)).astype(np.float32)
-        found, _ = self._networks.mesh.run(face.rgb, five[None], bbox[None])
-        return np.asarray(found[0] + np.append(face.corner, 0.0), np.float64)
+        """Mesh (468,3), square px."""
+        squares, start = face.squares, face.start
+        box = face.row["bbox"]
+        if not squares.square:
+            box = squares.drawn(box.reshape(2, 2)).reshape(4)
+        five = (face.landmarks_5 - start).astype(np.float32)
+        bbox = (box - np.tile(start, 2)).astype(np.float32)
+        drawn = None if squares.square else squares.matrix
+        found, _ = self._networks.mesh.run(face.rgb, five[None], bbox[None], drawn)
+        return np.asarray(found[0] + np.append(start, 0.0), np.float64)
 
     def _row(self, face: Face, mesh: Points) -> dict[str, Any]:
         """One row of the crops table."""
-        params, affine = self._params, face.affine_matrix
+        params, affine, to_crop = self._params, face.affine_matrix, face.to_crop
         local = alignment.moved(affine, *face.corner)
         crop = alignment.warp_crop(face.rgb, local, params.size_px)
-        landmarks = np.round(alignment.apply_mesh(affine, mesh) * FIXED_POINT) / FIXED_POINT
-        five = alignment.apply(affine, face.landmarks_5)
+        landmarks = np.round(alignment.apply_mesh(to_crop, mesh) * FIXED_POINT) / FIXED_POINT
+        five = alignment.apply(to_crop, face.landmarks_5)
         return {
             **{name: face.row[name] for name in CARRIED},
             "crop": encode_jpeg(crop, params.jpeg_quality),
@@ -136,7 +173,7 @@ class Aligner:
             "affine_matrix": affine,
             "landmarks_5": five.astype(np.float32),
             "landmarks_468": landmarks.astype(np.float32),
-            "pose_deg": pose_from_mesh(mesh, face.frame_size, self._canonical),
+            "pose_deg": pose_from_mesh(mesh, face.squares.size, self._canonical),
             "mesh_error": mesh_error(landmarks, five, self._eyes_px),
         }
 
@@ -144,7 +181,8 @@ class Aligner:
         """Hull of the mesh, where the crop shows the frame, met with the person."""
         size_px, mask_size_px = self._params.size_px, self._params.mask_size_px
         mask = masks.hull_mask(landmarks, size_px, mask_size_px, self._params.forehead)
-        shown = alignment.inside(face.affine_matrix, size_px, *face.frame_size)
+        frame_px = face.squares.width_px, face.squares.height_px
+        shown = alignment.inside(face.affine_matrix, size_px, *frame_px)
         mask = masks.meet(mask, shown.astype(np.float32) / 255.0)
         if not self._params.person:
             return mask
@@ -163,11 +201,11 @@ def steady(params: AlignParams) -> TrackFilter | None:
 
 
 def smoothed(track_filter: TrackFilter | None, row: dict[str, Any], points: Points) -> Points:
-    """Points of a face in frame px after the filter, if there is one."""
+    """Points of a face in square px after the filter, if there is one."""
     if track_filter is None:
         return points
     track = (int(row["shot_index"]), int(row["track_index"]))
-    return track_filter(points, row["pts_s"], track, float(row["bbox"][2] - row["bbox"][0]))
+    return track_filter(points, row["pts_s"], track, row["width_px"])
 
 
 def face_rows(path: Path, frames: Path) -> Iterator[dict[str, Any]]:
@@ -192,24 +230,43 @@ def faces_of(
     Raises:
         FootageError: a frame with faces is not there, or not readable any more.
     """
-    track_filter, fixed = steady(params), template(params.template, params.size_px)
+    track_filter = steady(params)
     waiting = iter(rows)
     row = next(waiting, None)
     with open_footage(footage_path) as footage:
+        aspect = footage.facts["sample_aspect_ratio"]
         for frame in footage.frames(wanted):
-            width_px, height_px = frame.size
+            squares = Squares.shaped(*frame.size, aspect)
             while row is not None and row["frame_index"] == frame.frame_index:
-                five = row["landmarks_5"].reshape(5, 2).astype(np.float64)
-                five = smoothed(track_filter, row, five)
-                affine = alignment.umeyama(five, fixed)
-                box = alignment.region(affine, params.size_px, width_px, height_px)
-                box = alignment.joined(box, row["bbox"], ENLARGE, width_px, height_px)
-                corner = np.array(box[:2], np.float64)
-                yield Face(row, frame.region_rgb(*box), corner, (width_px, height_px), five, affine)
+                yield _cut(frame, row, squares, track_filter, params)
                 row = next(waiting, None)
     if row is not None:
         problem = f"frame {row['frame_index']} with a face cannot be decoded"
         raise FootageError(footage_path, problem, "restore the footage or run `dvc repro`")
+
+
+def _cut(
+    frame: Frame,
+    row: dict[str, Any],
+    squares: Squares,
+    track_filter: TrackFilter | None,
+    params: AlignParams,
+) -> Face:
+    """A face with the region of its frame that crop and mesh read."""
+    five = row["landmarks_5"].reshape(5, 2).astype(np.float64)
+    if not squares.square:
+        five = squares.drawn(five)
+    row["width_px"] = float(row["bbox"][2] - row["bbox"][0]) * squares.along[0]
+    five = smoothed(track_filter, row, five)
+    to_crop = alignment.umeyama(five, template(params.template, params.size_px))
+    face = Face(row, np.zeros((0, 0, 3), np.uint8), np.zeros(2), squares, five, to_crop)
+    frame_px = squares.width_px, squares.height_px
+    box = alignment.region(face.affine_matrix, params.size_px, *frame_px)
+    # In stored px the network's region is at most so much longer than the box says.
+    reach = ENLARGE * max(squares.along)
+    box = alignment.joined(box, row["bbox"], reach, *frame_px)
+    corner = np.array(box[:2], np.float64)
+    return replace(face, rgb=frame.region_rgb(*box), corner=corner)
 
 
 def run(context: Context[AlignParams]) -> None:
@@ -221,6 +278,7 @@ def run(context: Context[AlignParams]) -> None:
     rows = face_rows(inputs["faces"], inputs["frames"])
     faces = faces_of(inputs["footage"], rows, wanted, params)
     aligner, error_sum = Aligner(load_pack(inputs["pack"]), params), 0.0
+    shown = set[int]()
     with (
         Writer(CROPS, outputs["crops"]) as writer,
         context.progress("align", FACES.count(inputs["faces"])) as advance,
@@ -229,8 +287,10 @@ def run(context: Context[AlignParams]) -> None:
         writer.facts.update(footage_sha256=context.facts["frames"]["footage_sha256"])
         for batch in ahead(faces, BATCH):
             columns = aligner(batch)
-            writer.add(columns)
+            if columns["crop"]:
+                writer.add(columns)
             error_sum += sum(columns["mesh_error"])
+            shown.update(columns["frame_index"])
             advance(len(batch))
     frames = int(context.facts["frames"]["frames"])
     content: Facts = {
@@ -240,10 +300,13 @@ def run(context: Context[AlignParams]) -> None:
         "rows": writer.rows,
         "sha256": sha256_of(outputs["crops"]),
         "frames": frames,
-        "frames_without_face": frames - len(wanted),
+        "frames_without_face": frames - len(shown),
+        "left_out": {"mesh_disagrees": aligner.left_out},
         "mean_mesh_error": round(error_sum / writer.rows, 6) if writer.rows else None,
     }
     outputs["aligned"].write_text(to_json(content), encoding="utf-8")
+    if aligner.left_out:
+        context.say(f"align: {aligner.left_out} left out: mesh and five points disagree")
 
 
 STAGE = Stage(

@@ -73,6 +73,7 @@ def rows_of(found: Found) -> dict[str, Any] | None:
         "sharpness": np.array([v for one in found.sharpness for v in one], np.float32),
         "followed": np.array([face.followed for face in faces]),
         "embedding_interpolated": np.array([face.interpolated for face in faces]),
+        "mesh_agrees": np.array([face.mesh_agrees for face in faces]),
     }
 
 
@@ -88,14 +89,15 @@ def views_of(footage: Footage, wanted: npt.NDArray[np.int32]) -> Iterator[tuple[
     Raises:
         FootageError: one of them is missing, so that the footage is not the one described.
     """
-    spaces = footage.facts["colour_space"], footage.facts["colour_range"]
+    names = ("colour_space", "colour_range", "sample_aspect_ratio")
+    space, colour_range, aspect = (footage.facts[name] for name in names)
     seen = 0
     for frame in footage.frames(wanted.tolist()):
         if not frame.decoded:
             problem = f"frame {frame.frame_index} cannot be decoded, though frames.parquet says so"
             raise FootageError(footage.path, problem, "run `dvc repro` again")
         seen += 1
-        yield frame.frame_index, View(frame.planes(), *spaces)
+        yield frame.frame_index, View(frame.planes(), space, colour_range, aspect)
     if seen < len(wanted):
         problem = f"holds {len(wanted) - seen} frames less than frames.parquet says"
         raise FootageError(footage.path, problem, "run `dvc repro` again")

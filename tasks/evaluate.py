@@ -194,6 +194,7 @@ def measure(context: Context[EvaluateParams], helper: ThreadPoolExecutor) -> tup
     if film is not None:
         scorer.reference, scorer.without = in_film(reference, film), NO_MEANING
         target, rows = film, rows_in_crop(rows, film.side_px)
+    scorer.aspect = album.aspect = target.facts["sample_aspect_ratio"]
     with context.progress("frames", len(clip.shots)) as advance:
         unread, reel = score((target, render), rows, scorer, params.film_frames, advance)
     metrics = summary_of(scorer, judge, unread) | {"baselines": facts_of(reference)}

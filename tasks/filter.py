@@ -1,20 +1,23 @@
 """The faces of a clip that belong to its identity.
 
 In: the analyser pack, clip.yaml, the consent record, frames.parquet, detections.parquet. Out: one
-row of faces.parquet per kept detection, at most one per frame; every other detection is counted
-under the one reason for which it was left out.
+row of faces.parquet per kept detection; every other detection is counted under the one reason for
+which it was left out.
 
 A face is judged by its track (one person followed through a shot), not alone: a blurred or turned
 frame of the right person stays, a lucky frame of a stranger goes. A track belongs to the identity
 if the median cosine of its measured embeddings to the gallery reaches the pack's threshold. The
 gallery is the reference stills of the consent record, or else samples of the clip's dominant
 track; the cosine to several references is the mean of the `best` highest.
+
+A person may be seen twice, beside a mirror or on a screen. `copies: one` keeps one of the two for a
+whole shot (at most one face per frame), `copies: all` keeps both.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +41,14 @@ from models.analysers.pack import Pack, load_pack
 Floats = npt.NDArray[np.float32]
 
 KEPT = "kept"
-REASONS = ("low_score", "small", "blurred", "other_person", "second_in_frame")
+REASONS = (
+    "low_score",
+    "small",
+    "blurred",
+    "mesh_disagrees",
+    "other_person",
+    "second_in_frame",
+)
 """Why a detection is left out; one that fails several tests counts under the first."""
 
 
@@ -55,6 +65,11 @@ class FilterParams(Document):
     min_sharpness: float = Field(
         default=0.0, ge=0.0, description="variance of the Laplacian at 112 px; 0 keeps all"
     )
+    copies: Literal["one", "all"] = Field(
+        default="one",
+        description="of a person who is seen twice in a frame (a mirror): one of them, the same "
+        "for a whole shot, or all",
+    )
 
 
 def judge(
@@ -69,6 +84,7 @@ def judge(
         "low_score": found.det_score < params.min_det_score,
         "small": found.size_px < params.min_size_px,
         "blurred": found.sharpness < params.min_sharpness,
+        "mesh_disagrees": ~found.mesh_agrees,
     }
     usable = ~np.logical_or.reduce(list(tests.values()))
     own = np.full(len(usable), -1, np.int32)
@@ -81,9 +97,18 @@ def judge(
     similarity = galleries.cosines(found.embedding, gallery, params.best, own)
     tests["other_person"] = ~galleries.vote(found, similarity, usable, threshold)
     candidates = ~np.logical_or.reduce(list(tests.values()))
-    tests["second_in_frame"] = candidates & ~galleries.best_in_frame(found, candidates, similarity)
+    if params.copies == "one":
+        tests["second_in_frame"] = candidates & ~one_copy(found, candidates, similarity, threshold)
     verdict = np.select(list(tests.values()), list(tests), KEPT)
     return verdict, similarity
+
+
+def one_copy(
+    found: Detections, candidates: npt.NDArray[np.bool_], similarity: Floats, threshold: float
+) -> npt.NDArray[np.bool_]:
+    """Which of the identity's faces (N,) stay: at most one per frame, on one track for a shot."""
+    tracks = galleries.steady(found, candidates, similarity - np.float32(threshold))
+    return galleries.best_in_frame(found, tracks, similarity)
 
 
 def reference_gallery(consent: Consent, folder: Path, pack: Pack) -> Floats | None:
@@ -113,7 +138,8 @@ def load_detections(path: Path, frames: Path, embedding_dim: int) -> Detections:
     """Read what judging needs, batch by batch into flat arrays, and link the tracks."""
     count = DETECTIONS.count(path)
     embedding = np.zeros((count, embedding_dim), np.float32)
-    names = ["frame_index", "bbox", "det_score", "sharpness", "embedding_interpolated"]
+    flags = ["embedding_interpolated", "mesh_agrees"]
+    names = ["frame_index", "bbox", "det_score", "sharpness", *flags]
     parts: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in names}
     row = 0
     for batch in DETECTIONS.batches(path, [*names, "normed_embedding"]):
@@ -127,9 +153,10 @@ def load_detections(path: Path, frames: Path, embedding_dim: int) -> Detections:
     frame_index = arrays["frame_index"].astype(np.int32)
     bbox = arrays["bbox"].reshape(-1, 4)
     shots = as_numpy(FRAMES.read(frames, ["shot_index"])["shot_index"])
-    tracks = frame_index
+    tracks, shot_index = frame_index, frame_index
     if count:
-        tracks = link_tracks(frame_index, bbox, embedding, shots[frame_index])
+        shot_index = shots[frame_index]
+        tracks = link_tracks(frame_index, bbox, embedding, shot_index)
     return Detections(
         frame_index,
         bbox,
@@ -138,6 +165,8 @@ def load_detections(path: Path, frames: Path, embedding_dim: int) -> Detections:
         embedding,
         ~arrays["embedding_interpolated"].astype(np.bool_),
         np.asarray(tracks, np.int32),
+        np.asarray(shot_index, np.int32),
+        arrays["mesh_agrees"].astype(np.bool_),
     )
 
 

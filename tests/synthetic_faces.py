@@ -117,6 +117,7 @@ def detection(frame: int, person: int, x: float, **changes: Any) -> dict[str, An
         "sharpness": 100.0,
         "followed": False,
         "embedding_interpolated": False,
+        "mesh_agrees": True,
     } | changes
 
 

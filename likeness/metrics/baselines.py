@@ -103,9 +103,9 @@ def _look(frame: Frame, task: Task, place: Place, using: Measures) -> Look:
 
 
 def _mesh(frame: Frame, place: Place, using: Measures) -> Values:
-    """Mesh (468,3) of a face in frame px."""
+    """Mesh (468,3) of a face in square px."""
     found, _ = using.networks.mesh(seen(frame, place, using.frame_size)[None])
-    return alignment.apply_mesh(alignment.invert(place.to_view), np.asarray(found[0], np.float64))
+    return alignment.apply_mesh(using.from_view(place), np.asarray(found[0], np.float64))
 
 
 def _outside(frame: Frame, task: Task) -> Scores:

@@ -104,7 +104,7 @@ class Face:
         view: its pixels.
         row: which face it is.
         scores: by column of per_frame.parquet.
-        meshes: (468,3) of render and target in frame px; with `pasted` of that as well; none
+        meshes: (468,3) of render and target in square px; with `pasted` of that as well; none
             where only who it is was measured.
         looks: by prefix, of a face that was measured whole.
         embeddings, seconds: by prefix: of the pack's embedder (D,), of the second (E,).
@@ -154,7 +154,7 @@ def _measured(task: Task, view: View, named: dict[str, Pixels], using: Measures)
     found: Scores = {"mesh_score": float(beliefs[0])}
     if task.before is not None:
         found |= flow_scores(task.lumas, task.before, task.touched)
-    from_view = alignment.invert(place.to_view)
+    from_view = using.from_view(place)
     placed = list(alignment.apply_mesh(from_view, np.asarray(meshes, np.float64)))
     if task.level == sampling.MOTION:
         return Face(view, task.row, found, placed)

@@ -13,7 +13,9 @@ from likeness.metrics import expression, gaze, light
 from likeness.metrics.colour import rgb_to_lab
 from likeness.metrics.views import Place, embedder_crop
 from likeness.vision import alignment
+from likeness.vision.alignment import Affine
 from likeness.vision.pose import pose_from_mesh
+from likeness.vision.squares import Squares
 
 Pixels = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float64]
@@ -45,12 +47,24 @@ class Measures:
     Attributes:
         networks: embedders, mesh, iris.
         canonical: (468,3) vertices for the head pose.
-        frame_size: width, height of the frames in px.
+        squares: from px of the frames to square ones.
     """
 
     networks: Networks
     canonical: Floats
-    frame_size: tuple[int, int]
+    squares: Squares
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """Width, height of the frames in px, as stored."""
+        return self.squares.width_px, self.squares.height_px
+
+    def from_view(self, place: Place) -> Affine:
+        """(2,3) px of a view -> square px of the frame: a similarity."""
+        back = alignment.invert(place.to_view)
+        if self.squares.square:
+            return back
+        return alignment.compose(self.squares.matrix, back)
 
 
 @dataclass(frozen=True)
@@ -60,7 +74,7 @@ class Look:
     Attributes:
         picture: (S,S,3) uint8 RGB, a view.
         mesh: (468,3) view px.
-        placed: (468,3) frame px.
+        placed: (468,3) square px of the frame.
         pose_deg: (3,) yaw, pitch, roll.
         units: (6,) distances of metrics.expression.UNITS.
         gaze: (2,2) directions of metrics.gaze.
@@ -103,7 +117,7 @@ def look(
     second = networks.second(crops) if judged and networks.has_second else None
     eyes = [gaze.eye_crops(p, mesh) for p, mesh in zip(pictures, meshes, strict=True)]
     irises = networks.irises(np.concatenate(eyes)).reshape(len(pictures), 2, 5, 3)
-    from_view = alignment.invert(place.to_view)
+    from_view = using.from_view(place)
     found = []
     for row, picture in enumerate(pictures):
         mesh = np.asarray(meshes[row], np.float64)
@@ -114,7 +128,7 @@ def look(
                 picture=picture,
                 mesh=mesh,
                 placed=placed,
-                pose_deg=np.asarray(pose_from_mesh(placed, using.frame_size, using.canonical)),
+                pose_deg=np.asarray(pose_from_mesh(placed, using.squares.size, using.canonical)),
                 units=expression.units(mesh),
                 gaze=gaze.directions(irises[row], mesh),
                 lab=lab,

@@ -23,6 +23,7 @@ from likeness.metrics.look import Measures, Networks
 from likeness.metrics.reference import Reference
 from likeness.metrics.scores import Scores
 from likeness.metrics.views import View
+from likeness.vision.squares import Squares
 
 Pixels = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float64]
@@ -59,6 +60,7 @@ class Scorer:
         reference: how baselines are made.
         margin_px: how far around the mask a pixel still counts as touched.
         album: shown every frame and every measured face.
+        aspect: width and height of a stored pixel.
         without: scores that mean nothing here and are not kept, whatever their prefix.
         columns: scores by name, (frames,) float64, nan where not measured; those of
             per_frame.parquet, and of the baselines under their prefixes.
@@ -73,6 +75,7 @@ class Scorer:
     margin_px: int
     album: Watcher
     without: tuple[str, ...] = ()
+    aspect: tuple[int, int] | list[int] = (1, 1)
     columns: dict[str, Values] = field(init=False)
     embeddings: Vectors = field(init=False, default_factory=dict)
     seconds: Vectors = field(init=False, default_factory=dict)
@@ -88,13 +91,15 @@ class Scorer:
         self._recent: deque[tuple[int, Face]] = deque(maxlen=3)
         self._workers = ThreadPoolExecutor(environment.threads())
         self._working: deque[Future[Any]] = deque()
-        self._using = Measures(self.networks, self.canonical, (0, 0))
+        self._using = Measures(self.networks, self.canonical, Squares(0, 0))
 
     def frame(self, target: Frame, render: Frame, faces: list[FaceRow]) -> None:
         """Score one frame; `faces` begins with the one to measure."""
         index, lumas = target.frame_index, (render.luma(), target.luma())
         height, width = lumas[1].shape
-        self._using = Measures(self.networks, self.canonical, (width, height))
+        self._using = Measures(
+            self.networks, self.canonical, Squares.shaped(width, height, self.aspect)
+        )
         touched = np.zeros((height, width), np.uint8)
         for face in faces:
             mask, (x0, y0, x1, y1) = views.frame_mask(face.mask, face.to_mask, width, height)

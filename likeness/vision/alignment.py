@@ -65,6 +65,14 @@ def scale(affine: Affine) -> float:
     return float(np.sqrt(abs(np.linalg.det(affine[:, :2]))))
 
 
+def steps(affine: Affine) -> tuple[float, float]:
+    """Crop px per frame px across and down the frame; the same where pixels are square."""
+    across, down = (float(length) for length in np.linalg.norm(affine[:, :2], axis=0))
+    if abs(across - down) <= 1e-9 * max(across, down):
+        return scale(affine), scale(affine)
+    return across, down
+
+
 def moved(affine: Affine, x_px: float, y_px: float) -> Affine:
     """The same map for a picture whose pixel (0,0) is pixel (x_px, y_px) of the frame."""
     return np.column_stack([affine[:, :2], apply(affine, np.array([x_px, y_px]))])
@@ -130,9 +138,9 @@ def warp_crop(rgb: Image, affine: Affine, size_px: int) -> Image:
     height_px, width_px = rgb.shape[:2]
     x0, y0, x1, y1 = region(affine, size_px, width_px, height_px)
     picture, affine = rgb[y0:y1, x0:x1], moved(affine, x0, y0)
-    ratio = scale(affine)
-    if ratio < 1.0:
-        picture, affine = _averaged(picture, affine, ratio)
+    ratios = steps(affine)
+    if min(ratios) < 1.0:
+        picture, affine = _averaged(picture, affine, ratios)
     return cv2.warpAffine(
         np.ascontiguousarray(picture),
         affine,
@@ -143,10 +151,13 @@ def warp_crop(rgb: Image, affine: Affine, size_px: int) -> Image:
     )
 
 
-def _averaged(picture: Image, affine: Affine, ratio: float) -> tuple[Image, Affine]:
-    """The picture at the crop's scale, and the affine that fits it."""
+def _averaged(picture: Image, affine: Affine, ratios: tuple[float, float]) -> tuple[Image, Affine]:
+    """The picture at the crop's scale where it is finer, and the affine that fits it."""
     height_px, width_px = picture.shape[:2]
-    width, height = max(1, round(width_px * ratio)), max(1, round(height_px * ratio))
+    width, height = (
+        max(1, round(side * min(ratio, 1.0)))
+        for side, ratio in zip((width_px, height_px), ratios, strict=True)
+    )
     small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
     along_x, along_y = width / width_px, height / height_px
     # Pixel centres at integers: small = (large + 0.5) * factor - 0.5.

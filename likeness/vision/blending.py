@@ -118,7 +118,7 @@ def paste_box(affine: Affine, points: Points, width_px: int, height_px: int) -> 
     if not len(points):
         return None
     placed = alignment.apply(alignment.invert(affine), points)
-    reach = 1.0 / alignment.scale(affine)
+    reach = 1.0 / min(alignment.steps(affine))
     low, high = np.floor(placed.min(axis=0) - reach), np.ceil(placed.max(axis=0) + reach)
     x0, y0 = (max(int(v) // 2 * 2, 0) for v in low)
     x1 = min((int(high[0]) + 2) // 2 * 2, width_px // 2 * 2)

@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
+SAME_FACE = 0.5
+"""Share of the smaller box from which two boxes of a frame are taken to show one face."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,8 @@ class Detections:
     Attributes:
         embedding: (N,D) unit length. track_index: (N,), -1 where no track took it.
         measured: (N,) false where the embedding was interpolated.
+        shot_index: (N,) of their frames. mesh_agrees: (N,) false where a mesh disagrees with the
+            five points.
     """
 
     frame_index: Ints
@@ -27,6 +31,8 @@ class Detections:
     embedding: Floats
     measured: npt.NDArray[np.bool_]
     track_index: Ints
+    shot_index: Ints
+    mesh_agrees: npt.NDArray[np.bool_]
 
     @property
     def size_px(self) -> Floats:
@@ -90,6 +96,50 @@ def vote(
     alone = found.track_index < 0
     belongs[alone] = similarity[alone] >= threshold
     return belongs
+
+
+def steady(
+    found: Detections, candidates: npt.NDArray[np.bool_], excess: Floats
+) -> npt.NDArray[np.bool_]:
+    """Of the candidates (N,) those on tracks that are not rivals of a better one in their shot.
+
+    Two tracks are rivals if they stand beside each other in some frame: a person and their
+    reflection, say. Which of them stays is decided for the whole shot, so that the choice never
+    jumps from one to the other; a track that is only ever seen alone goes on where another ended.
+    The better track is the one with the larger sum of `excess` (N,), what a face has above the
+    threshold: long ones win over short ones, the right person over one that only just passes.
+    """
+    chosen = np.zeros(len(candidates), np.bool_)
+    for shot in np.unique(found.shot_index[candidates]):
+        here = found.shot_index == shot
+        rows = np.flatnonzero(candidates & here)
+        names, track = np.unique(found.track_index[rows], return_inverse=True)
+        # All that was seen of a track, not only what can be used of it, tells where it stood.
+        whole = [
+            np.flatnonzero(here & (found.track_index == name)).astype(np.int32) for name in names
+        ]
+        # Rounded, so that the order of summing cannot decide between equals.
+        weight = np.round(np.bincount(track, np.maximum(excess[rows], 1e-3)), 4)
+        kept: list[int] = []
+        for one in np.lexsort((names, -weight)).tolist():
+            if not any(_beside(found, whole[one], whole[other]) for other in kept):
+                kept.append(one)
+        chosen[rows[np.isin(track, kept)]] = True
+    return chosen
+
+
+def _beside(found: Detections, first: Ints, second: Ints) -> bool:
+    """Whether two tracks' rows stand apart in one frame; two boxes of one face do not."""
+    frames, mine, other = np.intersect1d(
+        found.frame_index[first], found.frame_index[second], return_indices=True
+    )
+    if not len(frames):
+        return False
+    one, two = found.bbox[first[mine]], found.bbox[second[other]]
+    common = np.minimum(one[:, 2:], two[:, 2:]) - np.maximum(one[:, :2], two[:, :2])
+    share = np.prod(np.maximum(common, 0), axis=1)
+    smaller = np.minimum(*(np.prod(box[:, 2:] - box[:, :2], axis=1) for box in (one, two)))
+    return bool((share < SAME_FACE * smaller).any())
 
 
 def best_in_frame(

@@ -22,6 +22,7 @@ class Face:
         embedding_norm: its length before.
         followed: True: not seen by the detector but carried between two sightings.
         interpolated: True: the embedding was not measured on this frame.
+        mesh_agrees: False: a mesh fitted there disagrees with the five points.
     """
 
     bbox: Floats
@@ -31,6 +32,7 @@ class Face:
     embedding_norm: float
     followed: bool = False
     interpolated: bool = False
+    mesh_agrees: bool = True
 
 
 def slerp(first: Floats, second: Floats, share: float) -> Floats:
@@ -54,6 +56,7 @@ def between(first: Face, second: Face, share: float) -> Face:
         embedding_norm=first.embedding_norm * (1 - share) + second.embedding_norm * share,
         followed=True,
         interpolated=True,
+        mesh_agrees=first.mesh_agrees and second.mesh_agrees,
     )
 
 

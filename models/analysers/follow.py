@@ -19,6 +19,7 @@ from likeness.vision.tracks import match
 from models.analysers.detector import suppress
 from models.analysers.faces import Face, between, moved, overlap
 from models.analysers.observer import Observer
+from models.analysers.turned import APART_DEG, between_deg, roll_deg
 from models.analysers.view import View
 
 Floats = npt.NDArray[np.float32]
@@ -244,8 +245,13 @@ def _alike(span: Span) -> bool:
 
 
 def _restless(pair: tuple[Face, Face]) -> bool:
-    """Whether so much moves that other faces may come and go between two scans."""
-    return overlap(pair[0].bbox, pair[1].bbox) < RESTLESS
+    """Whether so much moves that other faces may come and go between two scans, or it turns."""
+    if overlap(pair[0].bbox, pair[1].bbox) < RESTLESS:
+        return True
+    if not (pair[0].mesh_agrees and pair[1].mesh_agrees):
+        return False
+    turns = [roll_deg(face.landmarks_5) for face in pair]
+    return between_deg(*turns) > APART_DEG
 
 
 def _distinct(faces: list[Face]) -> list[Face]:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from likeness.vision.alignment import compose
 from models.analysers.sessions import Floats, LiteNetwork
 
 Image = npt.NDArray[np.uint8]
@@ -55,25 +56,31 @@ class FaceMesh:
         self._network = LiteNetwork(path, threads)
         self.size_px = self._network.size_px
 
-    def run(self, rgb: Image, landmarks_5: Floats, bbox: Floats) -> tuple[Floats, Floats]:
-        """landmarks_468 (N,468,3) in frame px, depth to the same scale, and score (N,) 0-1.
+    def run(
+        self, rgb: Image, landmarks_5: Floats, bbox: Floats, drawn: Affine | None = None
+    ) -> tuple[Floats, Floats]:
+        """landmarks_468 (N,468,3) in square px, depth to the same scale, and score (N,) 0-1.
 
         Args:
             rgb: picture (H,W,3) uint8 RGB.
-            landmarks_5: (N,5,2), frame px.
-            bbox: (N,4), frame px.
+            landmarks_5: (N,5,2), square px.
+            bbox: (N,4), square px.
+            drawn: (2,3), px of `rgb` -> square px; None: they are square.
         """
         count = len(bbox)
         landmarks, scores = np.zeros((count, POINTS, 3), np.float32), np.zeros(count, np.float32)
         for index in range(count):
             affine = box_region(bbox[index], landmarks_5[index], self.size_px)
-            landmarks[index], scores[index] = self.run_region(rgb, affine)
+            landmarks[index], scores[index] = self.run_region(rgb, affine, drawn)
         return landmarks, scores
 
-    def run_region(self, rgb: Image, affine: Affine) -> tuple[Floats, float]:
-        """Mesh (468,3) in px of `rgb` and score of the face inside one region of it."""
+    def run_region(
+        self, rgb: Image, affine: Affine, drawn: Affine | None = None
+    ) -> tuple[Floats, float]:
+        """Mesh (468,3) in square px and score of the face inside one region, `affine`, of them."""
         size = (self.size_px, self.size_px)
-        crop = cv2.warpAffine(rgb, affine, size, borderMode=cv2.BORDER_REPLICATE)
+        placed = affine if drawn is None else compose(affine, drawn)
+        crop = cv2.warpAffine(rgb, placed, size, borderMode=cv2.BORDER_REPLICATE)
         points, score = self.run_crop(crop)
         inverse = cv2.invertAffineTransform(affine)
         scale = float(np.hypot(inverse[0, 0], inverse[1, 0]))

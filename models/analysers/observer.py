@@ -15,6 +15,14 @@ from models.analysers.embedder import SIZE_PX, TEMPLATE
 from models.analysers.faces import Face, moved, overlap
 from models.analysers.mesh import FaceMesh, square_region
 from models.analysers.pack import Pack
+from models.analysers.turned import (
+    APART_DEG,
+    LEVEL_DEG,
+    SecondLook,
+    Sight,
+    between_deg,
+    roll_deg,
+)
 from models.analysers.view import View
 
 Floats = npt.NDArray[np.float32]
@@ -55,6 +63,7 @@ class Observer:
         self._own = threading.local()
         self._lock = threading.Lock()
         self.counts = Counts()
+        self._again = SecondLook(self._detector, lambda: self._mesh, min_score, self._count)
 
     def _count(self, **more: int) -> None:
         with self._lock:
@@ -75,7 +84,8 @@ class Observer:
         picture = view.resized(width, height)
         found = self._detector.detect_scaled([picture], scale, self._min_score)[0]
         self._count(scans=1)
-        return self._embedded(view, *found)
+        seen = [self._again.judged(view, Sight(*one)) for one in zip(*found, strict=True)]
+        return self._embedded(view, [self._again.upright(view, sight) for sight in seen])
 
     def look(self, view: View, expected: Face, *, measure: bool) -> Face | None:
         """The face near where it is `expected`: the detector in a window around it; None: gone.
@@ -85,6 +95,41 @@ class Observer:
             expected: where, and with which embedding.
             measure: whether to measure the embedding, or to keep the expected one.
         """
+        sight = self._sight(view, expected)
+        if sight is None:
+            return None
+        if measure:
+            return self._embedded(view, [sight])[0]
+        seen = moved(expected, sight.bbox, sight.points)
+        return replace(
+            seen,
+            det_score=sight.score,
+            followed=False,
+            interpolated=True,
+            mesh_agrees=sight.agrees,
+        )
+
+    def _sight(self, view: View, expected: Face) -> Sight | None:
+        """The face near where it is expected, upright or turned."""
+        before = Sight(expected.bbox, expected.det_score, expected.landmarks_5)
+        turn = roll_deg(expected.landmarks_5)
+        if expected.mesh_agrees and abs(turn) > LEVEL_DEG:
+            seen = self._again.turned(view, before, turn)
+            if seen is None or seen.sure:
+                return seen
+            return self._again.upright(view, self._again.judged(view, seen))
+        seen = self._in_window(view, expected)
+        if seen is None:
+            return None
+        lean = roll_deg(seen.points)
+        if expected.mesh_agrees and abs(lean) <= LEVEL_DEG and between_deg(lean, turn) < APART_DEG:
+            # Upright as before: the scans at both ends have been judged.
+            return replace(seen, error=0.0)
+        judged = self._again.judged(view, seen)
+        return self._again.upright(view, judged) if expected.mesh_agrees else judged
+
+    def _in_window(self, view: View, expected: Face) -> Sight | None:
+        """The face near where it is expected, by the detector in an upright window around it."""
         width, height, scale = self._detector.shape(view.width_px, view.height_px)
         box = _window(expected.bbox * np.float32(scale), (width, height), self._detector.grid_px)
         if box is None:
@@ -98,12 +143,7 @@ class Observer:
         if not shares or max(shares) < SAME_FACE:
             return None
         best = int(np.argmax(shares))
-        if not measure:
-            seen = moved(expected, bbox[best], points[best])
-            score_here = float(score[best])
-            return replace(seen, det_score=score_here, followed=False, interpolated=True)
-        chosen = slice(best, best + 1)
-        return self._embedded(view, bbox[chosen], score[chosen], points[chosen])[0]
+        return Sight(bbox[best], float(score[best]), points[best])
 
     def fit_mesh(self, view: View, expected: Face) -> tuple[Floats, float]:
         """Mesh (468,2) in frame px and its score, in the region of the face `expected`."""
@@ -118,8 +158,8 @@ class Observer:
         linear = np.linalg.inv(affine[:, :2])
         return ((points[:, :2] - affine[:, 2]) @ linear.T).astype(np.float32), score
 
-    def _embedded(self, view: View, bbox: Floats, score: Floats, points: Floats) -> list[Face]:
-        crops = [view.warped(umeyama(five, TEMPLATE), SIZE_PX) for five in points]
+    def _embedded(self, view: View, sights: list[Sight]) -> list[Face]:
+        crops = [view.warped(umeyama(one.points, TEMPLATE), SIZE_PX) for one in sights]
         if not crops:
             return []
         vectors = self._embedder.embed_crops(np.stack(crops))
@@ -128,13 +168,14 @@ class Observer:
         units = (vectors / np.maximum(norms, 1e-12)[:, None]).astype(np.float32)
         return [
             Face(
-                bbox[i].astype(np.float32),
-                float(score[i]),
-                points[i].astype(np.float32),
+                sight.bbox.astype(np.float32),
+                float(sight.score),
+                sight.points.astype(np.float32),
                 units[i],
                 float(norms[i]),
+                mesh_agrees=sight.agrees,
             )
-            for i in range(len(crops))
+            for i, sight in enumerate(sights)
         ]
 
 

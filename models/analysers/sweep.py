@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from likeness.contracts import environment
-from models.analysers.faces import Face
+from models.analysers.faces import Face, moved
 from models.analysers.follow import Stretch
 from models.analysers.observer import Observer
 from models.analysers.view import View
@@ -51,17 +51,24 @@ def face_sharpness(luma: npt.NDArray[np.uint8], bbox: Floats) -> float:
 
 @dataclass
 class Found:
-    """Faces of some frames, in order, ready for the table."""
+    """Faces of some frames, in order, ready for the table: boxes and points in stored px."""
 
     frame_index: list[int] = field(default_factory=list)
     faces: list[list[Face]] = field(default_factory=list)
     sharpness: list[list[float]] = field(default_factory=list)
 
     def add(self, frame_index: int, faces: list[Face], view: View) -> None:
-        """Append one frame."""
+        """Append one frame; faces in px of the view."""
+        if not view.squares.square:
+            faces = [_as_stored(face, view) for face in faces]
         self.frame_index.append(frame_index)
         self.faces.append(faces)
         self.sharpness.append([face_sharpness(view.luma, face.bbox) for face in faces])
+
+
+def _as_stored(face: Face, view: View) -> Face:
+    bbox = view.squares.stored(face.bbox.reshape(2, 2)).reshape(4)
+    return moved(face, bbox, view.squares.stored(face.landmarks_5))
 
 
 @dataclass

@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from likeness.media.colour import Planes, yuv_matrix
+from likeness.vision import alignment
+from likeness.vision.squares import Squares
 
 Image = npt.NDArray[np.uint8]
 Affine = npt.NDArray[np.float64]
@@ -16,21 +18,32 @@ Window = tuple[int, int, int, int]
 class View:
     """One upright frame, seen by networks at the scales and angles they want.
 
+    Networks see square pixels, and all px here but those of `luma` are square ones.
+
     Args:
         planes: y (H,W), u and v (ceil(H/2), ceil(W/2)), uint8, 4:2:0.
         space: colour space, a name of media.colour.
         colour_range: "limited" or "full".
+        aspect: width and height of a stored pixel, in any unit.
     """
 
-    def __init__(self, planes: Planes, space: str, colour_range: str) -> None:
+    def __init__(
+        self,
+        planes: Planes,
+        space: str,
+        colour_range: str,
+        aspect: tuple[int, int] | list[int] = (1, 1),
+    ) -> None:
         self._planes = planes
         self._matrix = yuv_matrix(space, colour_range)[1]
         self._black = (0.0 if colour_range == "full" else 16.0, 128.0, 128.0)
-        self.height_px, self.width_px = planes[0].shape
+        height_px, width_px = planes[0].shape
+        self.squares = Squares.shaped(width_px, height_px, aspect)
+        self.width_px, self.height_px = self.squares.size
 
     @property
     def luma(self) -> Image:
-        """Luma (H,W)."""
+        """Luma (H,W), as stored."""
         return self._planes[0]
 
     def _rgb(self, y: Image, u: Image, v: Image) -> Image:
@@ -52,8 +65,8 @@ class View:
             box: x0, y0, x1, y1 in px of the resized frame.
             size: width and height of the resized frame.
         """
-        # Pixel centres: frame px = (window px + 0.5 + start) * step - 0.5.
-        steps = self.width_px / size[0], self.height_px / size[1]
+        # Pixel centres: stored px = (window px + 0.5 + start) * step - 0.5.
+        steps = self.squares.width_px / size[0], self.squares.height_px / size[1]
         shift = [(start + 0.5) * step - 0.5 for start, step in zip(box[:2], steps, strict=True)]
         back = np.array([[steps[0], 0, shift[0]], [0, steps[1], shift[1]]])
         return self._sampled(back, (box[2] - box[0], box[3] - box[1]), cv2.BORDER_CONSTANT)
@@ -66,11 +79,14 @@ class View:
             replicate: beyond the frame its edge repeats; else it is black there.
         """
         border = cv2.BORDER_REPLICATE if replicate else cv2.BORDER_CONSTANT
-        return self._sampled(cv2.invertAffineTransform(affine), (size_px, size_px), border)
+        back = cv2.invertAffineTransform(affine)
+        if not self.squares.square:
+            back = alignment.compose(self.squares.back, back)
+        return self._sampled(back, (size_px, size_px), border)
 
     def _sampled(self, back: Affine, size: tuple[int, int], border: int) -> Image:
-        """Sample each plane where `back` (picture px -> frame px) says."""
-        # The chroma sample of a 2x2 block lies in its middle: chroma px = (frame px - 0.5) / 2.
+        """Sample each plane where `back` (picture px -> stored px) says."""
+        # The chroma sample of a 2x2 block lies in its middle: chroma px = (stored px - 0.5) / 2.
         chroma = back / 2
         chroma[:, 2] -= 0.25
         y, u, v = (

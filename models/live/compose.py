@@ -73,6 +73,8 @@ class Composer:
         if view != "paste":
             width, height = self._side * (2 if view == "side-by-side" else 1), self._side
         self.facts = {**facts, "width_px": width, "height_px": height}
+        if view != "paste":
+            self.facts["sample_aspect_ratio"] = [1, 1]  # crops are square, whatever the frames
         size = (width, height)
         self._mark: Mark = make_mark(mark.text, size, mark.corner, mark.size, mark.opacity)
 

@@ -14,6 +14,7 @@ from likeness.media.footage import Frame
 from likeness.vision import alignment, masks
 from likeness.vision.mesh import mesh_error
 from likeness.vision.pose import pose_from_mesh
+from likeness.vision.squares import Squares
 from likeness.vision.templates import eye_distance_px, template
 from models.analysers.pack import Pack
 from models.analysers.segmenter import PersonSegmenter
@@ -55,6 +56,7 @@ class Aligner:
         needs: columns that its family reads.
         settings: section `align`.
         tracker: follows the face.
+        aspect: width and height of a stored pixel of the frames.
     """
 
     def __init__(
@@ -64,7 +66,10 @@ class Aligner:
         needs: tuple[str, ...],
         settings: AlignSettings,
         tracker: Tracker,
+        *,
+        aspect: tuple[int, int] | list[int] = (1, 1),
     ) -> None:
+        self._aspect = aspect
         self._facts, self._settings, self._tracker = facts, settings, tracker
         self._needs = needs
         side = facts.crop_size_px
@@ -82,7 +87,8 @@ class Aligner:
         """Run the networks once on a grey frame of this size; changes nothing that is followed."""
         half = ((height_px + 1) // 2, (width_px + 1) // 2)
         grey = [np.full(shape, 128, np.uint8) for shape in ((height_px, width_px), half, half)]
-        self._tracker.warm_up(View((grey[0], grey[1], grey[2]), "bt601", "limited"))
+        view = View((grey[0], grey[1], grey[2]), "bt601", "limited", self._aspect)
+        self._tracker.warm_up(view)
         if self._segmenter is not None:
             side = self._facts.crop_size_px
             self._segmenter.run(np.zeros((1, side, side, 3), np.uint8))
@@ -95,23 +101,33 @@ class Aligner:
             space: colour space and range of the footage, names of media.colour.
         """
         planes = frame.planes()
-        seen = self._tracker(View(planes, *space), frame.pts_s)
+        view = View(planes, *space, self._aspect)
+        seen = self._tracker(view, frame.pts_s)
         if seen is None:
             return None
-        height, width = planes[0].shape
-        return self._aligned(frame, seen, (width, height))
+        to_crop = alignment.umeyama(seen.landmarks_5, self._template)
+        landmarks = alignment.apply_mesh(to_crop, seen.mesh)
+        off = mesh_error(landmarks, alignment.apply(to_crop, seen.landmarks_5), self._eyes_px)
+        most = self._settings.max_mesh_error
+        if most is not None and off > most:
+            return None  # as in stage `align`: what cannot be placed is never swapped
+        return self._aligned(frame, seen, to_crop, landmarks, view.squares)
 
-    def _aligned(self, frame: Frame, seen: Seen, frame_px: tuple[int, int]) -> Aligned:
+    def _aligned(
+        self, frame: Frame, seen: Seen, to_crop: Points, landmarks: Points, squares: Squares
+    ) -> Aligned:
         facts, size_px = self._facts, self._facts.crop_size_px
-        affine = alignment.umeyama(seen.landmarks_5, self._template)
+        frame_px = squares.width_px, squares.height_px
+        affine = to_crop
+        if not squares.square:
+            affine = alignment.compose(to_crop, squares.matrix)
         box = alignment.region(affine, size_px, *frame_px)
         rgb = frame.region_rgb(*box)
         crop = alignment.warp_crop(rgb, alignment.moved(affine, box[0], box[1]), size_px)
-        landmarks = alignment.apply_mesh(affine, seen.mesh)
         mask = torch.from_numpy(self._mask(crop, landmarks, affine, frame_px))[None, None]
         coverage = self._crops.coverage
         picture = as_image(torch.from_numpy(np.ascontiguousarray(crop)[None]))
-        columns = self._columns(frame, seen, landmarks, affine)
+        columns = self._columns(frame, seen, landmarks, to_crop, squares)
         columns["mask"] = lambda: cut(mask, coverage, facts.size_px)
         needed = {name: columns[name]() for name in self._needs if name in columns}
         return Aligned(
@@ -135,18 +151,15 @@ class Aligner:
         return masks.meet(mask, self._segmenter.run(crop[None])[0])
 
     def _columns(
-        self, frame: Frame, seen: Seen, landmarks: Points, affine: Points
+        self, frame: Frame, seen: Seen, landmarks: Points, to_crop: Points, squares: Squares
     ) -> dict[str, Callable[[], Tensor]]:
         """What makes each column but the pictures, in the coordinates of the family's crops."""
-        five, luma = alignment.apply(affine, seen.landmarks_5), frame.luma()
-        height, width = luma.shape
-        bbox = seen.bbox.astype(np.float32)
+        five, luma = alignment.apply(to_crop, seen.landmarks_5), frame.luma()
+        bbox = squares.stored(seen.bbox.reshape(2, 2)).reshape(4).astype(np.float32)
         return {
             "landmarks_468": lambda: self._crops.points(_tensor(landmarks)),
             "landmarks_5": lambda: self._crops.points(_tensor(five)),
-            "pose_deg": lambda: _tensor(
-                pose_from_mesh(seen.mesh, (width, height), self._canonical)
-            ),
+            "pose_deg": lambda: _tensor(pose_from_mesh(seen.mesh, squares.size, self._canonical)),
             # Nobody is to be recognised here: the face was chosen already.
             "similarity": lambda: torch.ones(1),
             "sharpness": lambda: _tensor(face_sharpness(luma, bbox)),

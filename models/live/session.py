@@ -24,14 +24,15 @@ from models.live.sinks import FilmSink, Sink, WindowSink
 from models.live.tracker import Tracker
 
 
-def aligner_of(request: Request, opened: Opened) -> Aligner:
+def aligner_of(request: Request, opened: Opened, footage: Footage) -> Aligner:
     """Detection and alignment as the model's crops had them."""
     align, facts = opened.settings.align, opened.facts
     choose_face = people.chooser(request.root / "data", facts, opened.pack)
     tracker = Tracker(
         opened.pack, request.scan_every, choose_face, align.smooth_cutoff_hz, align.smooth_beta
     )
-    return Aligner(opened.pack, facts, opened.needs, align, tracker)
+    aspect = footage.facts["sample_aspect_ratio"]
+    return Aligner(opened.pack, facts, opened.needs, align, tracker, aspect=aspect)
 
 
 def maker(opened: Opened) -> Callable[[Aligned], Made]:
@@ -124,7 +125,7 @@ def run(
     clock, meter, began = WallClock(), Meter(), time.time()
     with opened_both(request, allowed) as (opened, footage):
         composer = composer_of(request, opened, footage)
-        aligner = aligner_of(request, opened)
+        aligner = aligner_of(request, opened, footage)
         aligner.warm_up(footage.facts["width_px"], footage.facts["height_px"])
         pipeline = Pipeline(
             footage,

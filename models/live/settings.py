@@ -30,6 +30,7 @@ class AlignSettings(_Section):
     mask_size_px: int = Field(default=128, ge=16, le=2048)
     forehead: float = Field(default=0.0, ge=0, le=0.5)
     person: bool = True
+    max_mesh_error: float | None = Field(default=0.2, gt=0)
     smooth_cutoff_hz: float = Field(default=3.0, gt=0)
     smooth_beta: float = Field(default=20.0, ge=0)
 

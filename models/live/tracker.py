@@ -43,9 +43,9 @@ class Seen:
 
     Attributes:
         track: changes when another face takes over, or the same one after a gap.
-        bbox: (4,) frame px, around the mesh.
-        landmarks_5: (5,2) frame px, steadied.
-        mesh: (468,3) frame px, steadied.
+        bbox: (4,) px of the view (square ones), around the mesh.
+        landmarks_5: (5,2) px of the view, steadied.
+        mesh: (468,3) px of the view, steadied.
     """
 
     track: int
@@ -154,7 +154,7 @@ class Tracker:
 
     def _scanned(self, view: View, followed: Floats | None) -> Floats | None:
         """Mesh of the chosen face among all that the detector finds."""
-        faces = self._observer.scan(view)
+        faces = [face for face in self._observer.scan(view) if face.mesh_agrees]
         self._since = 0
         if not faces:
             # The mesh sees what the detector does not (a hand before the mouth), but not for long.

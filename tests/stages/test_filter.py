@@ -85,6 +85,7 @@ def test_every_rejected_detection_is_counted_once(scene):
         *walk(1, range(5, 9), bbox=tiny),
         *walk(3, range(20, 23), x=250, sharpness=1.0),
         *walk(1, range(40, 44), x=240, det_score=0.7),  # her twin beside her
+        *walk(1, range(50, 56), x=150, mesh_agrees=False),
     ]
     table, facts = scene.run(rows, "{min_sharpness: 5.0}")
     counts = facts["reject_counts"]
@@ -93,6 +94,7 @@ def test_every_rejected_detection_is_counted_once(scene):
         "low_score": 5,
         "small": 4,
         "blurred": 3,
+        "mesh_disagrees": 6,
         "other_person": 10,
         "second_in_frame": 4,
     }
@@ -251,6 +253,8 @@ def found_from(rows) -> gallery.Detections:
         np.stack([r["normed_embedding"] for r in rows]),
         np.array([not r["embedding_interpolated"] for r in rows]),
         np.array([r["track"] for r in rows], np.int32),
+        np.zeros(len(rows), np.int32),
+        np.array([r["mesh_agrees"] for r in rows]),
     )
 
 

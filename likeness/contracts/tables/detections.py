@@ -6,7 +6,7 @@ from likeness.contracts.tables.base import Table, fixed
 
 DETECTIONS = Table(
     name="detections",
-    version=1,
+    version=2,
     schema=pa.schema(
         [
             pa.field("frame_index", pa.int32(), nullable=False),
@@ -22,6 +22,8 @@ DETECTIONS = Table(
             pa.field("followed", pa.bool_(), nullable=False),
             # True: the embedding was interpolated between two samples of the track.
             pa.field("embedding_interpolated", pa.bool_(), nullable=False),
+            # False: a face mesh fitted there disagrees with the five points, or shows no face.
+            pa.field("mesh_agrees", pa.bool_(), nullable=False),
         ]
     ),
     facts=("clip", "pack", "embedding_dim", "frames", "detector_frames", "embeddings_measured"),

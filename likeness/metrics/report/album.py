@@ -13,6 +13,7 @@ from likeness.media.footage import Frame
 from likeness.media.images import encode_jpeg
 from likeness.metrics.scores import Scores
 from likeness.metrics.views import View
+from likeness.vision.squares import Squares
 
 Pixels = npt.NDArray[np.uint8]
 STRETCH_FRAMES = 5
@@ -154,6 +155,8 @@ class Album:
         self._even_frames = even_frames
         self._still_frames = still_frames
         self._still_px = still_px
+        self.aspect: tuple[int, int] | list[int] = (1, 1)
+        """Width and height of a stored pixel; stills show square ones."""
 
     def face(self, view: View, scores: Scores, source: Pixels | None = None) -> None:
         """Consider a measured face, and the source's beside it."""
@@ -175,9 +178,10 @@ class Album:
             self.stills.append(Still(target.frame_index, target.pts_s, pair[0], pair[1]))
 
     def _jpeg(self, rgb: Pixels) -> bytes:
-        height, width = rgb.shape[:2]
+        stored = rgb.shape[1], rgb.shape[0]
+        width, height = Squares.shaped(*stored, self.aspect).size
         scale = min(1.0, self._still_px / max(width, height))
-        if scale < 1.0:
+        if scale < 1.0 or (width, height) != stored:
             size = (max(1, round(width * scale)), max(1, round(height * scale)))
             rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
         return encode_jpeg(rgb, STILL_QUALITY, "420")

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from likeness.media.encode import Model, VideoWriter
 from likeness.media.footage import Footage, Frame
+from likeness.vision.squares import Squares
 
 SIDE_PX = 448
 CRF, PRESET = 26.0, "ultrafast"
@@ -83,7 +84,7 @@ class Film:
     """
 
     def __init__(self, target: Footage, runs: Sequence[range]) -> None:
-        width, height = target.facts["width_px"], target.facts["height_px"]
+        width, height = Squares.of(target.facts).size
         scale = min(1.0, SIDE_PX / max(width, height))
         # Even, so that chroma halves without a rest.
         self.size = (max(round(width * scale / 2), 1) * 2, max(round(height * scale / 2), 1) * 2)
@@ -98,6 +99,7 @@ class Film:
         self._folder = tempfile.TemporaryDirectory()
         self._path = Path(self._folder.name) / "film.mp4"
         facts = target.facts | {"width_px": 2 * self.size[0], "height_px": self.size[1]}
+        facts["sample_aspect_ratio"] = [1, 1]
         small = Model(target.path, facts)
         self._writer = VideoWriter(self._path, small, CRF, PRESET, audio=False)
 

@@ -23,6 +23,7 @@ from likeness.contracts.tables.probes import PROBES
 from likeness.media.footage import open_footage
 from likeness.metrics import identity, retrieval
 from likeness.vision import alignment
+from likeness.vision.alignment import Affine, Points
 from likeness.vision.templates import template
 from models.analysers.judge import load_judge
 from tasks._crops import crops_of
@@ -60,14 +61,22 @@ def places(
         )
         for frame, affine, five in columns:
             if frame in wanted:
-                points = alignment.apply(alignment.invert(affine), five)
-                to_embed = alignment.umeyama(points, fixed)
+                to_embed = _to_embed(affine, five, fixed)
                 if frame not in found or alignment.scale(to_embed) < alignment.scale(found[frame]):
                     found[frame] = to_embed
     if film is not None:
         to_frame = {frame: alignment.invert(film[frame]) for frame in found}
         return {frame: alignment.compose(found[frame], to_frame[frame]) for frame in found}
     return found
+
+
+def _to_embed(affine: Affine, five: Points, fixed: Points) -> Affine:
+    """(2,3) frame px -> px of the embedder's crop, from align's crop and its five points."""
+    across, down = alignment.steps(affine)
+    if across == down:
+        return alignment.umeyama(alignment.apply(alignment.invert(affine), five), fixed)
+    # Pixels that are not square: points are alike in the crop, not in the frame.
+    return alignment.compose(alignment.umeyama(five, fixed), affine)
 
 
 def run(context: Context[ProbesParams]) -> None:

@@ -20,6 +20,7 @@ from likeness.media.footage import Footage, Frame, open_footage
 from likeness.metrics.retrieval import even_frames
 from likeness.vision.alignment import umeyama
 from likeness.vision.pose import pose_from_mesh
+from likeness.vision.squares import Squares
 from models.analysers.embedder import SIZE_PX, TEMPLATE
 from models.analysers.faces import overlap
 from models.analysers.mesh import POINTS, FaceMesh, box_region
@@ -44,7 +45,7 @@ class Found:
         frames: (N,) indices asked for.
         seen: (N,) whether a face was found.
         lost: frames that cannot be decoded.
-        bbox: (N,4) frame px.
+        bbox: (N,4) frame px, square ones as all px here.
         embeddings: (N,D), not normalised.
         landmarks_468: (N,468,3) frame px; (0,468,3) where it was not asked for.
         pose_deg: (N,3), likewise.
@@ -113,7 +114,7 @@ class Analyst:
         crops: list[Pixels] = []
         embedded: list[Floats] = []
         with open_footage(path) as footage:
-            size = footage.facts["width_px"], footage.facts["height_px"]
+            size = Squares.of(footage.facts).size
             for row, view, face in self._faces(footage, rows, near, follow=not meshes):
                 lost -= view is not None
                 if view is None or face is None:
@@ -205,7 +206,9 @@ class Analyst:
 
 
 def _view(footage: Footage, frame: Frame) -> View:
-    return View(frame.planes(), footage.facts["colour_space"], footage.facts["colour_range"])
+    facts = footage.facts
+    aspect = facts["sample_aspect_ratio"]
+    return View(frame.planes(), facts["colour_space"], facts["colour_range"], aspect)
 
 
 def frame_count(path: Path) -> int:

@@ -103,12 +103,18 @@ def _video(source: Path, damage: str, sound_codec: SoundCodec) -> dict[str, Any]
 
 def loss_lines(times: Timeline) -> list[str]:
     """What a file has lost, in one line or none."""
-    cut = f"the file is {times.cut_bytes} bytes shorter than it says" if times.cut_bytes else ""
+    reasons = []
+    if times.cut_bytes:
+        reasons.append(f"it is {times.cut_bytes} bytes shorter than it says")
+    if times.zero_bytes:
+        reasons.append(f"its last {times.zero_bytes} bytes are zeros")
+    if times.short_s and not times.lost:
+        reasons.append(f"it ends {times.short_s:g} s earlier than it says")
+    why = "; ".join(reasons)
     if times.lost:
-        why = f" ({cut})" if cut else ""
-        total = len(times.expected)
-        return [f"{times.lost} of {total} frames are missing from the file{why}"]
-    return [cut] if cut else []
+        lost = f"{times.lost} of {len(times.expected)} frames are missing from the file"
+        return [f"{lost} ({why})" if why else lost]
+    return [f"the file is damaged: {why}"] if why else []
 
 
 def time_lines(times: Timeline, facts: dict[str, Any]) -> list[str]:

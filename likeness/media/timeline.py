@@ -63,6 +63,8 @@ class Timeline:
         shifts: of each sound stream, (number of its first packet, seconds to add), rising.
         sound_packets: of each sound stream, how many there are.
         cut_bytes: how much longer the file says it is.
+        zero_bytes: zeros at its end, where there are many.
+        short_s: seconds by which all streams end before the file says.
     """
 
     times: tuple[int, ...]
@@ -74,6 +76,8 @@ class Timeline:
     shifts: dict[int, tuple[tuple[int, Fraction], ...]] = field(default_factory=dict)
     sound_packets: dict[int, int] = field(default_factory=dict)
     cut_bytes: int = 0
+    zero_bytes: int = 0
+    short_s: float = 0.0
 
     def sound_shift(self, stream: int, number: int) -> Fraction:
         """Seconds to add to packet `number` of a sound stream, so that it stays in step."""
@@ -126,6 +130,8 @@ def _settled(path: Path, container: Any, stream: Any, found: Packets) -> Timelin
         shifts={s.index: _sound_shifts(s, found, breaks, stream) for s in container.streams.audio},
         sound_packets={s.index: len(found.of(s.index)) for s in container.streams.audio},
         cut_bytes=gone.cut_bytes,
+        zero_bytes=gone.zero_bytes,
+        short_s=gone.short_s,
     )
 
 

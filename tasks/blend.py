@@ -29,6 +29,8 @@ from likeness.media.colour import Planes, rgb_to_yuv420, yuv420_region_to_rgb, y
 from likeness.media.encode import Model, VideoWriter
 from likeness.media.footage import Footage, Frame, open_footage
 from likeness.media.images import decode_jpeg
+from likeness.media.links import require_inside
+from likeness.media.sound import SoundCodec
 from likeness.vision import alignment, blending, laying
 from likeness.vision.colour import SteadyColours
 from likeness.vision.laying import Face
@@ -71,6 +73,9 @@ class BlendParams(Document):
     preset: Literal[
         "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower"
     ] = Field(default="veryfast", description="x264 speed against size")
+    sound: SoundCodec = Field(
+        default="aac", description="what sound becomes that MP4 cannot hold; other is copied"
+    )
 
 
 def lay_face(
@@ -180,6 +185,7 @@ def checked_footage(clip_yaml: Path, facts: Facts) -> Path:
         FootageError: it has changed since.
     """
     path = footage_path(clip_yaml)
+    require_inside(path)
     if sha256_of(path) != facts["footage_sha256"]:
         raise FootageError(path, "has changed since `frames` read it", "run `dvc repro`")
     return path
@@ -201,7 +207,7 @@ def whole_crops(context: Context[BlendParams], footage: Footage) -> Counter[str]
     model, render = Model(footage.path, film), context.outputs["render"]
     with (
         footage,
-        VideoWriter(render, model, params.crf, params.preset) as writer,
+        VideoWriter(render, model, params.crf, params.preset, sound=params.sound) as writer,
         context.progress("frames", context.facts["frames"]["frames"]) as advance,
     ):
         return write_film(writer, footage.frames(), map(largest, faces), film, advance)
@@ -229,7 +235,9 @@ def laid_in(context: Context[BlendParams], footage: Footage) -> Counter[str]:
     )
     with (
         footage,
-        VideoWriter(context.outputs["render"], footage, params.crf, params.preset) as writer,
+        VideoWriter(
+            context.outputs["render"], footage, params.crf, params.preset, sound=params.sound
+        ) as writer,
         context.progress("frames", facts["frames"]) as advance,
     ):
         first = black(footage.facts["width_px"], footage.facts["height_px"], space[1])

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -19,7 +20,11 @@ from likeness.contracts.progress import Advance
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.base import ROWS_PER_GROUP, Writer
 from likeness.contracts.tables.frames import FRAMES
+from likeness.media.container import footage_error
 from likeness.media.footage import Frame, open_footage
+from likeness.media.links import require_inside
+from likeness.media.remarks import loss_lines, remarks, time_lines
+from likeness.media.timeline import timeline
 from likeness.vision.quality import (
     Look,
     hash_distance,
@@ -47,6 +52,10 @@ class FramesParams(Document):
         ge=0,
         le=255,
         description="most luma levels by which any block of a few px of a repeat may differ",
+    )
+    damage: Literal["continue", "refuse"] = Field(
+        default="continue",
+        description="frames that are missing or cannot be decoded: counted, or an error",
     )
 
 
@@ -144,6 +153,7 @@ def run(context: Context[FramesParams]) -> None:
     """Read the footage once and write frames.parquet."""
     clip = load_clip(context.inputs["clip"])
     path = context.inputs["footage"]
+    require_inside(path)
     state = Survey(context.params)
     with open_footage(path) as footage, Writer(FRAMES, context.outputs["frames"]) as writer:
         facts = footage.facts
@@ -151,6 +161,10 @@ def run(context: Context[FramesParams]) -> None:
             for rows in survey(_watched(footage.frames(), advance), state):
                 writer.add({name: [row[name] for row in rows] for name in FRAMES.schema.names})
         kept = {key: facts[key] for key in FRAMES.facts if key in facts}
+        lines = _remarks(path, facts)
+        if context.params.damage == "refuse" and state.undecodable:
+            problem = f"{state.undecodable} of {writer.rows} frames are missing or damaged"
+            raise footage_error(path, problem)
         writer.facts.update(
             kept,
             clip=clip.clip,
@@ -162,8 +176,20 @@ def run(context: Context[FramesParams]) -> None:
             shots=state.shots,
             variable_frame_rate=state.variable_rate,
         )
+        if lines:
+            writer.facts["remarks"] = lines
+    for line in lines:
+        context.say(f"{path}: {line}")
     if state.undecodable:
         context.say(f"{path}: {state.undecodable} of {writer.rows} frames cannot be decoded")
+
+
+def _remarks(path: Path, facts: dict[str, Any]) -> list[str]:
+    """What is worth saying of the footage; it stands in the table and in the report."""
+    if facts["kind"] == "stills":
+        return []
+    times = timeline(path)
+    return [*remarks(facts), *time_lines(times, facts), *loss_lines(times)]
 
 
 STAGE = Stage(

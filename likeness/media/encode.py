@@ -106,6 +106,7 @@ class VideoWriter:
     ) -> None:
         facts = footage.facts
         self.path = path
+        self._source_path = footage.path
         self.frames = 0
         self._facts = facts
         base = Fraction(*facts["time_base"])
@@ -191,6 +192,11 @@ class VideoWriter:
         """
         width, height = self._size
         if y.shape != (height, width) or u.shape != ((height + 1) // 2, (width + 1) // 2):
+            if self._facts.get("kind") == "stills":
+                problem = (
+                    f"still {self.frames} is {y.shape[1]}x{y.shape[0]} px, not {width}x{height}"
+                )
+                raise FootageError(self._source_path, problem, "bring the target's to one size")
             problem = f"was given planes {y.shape} and {u.shape} for {width}x{height} px"
             raise FootageError(self.path, problem, "report this")
         if self._last_pts is not None and pts <= self._last_pts:

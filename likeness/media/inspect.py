@@ -15,10 +15,10 @@ from likeness.media.container import footage_error, is_cover, open_container
 from likeness.media.links import require_inside
 from likeness.media.pictures import read_image
 from likeness.media.probe import probe, stills_facts
-from likeness.media.remarks import remarks
+from likeness.media.remarks import loss_lines, remarks, time_lines
 from likeness.media.sound import SoundCodec, judged
 from likeness.media.stills import is_still, list_stills, read_folder
-from likeness.media.timeline import Timeline, timeline
+from likeness.media.timeline import timeline
 
 _NAMED = 5
 """Files that a line names; the rest is counted."""
@@ -99,33 +99,6 @@ def _video(source: Path, damage: str, sound_codec: SoundCodec) -> dict[str, Any]
         raise footage_error(source, lines[0])
     sound = [track.described(sound_codec) for track in tracks]
     return {"facts": facts, "names": [], "sound": sound, "warnings": [*warnings, *lines]}
-
-
-def loss_lines(times: Timeline) -> list[str]:
-    """What a file has lost, in one line or none."""
-    reasons = []
-    if times.cut_bytes:
-        reasons.append(f"it is {times.cut_bytes} bytes shorter than it says")
-    if times.zero_bytes:
-        reasons.append(f"its last {times.zero_bytes} bytes are zeros")
-    if times.short_s and not times.lost:
-        reasons.append(f"it ends {times.short_s:g} s earlier than it says")
-    why = "; ".join(reasons)
-    if times.lost:
-        lost = f"{times.lost} of {len(times.expected)} frames are missing from the file"
-        return [f"{lost} ({why})" if why else lost]
-    return [f"the file is damaged: {why}"] if why else []
-
-
-def time_lines(times: Timeline, facts: dict[str, Any]) -> list[str]:
-    """Where times start again, in one line or none."""
-    if not times.breaks:
-        return []
-    numerator, denominator = facts["time_base"]
-    first = times.times[times.breaks[0].packet] - times.times[0]
-    at = f"{first * numerator / denominator:.2f} s"
-    more = f", and {len(times.breaks) - 1} times after that" if len(times.breaks) > 1 else ""
-    return [f"times start again {at} after the beginning{more}: the parts are joined"]
 
 
 def _others(source: Path) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from likeness.media.timeline import Timeline
+
 _HDR = {16: "PQ", 18: "HLG"}
 """ITU-T H.273 TransferCharacteristics of high dynamic range."""
 _MATRICES = (1, 2, 4, 5, 6, 7, 9, 10)
@@ -33,3 +35,30 @@ def remarks(facts: dict[str, Any]) -> list[str]:
         number = facts["colour_tags"]["space"]
         found.append(f"colour matrix {number} (H.273) is not known here and read as BT.601")
     return found
+
+
+def loss_lines(times: Timeline) -> list[str]:
+    """What a file has lost, in one line or none."""
+    reasons = []
+    if times.cut_bytes:
+        reasons.append(f"it is {times.cut_bytes} bytes shorter than it says")
+    if times.zero_bytes:
+        reasons.append(f"its last {times.zero_bytes} bytes are zeros")
+    if times.short_s and not times.lost:
+        reasons.append(f"it ends {times.short_s:g} s earlier than it says")
+    why = "; ".join(reasons)
+    if times.lost:
+        lost = f"{times.lost} of {len(times.expected)} frames are missing from the file"
+        return [f"{lost} ({why})" if why else lost]
+    return [f"the file is damaged: {why}"] if why else []
+
+
+def time_lines(times: Timeline, facts: dict[str, Any]) -> list[str]:
+    """Where times start again, in one line or none."""
+    if not times.breaks:
+        return []
+    numerator, denominator = facts["time_base"]
+    first = times.times[times.breaks[0].packet] - times.times[0]
+    at = f"{first * numerator / denominator:.2f} s"
+    more = f", and {len(times.breaks) - 1} times after that" if len(times.breaks) > 1 else ""
+    return [f"times start again {at} after the beginning{more}: the parts are joined"]

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from likeness.contracts.tables.frames import FRAMES
 from likeness.contracts.tables.per_frame import SCORES
 from likeness.media.images import encode_jpeg
 from likeness.metrics.report import charts, curves, descent, figures, rows, verdict
@@ -158,6 +159,7 @@ def render(report: Report, inputs: Mapping[str, Path], ground: Ground | None = N
         "badge": verdict.badge(report.metrics),
         "gates": verdict.gates(report.metrics),
         "judge": _judge(report.metrics),
+        "remarks": FRAMES.check(inputs["frames"]).get("remarks", []),
         "table": rows.table(report.metrics),
         "baselines": [figures.BASELINES[name] for name in rows.baselines(report.metrics)],
         "notes": _notes(report.metrics),

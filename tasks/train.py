@@ -182,9 +182,10 @@ def train_model(context: Context[Plan], init: Path | None = None) -> None:
     """
     from models.training.start import start
 
+    workers, _, _ = environment.workers(), environment.threads(), environment.checkpoint_s()
     job = job_of(context, init)
     job.out.mkdir()
-    start(job, environment.workers())
+    start(job, workers)
 
 
 def run(context: Context[Plan]) -> None:

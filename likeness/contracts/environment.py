@@ -5,6 +5,22 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from likeness.contracts.errors import LikenessError
+
+
+def _number(name: str, least: int, step: str) -> int | None:
+    """A whole number from the environment; None where it is not set.
+
+    Raises:
+        LikenessError: anything else, or too little.
+    """
+    given = os.environ.get(name, "").strip()
+    if not given:
+        return None
+    if not (given.isascii() and given.isdigit()) or not least <= int(given) < 10**6:
+        raise LikenessError(name, f"`{given}` is no whole number from {least} on", step)
+    return int(given)
+
 
 def cores() -> int:
     """Cores this process may run on; macOS cannot bind a process and counts them all."""
@@ -14,9 +30,13 @@ def cores() -> int:
 
 
 def threads() -> int:
-    """Threads a stage may use: LIKENESS_THREADS, else the cores this process may run on."""
-    given = os.environ.get("LIKENESS_THREADS", "")
-    return int(given) if given.isdigit() and int(given) > 0 else cores()
+    """Threads a stage may use: LIKENESS_THREADS, else the cores this process may run on.
+
+    Raises:
+        LikenessError: it is set to something else than a number of threads.
+    """
+    given = _number("LIKENESS_THREADS", 1, "set it to a number of threads, or unset it")
+    return given or cores()
 
 
 def device() -> str:
@@ -34,14 +54,30 @@ def providers() -> tuple[str, ...]:
 
 
 def workers() -> int:
-    """Training workers: LIKENESS_WORKERS; 0 trains in this process without Ray."""
-    given = os.environ.get("LIKENESS_WORKERS", "0")
-    return int(given) if given.isdigit() else 0
+    """Training workers: LIKENESS_WORKERS; 0 trains in this process without Ray.
+
+    Raises:
+        LikenessError: it is set to something else than a number of workers.
+    """
+    step = "set it to a number of workers, or unset it to train in one process"
+    return _number("LIKENESS_WORKERS", 0, step) or 0
 
 
 def checkpoint_s() -> float:
-    """Seconds between two checkpoints of a training: LIKENESS_CHECKPOINT_S; 0 saves every step."""
-    return float(os.environ.get("LIKENESS_CHECKPOINT_S", "60"))
+    """Seconds between two checkpoints of a training: LIKENESS_CHECKPOINT_S; 0 saves every step.
+
+    Raises:
+        LikenessError: it is set to something else than a number of seconds.
+    """
+    name = "LIKENESS_CHECKPOINT_S"
+    given = os.environ.get(name, "").strip() or "60"
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise LikenessError(name, f"`{given}` is no number of seconds", "set it to 60, or unset it")
+    return seconds
 
 
 def state_folder() -> Path:

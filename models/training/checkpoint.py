@@ -80,6 +80,12 @@ def folders(state: Path) -> list[Path]:
     return sorted(state.glob("step-*"))
 
 
+def steps_of(state: Path) -> int:
+    """Steps done at the newest checkpoint below `state`; -1 where there is none."""
+    found = folders(state)
+    return int(found[-1].name.partition("-")[2]) if found else -1
+
+
 def save(state: Path, moment: Moment, *, keep_older: bool = False) -> None:
     """Write a checkpoint, then remove the older ones."""
     older = folders(state)

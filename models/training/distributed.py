@@ -1,130 +1,163 @@
-"""Training with several workers through Ray Train; the only module that imports ray.
+"""Training with several workers through Ray Train: the part of the process that asks for them.
 
-Each worker runs the same loop (models/training/loop.py) on its parts of every batch. The first
-one writes checkpoints to the job's state folder; after the death of a worker Ray starts the group
-again and all of them continue from the newest checkpoint there, and so does a new run after the
-death of everything. That folder is asked instead of Ray's own record of checkpoints, because after
-a SIGKILL Ray was seen to offer an older one than the last reported. Workers on several machines
-therefore need LIKENESS_STATE and the data on storage that all of them see.
+Each worker (models/training/worker.py) runs the same loop (models/training/loop.py) on its parts
+of every batch. The first one writes checkpoints to the job's state folder; after the death of a
+worker Ray starts a group again, of as many workers as then fit, and all of them continue from the
+newest checkpoint there, and so does a new run after the death of everything. That folder is asked
+instead of Ray's own record of checkpoints, because after a SIGKILL Ray was seen to offer an older
+one than the last reported. Workers on several machines therefore need the state and the data on
+storage that all of them see.
 
 What holds: with the same threads per worker on the same kind of CPU, the weights are the same to
 the last bit for every number of workers, interrupted or not, and equal those of the plain path.
 Other numbers of threads, other CPUs and GPUs round differently; results then agree as closely as
-two orders of summation do. `train.micro_batches` bounds the number of workers.
+two orders of summation do. A batch has `train.micro_batches` parts, and no more workers than that
+are started (docs/decisions/0012-workers.md).
 """
 
 from __future__ import annotations
 
-import os
+import dataclasses
+import secrets
 import shutil
-from typing import Any
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from likeness.contracts import environment
 from likeness.contracts.errors import LikenessError, ModelError
-from likeness.contracts.memory import keep_freed_memory
-from models.training import loop
-from models.training.exchange import Group
+from models.training import checkpoint, cluster, processes
 from models.training.plan import Job
+from models.training.worker import mark, work
 
-MAX_FAILURES = 3
-"""Deaths of workers that one run survives; the next run continues all the same."""
+if TYPE_CHECKING:
+    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
-
-def _work(config: dict[str, Any]) -> None:
-    """One worker: train its share, and tell Ray how it went."""
-    import ray.train
-    import ray.train.torch
-
-    torch.set_num_threads(config["threads"])
-    keep_freed_memory()
-    group = Group()
-    try:
-        run = loop.train(config["job"], group, ray.train.torch.get_device())
-    except LikenessError as error:
-        # Every worker meets the same error; a restart would only meet it again.
-        facts = {"subject": error.subject, "problem": error.problem, "next": error.next_step}
-        ray.train.report({"error": facts})
-        return
-    if group.rank == 0:
-        run.save()
-    ray.train.report({"images": run.images})
+PATIENCE = 5
+"""Minutes that a cluster has to free what its workers need."""
+AGAIN = "run `dvc repro`: it continues from the last checkpoint"
 
 
-def _start_ray(workers: int, threads: int) -> None:
-    """Join the cluster at RAY_ADDRESS, or start one on this machine."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    import ray
-
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init()
-        return
-    # Without its dashboard Ray warns every second that it cannot ask it; errors still show, and
-    # so does the workers' own progress.
-    quiet = ray.LoggingConfig(log_level="ERROR")
-    ray.init(num_cpus=workers * threads + 1, include_dashboard=False, logging_config=quiet)
+def said(error: BaseException) -> str:
+    """What an error says, on one line that is not too long."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[-300:]
 
 
-def _fit(job: Job, workers: int, threads: int) -> dict[str, Any]:
-    """Run Ray Train to its end and give what the workers reported last.
+def own_error(error: BaseException | None, depth: int = 6) -> LikenessError | None:
+    """The product's own error inside those that Ray wraps around it, if there is one."""
+    if error is None or not depth:
+        return None
+    if isinstance(error, LikenessError):
+        return error
+    inner: list[BaseException | None] = [getattr(error, "controller_failure", None)]
+    inner += dict(getattr(error, "worker_failures", None) or {}).values()
+    inner += [getattr(error, name, None) for name in ("cause", "_base_exc", "__cause__")]
+    for part in inner:
+        if isinstance(part, BaseException) and (found := own_error(part, depth - 1)):
+            return found
+    return None
 
-    Raises:
-        ModelError: workers died more often than `MAX_FAILURES`.
-    """
+
+def _trainer(job: Job, share: cluster.Share) -> DataParallelTrainer:
+    """Ray Train's description of the run; the job's paths are absolute."""
+    # Not above: Ray reads its environment when it is first imported (cluster.joined sets it).
     from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchTrainer
-    from ray.train.v2.api.exceptions import TrainingFailedError
+    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
-    use_gpu = torch.cuda.is_available() and environment.device() != "cpu"
-    trainer = TorchTrainer(
-        _work,
-        train_loop_config={"job": job, "threads": threads},
+    from models.training.verdict import Verdict
+
+    group = secrets.token_hex(8)
+    mark(job.state, group)
+    config = {"job": job, "threads": share.threads, "gpu": share.gpu, "group": group}
+    return DataParallelTrainer(
+        work,
+        train_loop_config={**config, "torch": torch.__version__},
         scaling_config=ScalingConfig(
-            num_workers=workers,
-            use_gpu=use_gpu,
-            resources_per_worker={"CPU": threads, **({"GPU": 1} if use_gpu else {})},
+            num_workers=(1, share.workers),
+            use_gpu=share.gpu,
+            resources_per_worker={"CPU": share.threads, **({"GPU": 1} if share.gpu else {})},
         ),
         run_config=RunConfig(
             name="run",
             storage_path=str(job.state / "ray"),
-            logging_config=LoggingConfig(log_level="WARNING"),
-            failure_config=FailureConfig(max_failures=MAX_FAILURES),
+            logging_config=LoggingConfig(log_level="CRITICAL"),
+            failure_config=FailureConfig(max_failures=-1, controller_failure_limit=PATIENCE),
+            callbacks=[Verdict(job.state)],
         ),
     )
-    try:
-        return dict(trainer.fit().metrics or {})
-    except TrainingFailedError as error:
-        reason = " ".join(str(error).split())[-300:]
-        step = "run `dvc repro`: it continues from the last checkpoint"
-        raise ModelError(job.model, f"workers failed ({reason})", step) from None
 
 
-def train(job: Job, workers: int) -> None:
-    """Train `job` with `workers` processes; its last checkpoint then lies in `job.state`.
+def _fit(job: Job, share: cluster.Share) -> None:
+    """Run Ray Train to its end.
 
     Raises:
-        ModelError: more workers than parts of a batch, workers that keep dying, or what
-            `models.training.loop.train` raises.
+        LikenessError: what a worker raised, or that they keep dying.
     """
-    parts = job.plan.micro_batches
-    if workers > parts:
-        raise ModelError(
-            f"{workers} workers",
-            f"a batch has only {parts} parts",
-            f"set LIKENESS_WORKERS to {parts} or less, or raise `train.micro_batches`",
-        )
-    import ray
+    trainer, failures = _trainer(job, share), list[BaseException]()
 
-    threads = max(1, environment.threads() // workers)
+    def fit() -> None:
+        try:
+            trainer.fit()
+        except BaseException as error:  # carried to the thread that waits
+            failures.append(error)
+
+    # In a thread of its own, Ray leaves Ctrl-C to us.
+    fitting = threading.Thread(target=fit, daemon=True)
+    fitting.start()
+    while fitting.is_alive():
+        fitting.join(0.2)
+    if failures:
+        raise own_error(failures[0]) or ModelError(
+            job.model, f"workers failed ({said(failures[0])})", AGAIN
+        ) from None
+
+
+def absolute(job: Job) -> Job:
+    """The job with paths that hold in any working directory: Ray gives each worker its own."""
+    paths: dict[str, Any] = {
+        field.name: value.resolve()
+        for field in dataclasses.fields(job)
+        if isinstance(value := getattr(job, field.name), Path)
+    }
+    return dataclasses.replace(job, **paths)
+
+
+def train(job: Job, workers: int) -> int:
+    """Train `job` with up to `workers` processes; its last checkpoint then lies in `job.state`.
+
+    Returns:
+        Threads that each worker had.
+
+    Raises:
+        ModelError: Ray that does not start or answer, workers that keep dying or stop early.
+        LikenessError: what `models.training.loop.train` raised in a worker.
+    """
+    job, plan = absolute(job), job.plan
+    wanted = min(workers, plan.micro_batches)
+    if wanted < workers:
+        _say(f"{job.model}: a batch has {wanted} parts, so {wanted} of {workers} workers train")
+    before = {(taker.host, taker.pid) for taker in processes.takers(job.state)}
     # Ray keeps a record of its own beside the checkpoints; it must not know an earlier run.
     shutil.rmtree(job.state / "ray", ignore_errors=True)
-    _start_ray(workers, threads)
     try:
-        metrics = _fit(job, workers, threads)
+        with cluster.joined(wanted, max(1, environment.threads() // wanted)) as own:
+            share = cluster.share(wanted, own=own)
+            if share.workers < wanted:
+                _say(f"{job.model}: there is room for {share.workers} of {wanted} workers")
+            _fit(job, share)
     finally:
-        ray.shutdown()
         shutil.rmtree(job.state / "ray", ignore_errors=True)
-    if "error" in metrics:
-        facts = metrics["error"]
-        raise ModelError(facts["subject"], facts["problem"], facts["next"])
+    steps = checkpoint.steps_of(job.state)
+    if steps < plan.steps:
+        raise ModelError(job.model, f"workers ended at step {steps} of {plan.steps}", AGAIN)
+    took = [t for t in processes.takers(job.state) if (t.host, t.pid) not in before]
+    names = " ".join(f"{taker.host}:{taker.pid}" for taker in took)
+    _say(f"{job.model}: steps were taken by {len(took)} workers: {names}")
+    return share.threads
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)

@@ -17,6 +17,9 @@ class Exchange(Protocol):
     def share(self, tensor: Tensor, owner: int) -> None:
         """Overwrite `tensor` on every worker with the one of worker `owner`."""
 
+    def leaving(self) -> bool:
+        """Whether a machine of the group is about to be taken away; asked after each step."""
+
 
 class Alone:
     """One process."""
@@ -27,14 +30,27 @@ class Alone:
     def share(self, tensor: Tensor, owner: int) -> None:
         """Nobody to share with."""
 
+    def leaving(self) -> bool:
+        """Nobody says so."""
+        return False
+
 
 class Group:
-    """The workers of torch.distributed's default group."""
+    """The workers of torch.distributed's default group.
 
-    def __init__(self) -> None:
+    Args:
+        device: on which they share.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
         self.rank = torch.distributed.get_rank()
         self.size = torch.distributed.get_world_size()
 
     def share(self, tensor: Tensor, owner: int) -> None:
         """Broadcast from `owner`."""
         torch.distributed.broadcast(tensor, src=owner)
+
+    def leaving(self) -> bool:
+        """Nobody says so."""
+        return False

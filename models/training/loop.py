@@ -9,16 +9,15 @@ number of threads each (models/training/steps.py says why).
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
-from likeness.contracts import environment
 from likeness.contracts.errors import ModelError
 from models.devices import pick_device
 from models.layers.norm import layers_of
+from models.training import saving as saves
 from models.training.compiled import compile_networks, reporting, uncompiled
 from models.training.exchange import Alone, Exchange
 from models.training.footprint import measure
@@ -33,9 +32,6 @@ from models.training.validation import Validation, open_validation
 from models.training.watch import Bar, Nobody, Watcher
 
 __all__ = ["Run", "active", "build", "train", "train_step"]
-
-SAVING_SHARE = 10
-"""Saving takes at most about one part in this many of the time."""
 
 
 def train_step(run: Run, bench: Bench) -> float:
@@ -68,7 +64,15 @@ def guarded_step(run: Run, bench: Bench, *, saving: bool) -> float:
         with room(run.job):
             return train_step(run, bench)
     except NotFiniteError as error:
-        raise explain(error, run, saving=saving) from None
+        # All workers are here, for they share losses and gradients: the first one saves, then the
+        # others leave, lest the group be ended before that.
+        met = torch.zeros(1, device=run.device)
+        if not saving:
+            bench.exchange.share(met, 0)
+        told = explain(error, run, saving=saving)
+        if saving:
+            bench.exchange.share(met, 0)
+        raise told from None
 
 
 @contextmanager
@@ -165,7 +169,7 @@ def train(
         announce(run, bench)
 
     # ---- train -----------------------------------------------------------------------------
-    every_s, cost_s, saved = environment.checkpoint_s(), 0.0, time.monotonic()
+    saving = saves.begin(run, exchange)
     watcher = (watcher or Bar()) if first else Nobody()
     with watcher.watching(run), reporting(job):
         while not run.done and not watcher.enough(run):
@@ -180,13 +184,10 @@ def train(
             watcher.saw(run, loss)
 
             # ---- save ----------------------------------------------------------------------
-            began = time.monotonic()
-            if first and began - saved >= max(every_s, SAVING_SHARE * cost_s if every_s else 0):
-                run.save()
-                saved = time.monotonic()
-                cost_s = saved - began
+            saving.after_step(run)
 
     # ---- end -------------------------------------------------------------------------------
+    saving.end(run)
     if first:
         leave(run, bench, validation)
     return run

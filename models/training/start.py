@@ -5,7 +5,10 @@ from __future__ import annotations
 import torch
 
 from likeness.contracts import environment
+from likeness.contracts.errors import ModelError
 from likeness.contracts.memory import keep_freed_memory
+from models.swappers import registry
+from models.swappers.base import Swapper
 from models.training import checkpoint
 from models.training.loop import train
 from models.training.plan import Job
@@ -19,30 +22,37 @@ def start(job: Job, workers: int = 0) -> None:
 
     Args:
         job: what to train.
-        workers: 0 trains in this process, more train through Ray.
+        workers: 0 trains in this process, more train through Ray, and then nothing trains here.
 
     Raises:
         ModelError, ParamsError: as `models.training.loop.train` and `distributed.train` say.
     """
     with checkpoint.claim(job.state):
-        if workers:
+        threads = None
+        if workers and learns(job.family):
             from models.training import distributed
 
-            distributed.train(job, workers)
-        # After workers have trained, this finds their last checkpoint; what is left to do
-        # (settling, pictures) is done with as many threads as each of them had: they round alike.
-        take_threads(workers)
+            threads = distributed.train(job, workers)
+        # After workers have trained, this finds their last checkpoint, at the end of the budget;
+        # what is left to do (settling, pictures) is done with as many threads as each of them had:
+        # they round alike.
+        take_threads(threads)
         write_results(train(job))
         checkpoint.remove(job.state)
 
 
-def take_threads(workers: int = 0) -> None:
+def learns(family: str) -> bool:
+    """Whether a family has anything to train."""
+    return registry.load_class(family).phases is not Swapper.phases
+
+
+def take_threads(threads: int | None = None) -> None:
     """Take the threads and the way of keeping memory that training has in a process of its own.
 
     Args:
-        workers: among which the threads are shared.
+        threads: how many; None takes all that the environment gives.
     """
-    torch.set_num_threads(max(1, environment.threads() // max(1, workers)))
+    torch.set_num_threads(threads or environment.threads())
     keep_freed_memory()
 
 
@@ -52,8 +62,11 @@ def try_out(job: Job, watcher: Watcher) -> Run:
     The next training of the same job, by whichever door, goes on from there.
 
     Raises:
-        ModelError, ParamsError: as `models.training.loop.train` says.
+        ModelError, ParamsError: as `models.training.loop.train` says; workers are asked for.
     """
+    if environment.workers():
+        step = "unset LIKENESS_WORKERS for it, or run `dvc repro`"
+        raise ModelError(job.model, "a trial trains in one process, without workers", step)
     take_threads()
     with checkpoint.claim(job.state):
         run = train(job, watcher=watcher)

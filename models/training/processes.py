@@ -1,0 +1,52 @@
+"""Which processes took the steps of a training: small records in its state folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from likeness.contracts.atomic import write_text
+
+FOLDER = "processes"
+
+
+@dataclass
+class Taker:
+    """A process that takes steps.
+
+    Attributes:
+        host: name of its machine.
+        pid: number of its process there.
+        rank: its number among the workers; 0 in a training without workers.
+        workers: how many there are; 1 in a training without workers.
+        first_step: steps that others had done before it began.
+        last_step: steps that were done when this was written.
+    """
+
+    host: str
+    pid: int
+    rank: int
+    workers: int
+    first_step: int
+    last_step: int
+
+    def write(self, state: Path, step: int) -> None:
+        """Note how far it has come."""
+        self.last_step = step
+        name = f"{self.host}-{self.pid}-{self.first_step:09d}.json"
+        (state / FOLDER).mkdir(parents=True, exist_ok=True)
+        write_text(state / FOLDER / name, json.dumps(asdict(self)))
+
+
+def this_process(rank: int, workers: int, step: int) -> Taker:
+    """The record of this process before its first step."""
+    return Taker(socket.gethostname(), os.getpid(), rank, workers, step, step)
+
+
+def takers(state: Path) -> list[Taker]:
+    """Everybody who took steps of the training with this state folder, in their order."""
+    found = [Taker(**json.loads(p.read_text())) for p in (state / FOLDER).glob("*.json")]
+    return sorted(found, key=lambda taker: (taker.first_step, taker.last_step, taker.rank))

@@ -1,0 +1,161 @@
+"""Training with workers through the door that users take: `dvc repro` with the real dvc.yaml."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from models.training.processes import Taker, takers
+from tests.flows.house import change_params, copy_repository
+from tests.synthetic_shards import write_perceptual, write_recogniser, write_shards
+
+FILES = ("model.safetensors", "config.json", "history.parquet", "preview.jpg")
+PLAN = {"images": 1600, "batch_images": 8, "micro_batches": 2, "log_every_images": 64}
+ENTRY = {"family": "autoencoder", "source": "ann", "target": "ben", "size_px": 32, "width": 4}
+TWO = {"LIKENESS_WORKERS": "2", "LIKENESS_THREADS": "2"}
+RAY_SETTINGS = ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+
+
+class Repository:
+    """A copy of this repository with the data sets of two people and a model."""
+
+    def __init__(self, folder: Path, repository: Path) -> None:
+        self.root = copy_repository(repository, folder)
+        write_shards(folder / "data/shards/ann", "ann", 8, seed=1)
+        write_shards(folder / "data/shards/ben", "ben", 6, seed=2)
+        (folder / "data/packs").mkdir()
+        write_recogniser(folder / "data/packs/recogniser")
+        write_perceptual(folder / "data/packs/perceptual", None)
+        self.model()
+        subprocess.run(["dvc", "init", "-q", "-f"], cwd=folder, check=True)
+
+    def model(self, **settings: object) -> None:
+        change_params(self.root, train=PLAN, models={"ann-ben": {**ENTRY, **settings}})
+
+    def begin(self, **environment: str) -> subprocess.Popen[str]:
+        """`dvc repro train@ann-ben` by a person who works in this folder, with relative paths."""
+        clean = {name: value for name, value in os.environ.items() if name not in RAY_SETTINGS}
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        own = {"OMP_NUM_THREADS": "1", "LIKENESS_THREADS": "1", "PATH": path}
+        return subprocess.Popen(
+            ["dvc", "repro", "-q", "--force", "--single-item", "train@ann-ben"],
+            cwd=self.root,
+            env={**clean, **own, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    @property
+    def state(self) -> Path:
+        (folder,) = {p.parent for p in self.root.glob(".likeness/training/*/processes")}
+        return folder
+
+    def await_checkpoint(self, step: int, process: subprocess.Popen[str]) -> None:
+        while process.poll() is None:
+            names = [p.name for p in self.root.glob(".likeness/training/*/step-*")]
+            if any(int(name[5:]) >= step for name in names):
+                return
+            time.sleep(0.005)
+        raise AssertionError(f"ended before step {step}: {process.communicate()[0]}")
+
+    def content(self) -> dict[str, bytes]:
+        folder = self.root / "data/models/ann-ben"
+        return {name: (folder / name).read_bytes() for name in FILES}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Repository:
+    return Repository(tmp_path_factory.mktemp("workers") / "repo", repository)
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Ray's training workers below a process."""
+    below = psutil.Process(process.pid).children(recursive=True)
+    return [p for p in below if "RayTrainWorker" in " ".join(p.cmdline())]
+
+
+def listeners(process: subprocess.Popen[str]) -> dict[str, str]:
+    """Addresses on which anything below a process listens -> the name of what does."""
+    found = {}
+    for one in psutil.Process(process.pid).children(recursive=True):
+        for connection in one.net_connections("inet"):
+            if connection.status == psutil.CONN_LISTEN:
+                found[connection.laddr.ip] = one.name()
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_workers_train_and_deaths_change_nothing(place: Repository) -> None:
+    alone = place.begin()
+    said = alone.communicate()[0]
+    assert alone.returncode == 0, said
+    wanted = place.content()
+    (taker,) = takers(place.state)
+    assert (taker.workers, taker.first_step, taker.last_step) == (1, 0, 100)
+    # A run without workers is killed; three workers, one more than a batch has parts, go on.
+    killed = place.begin(LIKENESS_CHECKPOINT_S="0")
+    place.await_checkpoint(5, killed)
+    for process in [*psutil.Process(killed.pid).children(recursive=True), killed]:
+        process.kill()
+    killed.communicate()
+    before = takers(place.state)
+    training = place.begin(**TWO, LIKENESS_WORKERS="3", LIKENESS_CHECKPOINT_S="0")
+    place.await_checkpoint(20, training)
+    first = workers_of(training)
+    assert len(first) == 2
+    assert {ip.removeprefix("::ffff:") for ip in listeners(training)} == {"127.0.0.1"}
+    first[1].kill()
+    place.await_checkpoint(60, training)
+    seen = {p.pid for p in [*first, *workers_of(training)]}
+    said = training.communicate()[0]
+    assert training.returncode == 0, said
+    assert "so 2 of 3 workers train" in said
+    assert place.content() == wanted
+    took = [taker for taker in takers(place.state) if taker not in before]
+    check_workers(took, seen)
+    assert min(t.first_step for t in took) >= 5
+    # The group that Ray started again went on from the last checkpoint, not from the first.
+    assert max(t.first_step for t in took) >= 20
+
+
+def check_workers(took: list[Taker], seen: set[int]) -> None:
+    """All steps were taken by the processes that were seen to be Ray's workers."""
+    assert took
+    assert {taker.pid for taker in took} <= seen
+    assert {taker.workers for taker in took} == {2}
+    last = [taker.rank for taker in took if taker.last_step == 100]
+    assert sorted(last) == [0, 1]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_an_error_of_a_worker_is_one_line(place: Repository) -> None:
+    place.model(learning_rate=1e30)
+    try:
+        training = place.begin(**TWO)
+        said = training.communicate()[0]
+    finally:
+        place.model()
+    assert training.returncode != 0
+    errors = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert "ann-ben, phase autoencoder, step 1: loss source.l1, target.l1 is not" in errors[0]
+    assert "the last good weights are in" in errors[0]
+    assert "exited with 2" in said
+    assert "Traceback" not in said
+
+
+def test_no_cluster_is_one_line(place: Repository) -> None:
+    training = place.begin(**TWO, RAY_ADDRESS="127.0.0.1:1")
+    said = training.communicate()[0]
+    assert "error: RAY_ADDRESS=127.0.0.1:1: no cluster answers" in said
+    assert "exited with 2" in said
+    assert "Traceback" not in said

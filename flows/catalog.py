@@ -8,15 +8,16 @@ import io
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 from ruamel.yaml import YAML
 
+from flows.changes import OWNER, Change, Say, documents
 from flows.duplicates import same_footage
-from flows.identities import write_identity
+from flows.identities import enrol
 from flows.process import stream
 from flows.run import dvc_command
 from likeness.contracts.atomic import write_text
@@ -25,11 +26,12 @@ from likeness.contracts.catalog import (
     Role,
     clip_folder,
     find_identity,
-    identity_folder,
     identity_names,
+    list_clips,
     require_consent,
     require_slug,
 )
+from likeness.contracts.choices import choices
 from likeness.contracts.documents import load_yaml
 from likeness.contracts.errors import CatalogError, GraphError
 from likeness.contracts.params import refuse_identities
@@ -128,7 +130,7 @@ def check_new_clip(
     with contextlib.chdir(root):  # messages name the path as one writes it
         today = dt.datetime.now(tz=dt.UTC).date()
         record = require_consent(path, identity, role, today)  # type: ignore[arg-type]  # checked above
-    _require_free(clip, root)
+    require_free(clip, root)
     footage = look_at(source, role, root)
     document = Clip.model_validate(
         {
@@ -144,11 +146,49 @@ def check_new_clip(
     return NewClip(source, document, footage, new_identity=not known, same_as=same)
 
 
-def _require_free(clip: str, root: Path) -> None:
+def check_new_take(clip: str, source: Path, root: Path) -> NewClip:
+    """Check another take of a clip before anything is written.
+
+    Raises:
+        CatalogError, ConsentError, FootageError: the first thing that is wrong.
+    """
+    record = find_clip(clip, root)
+    with contextlib.chdir(root):
+        today = dt.datetime.now(tz=dt.UTC).date()
+        consent = Path("data/consents") / f"{record.consent}.yaml"
+        require_consent(consent, record.identity, record.role, today)
+    footage = look_at(source, record.role, root)
+    document = record.model_copy(update={"footage": _footage_name(source)})
+    same = tuple(same_footage(source, footage.names, root / "data"))
+    return NewClip(source, document, footage, new_identity=False, same_as=same)
+
+
+def find_clip(clip: str, root: Path) -> Clip:
+    """Read one clip.
+
+    Raises:
+        CatalogError: no such clip; the known ones are listed.
+    """
+    clips = list_clips(root / "data")
+    found = next((c for c in clips if c.clip == clip), None)
+    if found is None:
+        raise CatalogError(clip, "no such clip", choices(clip, (c.clip for c in clips)))
+    return found
+
+
+def require_free(clip: str, root: Path) -> None:
+    """Check that no clip has this name.
+
+    Raises:
+        CatalogError: there is one, one is just being added, or files lie in its place.
+    """
     folder = clip_folder(clip, root / "data")
     if (folder / "clip.yaml").exists():
         step = f"choose another name with --clip, or `likeness remove {clip}` first"
         raise CatalogError(clip, "is there already", step)
+    if (folder / OWNER).is_file():
+        step = "wait for its end, or choose another name with --clip"
+        raise CatalogError(clip, "is just being added by another `likeness add`", step)
     if folder.is_dir() and any(folder.iterdir()):
         step = f"remove data/clips/{clip} by hand if nothing in it is needed"
         raise CatalogError(clip, f"data/clips/{clip} holds files but no clip.yaml", step)
@@ -201,40 +241,48 @@ def clip_text(record: Clip) -> str:
     return buffer.getvalue()
 
 
-@contextlib.contextmanager
-def undone_on_failure() -> Iterator[contextlib.ExitStack]:
-    """Call back whatever is put on the stack, unless the block ends well."""
-    with contextlib.ExitStack() as undo:
-        yield undo
-        undo.pop_all()
+def copy_footage(new: NewClip, target: Path) -> None:
+    """Copy the footage of a new clip or take to `target`."""
+    _copy(new.footage, target)
 
 
 def add_clip(new: NewClip, root: Path, say: Callable[[str], object] = print) -> None:
     """Copy and track the footage, write the clip's documents and, if new, its identity.
 
     dvc.yaml comes last: until it stands there, DVC knows nothing of the clip. Any failure,
-    Ctrl-C included, leaves the repository as it was.
+    Ctrl-C included, leaves the repository as it was; after SIGKILL the next command sees to it.
 
     Raises:
+        CatalogError: somebody has added a clip of this name meanwhile.
         GraphError: DVC refused the footage.
     """
     folder = clip_folder(new.record.clip, root / "data")
-    with undone_on_failure() as undo:
-        undo.callback(shutil.rmtree, folder, ignore_errors=True)
-        folder.mkdir(parents=True, exist_ok=True)
+    with Change(root, say) as change:
+        with documents(root, say):
+            require_free(new.record.clip, root)
+            change.make_folder(folder)
         footage = folder / new.record.footage
-        say(f"copying {new.source} to {footage.relative_to(root)}")
-        _copy(new.footage, footage)
-        _track(footage, root)
-        if new.new_identity:
-            home = identity_folder(new.record.identity, root / "data")
-            undo.callback(shutil.rmtree, home, ignore_errors=True)
-            write_identity(new.record.identity, new.record.consent, root)
-        write_text(folder / "clip.yaml", clip_text(new.record))
-        write_text(folder / "dvc.yaml", (root / TEMPLATE).read_text(encoding="utf-8"))
+        say(f"copying {shown(new.source)} to {footage.relative_to(root)}")
+        copy_footage(new, footage)
+        track(footage, root, say)
+        with documents(root, say):
+            enrol(change, new.record.identity, new.record.consent)
+            write_text(folder / "clip.yaml", clip_text(new.record))
+            write_text(folder / "dvc.yaml", (root / TEMPLATE).read_text(encoding="utf-8"))
+            change.commit()
 
 
-def _track(footage: Path, root: Path) -> None:
+def shown(path: Path) -> str:
+    """A path as it can be printed, whatever bytes its name holds."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
+
+
+def track(footage: Path, root: Path, say: Say = print) -> None:
+    """Let DVC track a clip's footage.
+
+    Raises:
+        GraphError: DVC refused it.
+    """
     said: list[str] = []
     target = str(footage.relative_to(root))
     code = stream(dvc_command("--wait-for-lock", "add", target), said.append, folder=root)

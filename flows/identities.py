@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from flows.changes import Change
 from likeness.contracts.atomic import write_text
 from likeness.contracts.catalog import Identity, identity_folder, require_slug
 from likeness.contracts.documents import load_yaml, validate
@@ -36,6 +37,15 @@ def write_identity(identity: str, consent: str, root: Path) -> Path:
     write_text(folder / "identity.yaml", identity_text(identity, consent))
     write_text(folder / "dvc.yaml", (root / TEMPLATE).read_text(encoding="utf-8"))
     return folder
+
+
+def enrol(change: Change, identity: str, consent: str) -> None:
+    """Write an identity's documents as steps of a change, unless it is enrolled already."""
+    folder = identity_folder(identity, change.root / "data")
+    if (folder / "identity.yaml").is_file():
+        return
+    change.make_folder(folder)
+    write_identity(identity, consent, change.root)
 
 
 def listed_in_params(root: Path) -> list[Identity]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from flows import catalog, identities
 from flows.catalog import PARAMS, names
+from flows.changes import Change, Say, documents
 from likeness.contracts.atomic import write_text
-from likeness.contracts.catalog import clip_folder, identity_folder, list_clips
-from likeness.contracts.choices import choices
-from likeness.contracts.environment import state_folder
+from likeness.contracts.catalog import (
+    Clip,
+    clip_folder,
+    identity_folder,
+    identity_names,
+    list_clips,
+)
+from likeness.contracts.documents import load_yaml
 from likeness.contracts.errors import CatalogError
 from likeness.contracts.params import ModelEntry, SwapEntry, load_entry
 from likeness.contracts.pools import PoolEntry, named
@@ -19,7 +24,7 @@ from likeness.contracts.pools import PoolEntry, named
 
 @dataclass(frozen=True)
 class Removal:
-    """What removing a clip removes.
+    """What removing a clip, or an identity without clips, removes.
 
     Attributes:
         clip: its name.
@@ -32,7 +37,7 @@ class Removal:
     identity: str
 
 
-def _users(clip: str, identity: str, root: Path) -> list[str]:
+def users(clip: str, identity: str, root: Path) -> list[str]:
     """Swaps that aim at `clip`; what names `identity` ("" asks for none): pools, models, swaps."""
     found: list[str] = []
     for name in names("pools", root):
@@ -59,40 +64,73 @@ def check_removal(clip: str, root: Path) -> Removal:
     """
     folder = clip_folder(clip, root / "data")
     clips = list_clips(root / "data")
-    record = next((c for c in clips if c.clip == clip), None)
-    if record is None:
-        raise CatalogError(clip, "no such clip", choices(clip, (c.clip for c in clips)))
+    if clip in identity_names(root / "data") and clip not in {c.clip for c in clips}:
+        return _check_identity(clip, clips, root)
+    record = catalog.find_clip(clip, root)
     last = not any(c.identity == record.identity and c.clip != clip for c in clips)
-    users = _users(clip, record.identity if last else "", root)
-    if users:
+    if found := users(clip, record.identity if last else "", root):
         what = f"is the last clip of `{record.identity}`, which" if last else "as a target"
-        problem = f"{what} is used by {', '.join(users)}"
+        problem = f"{what} is used by {', '.join(found)}"
         raise CatalogError(clip, problem, "change or remove those in params.yaml first")
-    paths = [folder, *(root / "data/crops").glob(f"*/{clip}.parquet")]
+    paths = [folder, *outputs(catalog.TEMPLATE, root, "clip", clip=clip, identity="*")]
     if last:
-        own = [f"crops/{record.identity}", f"shards/{record.identity}"]
-        own += [f"appearance/{record.identity}", f"identities/{record.identity}"]
-        own += [f"{kind}/{record.identity}.json" for kind in ("rosters", "manifests")]
-        paths += [root / "data" / name for name in own]
-    found = tuple(path for path in paths if path.exists())
-    return Removal(clip, found, record.identity if last else "")
+        paths += identity_paths(record.identity, root)
+    there = tuple(dict.fromkeys(path for path in paths if path.exists()))
+    return Removal(clip, there, record.identity if last else "")
 
 
-def remove_clip(removal: Removal, root: Path) -> None:
-    """Remove a clip. Folders leave the graph in one rename each; what remains is sweeping up."""
-    aside = root / state_folder() / f"removed-{removal.clip}"
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    shutil.move(clip_folder(removal.clip, root / "data"), aside / "clip")
-    if removal.identity:
-        home = identity_folder(removal.identity, root / "data")
-        if home.is_dir():
-            shutil.move(home, aside / "identity")
-    for path in (aside, *removal.paths):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+def _check_identity(identity: str, clips: list[Clip], root: Path) -> Removal:
+    own = [clip.clip for clip in clips if clip.identity == identity]
+    if own:
+        step = f"remove its clips ({', '.join(own)}); it goes with the last"
+        raise CatalogError(identity, "is an identity that has clips", step)
+    if found := users("", identity, root):
+        step = "change or remove those in params.yaml first"
+        raise CatalogError(identity, f"is used by {', '.join(found)}", step)
+    there = tuple(path for path in identity_paths(identity, root) if path.exists())
+    return Removal(identity, there, identity)
+
+
+def identity_paths(identity: str, root: Path) -> list[Path]:
+    """Everything that goes with an identity: its documents first, so that its stages go first."""
+    home = identity_folder(identity, root / "data")
+    crops = root / "data/crops" / identity
+    return [home, crops, *outputs(identities.TEMPLATE, root, "identity", identity=identity)]
+
+
+def outputs(template: Path, root: Path, kind: str, **names: str) -> list[Path]:
+    """Outputs of a template's stages, each cut off after the part that holds the name of `kind`.
+
+    `data/appearance/${identity}/map.json` gives `data/appearance/ann`.
+    """
+    found: list[Path] = []
+    for stage in (load_yaml(root / template).get("stages") or {}).values():
+        for out in stage.get("outs") or []:
+            parts = Path(out if isinstance(out, str) else next(iter(out))).parts
+            last = next((i for i, part in enumerate(parts) if f"${{{kind}}}" in part), None)
+            if last is None:
+                continue
+            pattern = "/".join(parts[: last + 1])
+            for name, value in names.items():
+                pattern = pattern.replace(f"${{{name}}}", value)
+            found += sorted(root.glob(pattern))
+    return list(dict.fromkeys(found))
+
+
+def remove_clip(removal: Removal, root: Path, say: Say = print) -> None:
+    """Remove a clip. Folders leave the graph in one rename each; what remains is sweeping up.
+
+    Raises:
+        CatalogError: it has changed since `check_removal`, so that more or less would go.
+    """
+    with Change(root, say) as change, documents(root, say):
+        now = check_removal(removal.clip, root)
+        if now.identity != removal.identity:
+            step = "look with `likeness list`, then run the same again"
+            raise CatalogError(removal.clip, "clips of its identity came or went", step)
+        for path in now.paths:
+            change.put_aside(path)
+        change.commit()
 
 
 def out_of_date(root: Path) -> list[Path]:

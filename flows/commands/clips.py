@@ -19,9 +19,11 @@ from flows.commands.common import (
     confirm,
     print_json,
 )
+from flows.commands.runs import end_like_ctrl_c
 from flows.graph import Graph
 from flows.identities import listed_in_params, move_identities
 from flows.listing import idle_pools, list_everything, pools_losing
+from flows.remarks import say_remarks
 from flows.removal import check_removal, out_of_date, remove_clip, sync
 from flows.report import show_table
 from flows.status import read_state, will_run
@@ -29,7 +31,8 @@ from flows.status import read_state, will_run
 CLIP_NAME = typer.Argument(help="Name of the clip.", autocompletion=complete_clip)
 
 
-def _describe(new: NewClip) -> str:
+def describe(new: NewClip) -> str:
+    """One line on what was found in new footage."""
     facts, record = new.footage.facts, new.record
     size = f"{facts['width_px']}x{facts['height_px']}"
     frames = f"about {facts['frames_hint']} frames" if facts.get("frames_hint") else "frames"
@@ -41,7 +44,8 @@ def _describe(new: NewClip) -> str:
     return "\n".join([first, *(f"sound: {line}" for line in new.footage.sound)])
 
 
-def _warn(new: NewClip) -> None:
+def warn(new: NewClip) -> None:
+    """Print what is worth knowing of new footage before it is taken in, to stderr."""
     lines = list(new.footage.warnings)
     lines += [f"the same footage as clip {clip}" for clip in new.same_as]
     for line in lines:
@@ -92,11 +96,12 @@ def add(
 
     likeness add stills/ --identity ben --role target --consent ben-2026 --clip ben-stills
     """
+    end_like_ctrl_c()
     new = check_new_clip(
         file, ROOT, identity=identity, role=role, consent=consent, licence=licence, clip=clip
     )
-    print(_describe(new))
-    _warn(new)
+    print(describe(new))
+    warn(new)
     confirm(f"Add it as data/clips/{new.record.clip}?", yes)
     add_clip(new, ROOT)
     graph, stale = read_state(ROOT)
@@ -107,7 +112,9 @@ def add(
 
 
 def remove(clip: Annotated[str, CLIP_NAME], yes: Yes = False) -> None:
-    """Remove a clip, its crops, and its identity when nothing else needs it.
+    """Remove a clip, its crops, and its identity when this was its last clip.
+
+    Also removes an identity that has no clips, by its name.
 
     Refused, with their names, while a model or swap uses it. DVC's cache keeps old versions
     until `dvc gc --workspace`.
@@ -116,10 +123,12 @@ def remove(clip: Annotated[str, CLIP_NAME], yes: Yes = False) -> None:
 
     likeness remove take3 --yes
     """
+    end_like_ctrl_c()
     removal = check_removal(clip, ROOT)
     for path in removal.paths:
         print(f"removes {path}")
     if removal.identity:
+        print(f"`{removal.identity}` is left without clips and goes as well")
         for pool in pools_losing(removal.identity, ROOT):
             print(f"takes {removal.identity} out of pools.{pool}: its models will be trained anew")
     confirm(f"Remove {clip}?", yes)
@@ -140,6 +149,7 @@ def list_clips(as_json: Json = False) -> None:
     if as_json:
         print_json(content)
         return
+    say_remarks(ROOT)
     for kind, rows in content.items():
         if not rows:
             print(f"no {kind} yet; add footage with `likeness add`", file=sys.stderr)

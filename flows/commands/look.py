@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from flows.commands.common import ROOT, Json, complete_identity, print_json
+from flows.remarks import say_remarks
 from flows.report import show_table
 from flows.status import brief, read_state, will_run
 from likeness.contracts.catalog import find_identity
@@ -28,6 +29,7 @@ def status(as_json: Json = False) -> None:
     if as_json:
         print_json({"stale": {a: list(why) for a, why in stale.items()}, "will_run": runs})
         return
+    say_remarks(ROOT)
     if not runs:
         print("everything is up to date")
         return

@@ -15,6 +15,7 @@ from flows.commands.judge import report_after_run
 from flows.graph import read_graph
 from flows.preflight import check_repository
 from flows.process import stream
+from flows.remarks import say_remarks
 from flows.report import show_run
 from flows.run import ReproError, StageRun, repro
 from likeness.contracts.catalog import clip_folder, footage_path
@@ -58,6 +59,7 @@ def swap(name: Annotated[str, SWAP_NAME] = "") -> None:
         show_run(part, error.runs, part.swaps(), ROOT)
         raise
     show_run(part, runs, part.swaps(), ROOT)
+    say_remarks(ROOT)
     report_after_run(part.swaps())
     print(f"finished in {time.monotonic() - began:.0f} s")
 
@@ -93,6 +95,7 @@ def rebuild(name: Annotated[str, SWAP_NAME] = "") -> None:
     board = LAST[-1]
     runs = [StageRun(o.address, o.state, o.seconds) for o in board.outcomes.values()]
     show_run(board.graph, runs, board.graph.swaps(), ROOT)
+    say_remarks(ROOT)
     report_after_run(board.graph.swaps())
     if not state.is_completed():
         raise GraphError("rebuild", str(state.message), "see the log above, then run it again")

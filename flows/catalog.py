@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import io
+import itertools
 import os
 import re
 import shutil
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,21 +69,17 @@ def names(kind: str, root: Path) -> list[str]:
 
 
 def default_clip_name(source: Path) -> str:
-    """A slug made from the file's name."""
-    return re.sub(r"[^a-z0-9]+", "-", source.stem.lower()).strip("-")[:63].strip("-")
+    """A slug made from the file's name, accents left out; "" where it has no letter or digit."""
+    stem = unicodedata.normalize("NFKD", source.stem).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", stem).strip("-")[:63].strip("-")
 
 
-def _named_after(source: Path) -> str:
-    """The clip's name where none is given.
-
-    Raises:
-        CatalogError: the file's name has no letter or digit that a clip's name can have.
-    """
-    found = default_clip_name(source)
-    if not found:
-        problem = "has no a-z or 0-9 in its name to call the clip by"
-        raise CatalogError(source.name, problem, "choose a name, for example `--clip take-1`")
-    return found
+def _named_after(source: Path, identity: str, root: Path) -> str:
+    """The clip's name where none is given: that of the file, else the person's and a number."""
+    if found := default_clip_name(source):
+        return found
+    stem, taken = f"{identity[:55]}-", {path.name for path in (root / "data/clips").glob("*")}
+    return next(f"{stem}{n}" for n in itertools.count(1) if f"{stem}{n}" not in taken)
 
 
 def _footage_name(source: Path) -> str:
@@ -109,14 +107,14 @@ def check_new_clip(
         role: source or target.
         consent: name of the record; "" takes the one of a known identity.
         licence: licence of the footage; "" takes the basis that the consent record states.
-        clip: name of the clip; "" makes one from the file's name.
+        clip: name of the clip; "" makes one from the file's name, or else the person's.
 
     Raises:
         CatalogError, ConsentError, FootageError, ParamsError: the first thing that is wrong.
     """
     refuse_identities(root / PARAMS)
     require_slug("identity", identity)
-    clip = require_slug("clip", clip or _named_after(source))
+    clip = require_slug("clip", clip or _named_after(source, identity, root))
     if role not in get_args(Role):
         raise CatalogError("role", f"`{role}` is unknown", f"use {' or '.join(get_args(Role))}")
     known = identity in identity_names(root / "data")

@@ -84,7 +84,7 @@ def test_adding_and_removing_a_clip(house: Path, film: Path, likeness: Likeness)
     assert set(stages) == {
         "pack", f"{clip}:frames", f"{clip}:detect", f"{clip}:filter", f"{clip}:align",
         *(f"data/identities/ann/dvc.yaml:{s}" for s in ("roster", "shard", "appearance")),
-        "names", "retrieval",
+        "names", "retrieval", "views",
     }  # fmt: skip
     graph = {node.address for node in read_graph(house).stages}
     assert graph - set(stages) == {"judge", "detectability", "perceptual"}

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from flows.graph import Graph, StageNode
 from flows.process import end_all
-from flows.run import State, repro_once, require_success
+from flows.run import LockedError, State, repro_once, require_success
 from flows.status import brief
 from likeness.contracts.documents import load_yaml
 from likeness.contracts.errors import GraphError
+from likeness.provenance.lockfile import LOCK, TornError, read_lock, retried
 
 SLOTS = {"compute": 1, "io": 2, "network": 1, "data": 2}
 """Stages of each `meta.resource` that run at once: a compute stage uses every core by itself."""
@@ -59,12 +60,30 @@ def locked_hashes(node: StageNode, root: Path) -> dict[str, str]:
     if node.footage:
         entries = load_yaml(root / node.file).get("outs", [])
         return {node.outputs[0]: str(entries[0].get("md5", ""))} if entries else {}
-    lock = (root / node.file).with_name("dvc.lock")
-    if not lock.is_file():
-        return {}
-    name = node.address.rpartition(":")[2]
-    outs = (load_yaml(lock).get("stages") or {}).get(name, {}).get("outs", [])
+    stages = read_lock((root / node.file).with_name(LOCK), root)
+    outs = stages.get(node.address.rpartition(":")[2], {}).get("outs", [])
     return {str(out["path"]): str(out.get("md5", "")) for out in outs}
+
+
+def noted_hashes(node: StageNode, root: Path) -> dict[str, str]:
+    """`locked_hashes` of a stage that has just run.
+
+    Raises:
+        TornError: DVC's lock file does not know it.
+    """
+
+    def look() -> dict[str, str]:
+        found = locked_hashes(node, root)
+        if not found and node.outputs:
+            lock = (root / node.file).with_name(LOCK)
+            raise TornError(lock, f"lacks {node.address}, which ran", "run `dvc repro`")
+        return found
+
+    return retried(look, root)
+
+
+class CancelledError(GraphError):
+    """The rebuild was cancelled before the stage was done."""
 
 
 @dataclass
@@ -87,7 +106,47 @@ class Board:
 
     def __post_init__(self) -> None:
         self._slots = {name: threading.Semaphore(count) for name, count in self.slots.items()}
+        self._taken: dict[str, threading.Semaphore] = {}
         self._cancelled = threading.Event()
+
+    def take_slot(self, address: str) -> bool:
+        """Take a slot of the stage's resource; True if it has one, or needs none: it is cached."""
+        if address in self._taken or not self._needs_run(address):
+            return True
+        slot = self._slots.get(self.graph.nodes[address].resource, self._slots["compute"])
+        if slot.acquire(blocking=False):
+            self._taken[address] = slot
+            return True
+        return False
+
+    def free_slot(self, address: str) -> None:
+        """Give back what `take_slot` took."""
+        if slot := self._taken.pop(address, None):
+            slot.release()
+
+    def _needs_run(self, address: str) -> bool:
+        above = self.graph.upstream[address]
+        failed = any(self.state_of(u) in {"failed", "not run"} for u in above)
+        return bool(self.why(address)) and not failed
+
+    def summary(self) -> tuple[str, str]:
+        """Name of the whole run's state (Ran, Cached, Failed), and how many stages did what.
+
+        Stages that always run and found nothing new do not make it "Ran".
+        """
+        states = [self.state_of(node.address) for node in self.graph.stages]
+        counts = {name: states.count(name) for name in ("ran", "cached", "failed", "not run")}
+        message = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        if counts["failed"] or counts["not run"]:
+            return "Failed", message
+        return "Ran" if self._made_anything() else "Cached", message
+
+    def _made_anything(self) -> bool:
+        return any(
+            outcome.state == "ran"
+            and (outcome.changed or not self.graph.nodes[address].always_changed)
+            for address, outcome in self.outcomes.items()
+        )
 
     def why(self, address: str) -> str:
         """Why DVC must look at this stage now; "" if it cannot have changed.
@@ -107,9 +166,9 @@ class Board:
         """Bring one stage up to date; everything upstream must be done.
 
         Raises:
-            LockedError: another run holds a path; try again.
+            LockedError: another run holds a path, or a slot is not free; try again.
             ReproError: the stage failed (noted among the outcomes).
-            GraphError: the rebuild was cancelled.
+            CancelledError: the rebuild was cancelled.
         """
         node = self.graph.nodes[address]
         before = locked_hashes(node, self.root)
@@ -117,19 +176,27 @@ class Board:
         if not reason:
             return self._note(Outcome(address, "cached", 0.0, before, changed=False))
         say(reason)
-        with self._slots.get(node.resource, self._slots["compute"]):
-            if self._cancelled.is_set():
-                raise GraphError(address, "cancelled before it began", "start the rebuild again")
+        if not self.take_slot(address):
+            raise LockedError(address, "waits for a slot", "it goes on by itself")
+        try:
+            self._require_going(address)
             done = repro_once([address], single=True, on_line=say, root=self.root)
+            self._require_going(address)
+        finally:
+            self.free_slot(address)
         found = done.runs.get(address)
         seconds = found.seconds if found else 0.0
         if done.code and not done.busy:
             self._note(Outcome(address, "failed", seconds, before, changed=False))
         require_success(done, address)
-        after = locked_hashes(node, self.root)
+        after = noted_hashes(node, self.root)
         # A restored output (`cached` by DVC's run cache) may differ from what lay there before.
         state: State = found.state if found else ("ran" if node.footage else "cached")
         return self._note(Outcome(address, state, seconds, after, changed=after != before))
+
+    def _require_going(self, address: str) -> None:
+        if self._cancelled.is_set():
+            raise CancelledError(address, "cancelled", "start the rebuild again to go on")
 
     def _note(self, outcome: Outcome) -> Outcome:
         self.outcomes[outcome.address] = outcome

@@ -10,9 +10,11 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from likeness.contracts.errors import GraphError
+from likeness.provenance.lockfile import signatures
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -157,22 +159,53 @@ SWAP_LEVEL = ("convert", "blend", "evaluate", "publish")
 
 @contextmanager
 def open_repo(root: Path | None = None) -> Iterator[Repo]:
-    """DVC's repository at `root` (default: here).
+    """DVC's repository at `root` (default: here), to be read, also beside a run.
+
+    No lock is taken and nothing noted of what is read, so that neither waits for the other: a
+    `dvc repro` beside would fail on our locks. Its index is of lock files that were complete.
 
     Raises:
         GraphError: DVC cannot read it; its own first line says why.
+        TornError: a dvc.lock that is cut off, and nobody is writing it.
     """
     # DVC takes half a second to import; `likeness --help` and completion do without it.
     from dvc.exceptions import DvcException
-    from dvc.repo import Repo
+    from dvc.lock import LockNoop
+    from dvc.repo import Repo, lock_repo
 
+    here = root or Path.cwd()
     try:
         # DVC words addresses relative to the current folder; ours are relative to the root.
-        with chdir(root or Path.cwd()), Repo() as repo:
-            yield repo
+        with chdir(here), Repo() as repo, TemporaryDirectory() as private:
+            repo.lock, repo.tmp_dir = LockNoop(), private
+            with lock_repo(repo):
+                _load_index(repo)
+                yield repo
     except DvcException as error:
         text = " ".join(str(error).split()) or type(error).__name__
         raise GraphError("dvc.yaml", text, "correct it, then `dvc status` to check") from None
+
+
+def _load_index(repo: Repo) -> None:
+    """Let DVC read every dvc.yaml and dvc.lock, again if a lock was rewritten meanwhile.
+
+    Raises:
+        DvcException: DVC cannot read them, though none has changed.
+    """
+    from dvc.exceptions import DvcException
+
+    root = Path()
+    while True:
+        before, failed = dict(signatures(root)), None
+        try:
+            _ = repo.index.graph
+        except DvcException as error:
+            failed = error
+        if dict(signatures(root)) == before:
+            if failed:
+                raise failed
+            return
+        repo._reset()  # what `lock_repo` does on entering
 
 
 def _relative(path: str, root: str) -> str:

@@ -2,7 +2,8 @@
 
 DVC starts a shell, the shell a stage, the stage perhaps workers. Each command gets a process
 group of its own; whoever stops waiting for it (Ctrl-C, a cancelled run) ends the whole group,
-because a stage left behind would write into outputs that the next run deletes.
+because a stage left behind would write into outputs that the next run deletes. If we are killed
+ourselves, the kernel ends the command, and a stage ends with its DVC (contracts/orphans.py).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pathlib import Path
 GRACE_S = 10.0
 """Seconds between SIGTERM and SIGKILL; a stage needs them to remove its temporary files."""
 
+CHILD = Path(__file__).with_name("child.py").resolve()
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()=>][A-Z0-9]?")
 _groups: set[int] = set()
 _groups_guard = threading.Lock()
@@ -125,17 +127,39 @@ def _chunks(handle: int) -> Iterator[bytes]:
         yield chunk
 
 
-def _relay(handle: int, on_line: Callable[[str], object], echo: bool) -> None:
-    pending = b""
+def _never() -> bool:
+    return False
+
+
+def _relay(
+    handle: int, on_line: Callable[[str], object], echo: bool, hushed: Callable[[], bool]
+) -> None:
+    pending, shown = b"", 0
     for chunk in _chunks(handle):
-        if echo:
-            sys.stdout.buffer.write(chunk)
-            sys.stdout.buffer.flush()
         *whole, pending = (pending + chunk).split(b"\n")
         for line in whole:
             on_line(plain(line.decode(errors="replace")))
+            if echo and not hushed():
+                sys.stdout.buffer.write(line[shown:] + b"\n")
+            shown = 0
+        # Progress comes without an end of line; an error waits for its end, and may be hushed.
+        text = plain(pending.decode(errors="replace"))
+        if echo and not hushed() and not text.startswith(("ERROR", "WARNING", "error:")):
+            sys.stdout.buffer.write(pending[shown:])
+            shown = len(pending)
+        sys.stdout.buffer.flush()
     if pending:
         on_line(plain(pending.decode(errors="replace")))
+        if echo and not hushed():
+            sys.stdout.buffer.write(pending[shown:])
+            sys.stdout.buffer.flush()
+
+
+def bound(command: Sequence[str]) -> list[str]:
+    """`command`, ended by the kernel if this process is killed and cannot end it itself."""
+    if sys.platform != "linux":
+        return list(command)
+    return [sys.executable, "-I", "-S", str(CHILD), str(os.getpid()), *command]
 
 
 def stream(
@@ -146,6 +170,7 @@ def stream(
     echo: bool = False,
     extra: Mapping[str, str] | None = None,
     grace_s: float = GRACE_S,
+    hushed: Callable[[], bool] = _never,
 ) -> int:
     """Run `command` in its own process group and hand over each line it prints.
 
@@ -154,6 +179,7 @@ def stream(
         echo: also copy the bytes to our stdout; on a terminal the child sees one, too.
         extra: additional environment.
         grace_s: see `end_group`.
+        hushed: asked after each line whether it, and what follows, is not to be copied.
 
     Returns:
         The exit code (negative: the signal). The group is empty when this returns or raises.
@@ -161,7 +187,7 @@ def stream(
     ours, theirs = _channel(terminal=echo and sys.stdout.isatty())
     try:
         child = subprocess.Popen(
-            list(command),
+            bound(command),
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=theirs,
@@ -177,7 +203,7 @@ def stream(
     with _groups_guard:
         _groups.add(child.pid)
     try:
-        _relay(ours, on_line, echo)
+        _relay(ours, on_line, echo, hushed)
         return child.wait()
     finally:
         end_group(child.pid, grace_s)

@@ -5,34 +5,37 @@ Prefect decides when and where; DVC alone decides whether there is anything to d
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 from prefect import flow, get_run_logger, runtime, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State as PrefectState
 from prefect.client.schemas.objects import TaskRun
-from prefect.futures import PrefectFuture, wait
-from prefect.states import Completed, Failed
+from prefect.futures import PrefectFuture
+from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import Task
 
 from flows.artifacts import publish_artifacts
-from flows.board import Board
+from flows.board import Board, CancelledError
 from flows.graph import StageNode
 from flows.layout import reduce
 from flows.preflight import check_repository
 from flows.run import LockedError, is_chatter
 from flows.status import read_state
+from flows.sweep import noted, sweep
 from likeness.contracts.errors import LikenessError
 
-LOCK_RETRIES = 240
+LOCK_RETRIES = 40_000
 LOCK_DELAYS_S: list[float] = [1, 2, 4, 8, 15]
-"""Pauses between attempts on a lock: an hour in all; the last one is repeated."""
+"""Pauses between attempts on a lock: a week in all; the last one is repeated."""
 
 AT_ONCE = 16
-"""Tasks in flight. Tasks are submitted upstream first, so waiting ones cannot block the rest."""
+"""Tasks in flight; only those that can begin are handed over."""
 
 
 def _is_lock(_task: Task[..., Any], _run: TaskRun, state: PrefectState[Any]) -> bool:
@@ -40,13 +43,16 @@ def _is_lock(_task: Task[..., Any], _run: TaskRun, state: PrefectState[Any]) -> 
 
 
 def _stage_task(node: StageNode, board: Board) -> Task[[], PrefectState[Any]]:
-    """The task for one stage; its body is a closure, so that Prefect need not copy the board."""
+    """The task for one stage; its body is a closure, so that Prefect need not copy the board.
+
+    It has no tags: for each of them a task asks the server for leave to run, and a server that has
+    died would end the work.
+    """
 
     @task(
         name=node.label,
         task_run_name=node.label,
         description=f"{node.description}\n\n`dvc repro --single-item {node.address}`",
-        tags=[node.resource],
         cache_policy=NO_CACHE,
         persist_result=False,
         retries=LOCK_RETRIES,
@@ -66,6 +72,8 @@ def _state(board: Board, address: str, say: Callable[[str], object]) -> PrefectS
         outcome = board.run(address, say)
     except LockedError:
         raise  # Prefect tries again
+    except CancelledError as error:
+        return Cancelled(message=str(error))
     except LikenessError as error:
         return Failed(message=str(error))
     if outcome.state == "cached":
@@ -74,16 +82,38 @@ def _state(board: Board, address: str, say: Callable[[str], object]) -> PrefectS
     return Completed(name="Ran", message=f"{outcome.seconds:.1f} s{kept}")
 
 
-def _submit(board: Board) -> list[PrefectFuture[Any]]:
+def _run_all(board: Board) -> None:
+    """Hand over each stage once all above it has ended and a slot is free: none waits "Running".
+
+    What stands below a failed stage is handed over, too: Prefect shows it as not ready.
+    """
     # Arrows that a longer path implies are left out: the run page stays readable.
     above_of = reduce({a: set(up) for a, up in board.graph.upstream.items()})
+    waiting = [a for a, n in board.graph.nodes.items() if not n.footage or a in board.stale]
     futures: dict[str, PrefectFuture[Any]] = {}
-    for address, node in board.graph.nodes.items():
-        if node.footage and address not in board.stale:
-            continue
+    ended: set[str] = set()
+    news = threading.Event()
+
+    def submit(address: str) -> None:
         above = [futures[u] for u in sorted(above_of[address]) if u in futures]
-        futures[address] = _stage_task(node, board).submit(wait_for=above, return_state=False)
-    return list(futures.values())
+        task_ = _stage_task(board.graph.nodes[address], board)
+        futures[address] = task_.submit(wait_for=above, return_state=False)
+
+        def end(_future: PrefectFuture[Any]) -> None:
+            board.free_slot(address)
+            ended.add(address)
+            news.set()
+
+        futures[address].add_done_callback(end)
+
+    while waiting or len(ended) < len(futures):
+        news.clear()
+        for address in list(waiting):
+            ready = all(u in ended for u in above_of[address] if u in waiting or u in futures)
+            if ready and board.take_slot(address):
+                waiting.remove(address)
+                submit(address)
+        news.wait(1.0)
 
 
 def _run_name() -> str:
@@ -104,31 +134,32 @@ def rebuild(swap: str | None = None) -> PrefectState[Any]:
         swap: name under `swaps:` in params.yaml; none rebuilds all.
     """
     root = Path.cwd()
-    try:
-        check_repository(root)
-        graph, stale = read_state(root)
-        board = Board(graph.swap(swap) if swap else graph, stale, root)
-    except LikenessError as error:
-        return Failed(message=str(error))
-    try:
-        wait(_submit(board))
-    except BaseException:
-        board.cancel()  # Ctrl-C, or cancelled on the run page: leave no stage behind
-        raise
-    LAST.clear()
-    LAST.append(board)
-    publish_artifacts(board)
-    return _conclusion(board)
+    sweep(root)
+    with noted(root, str(runtime.flow_run.id)):
+        try:
+            check_repository(root)
+            graph, stale = read_state(root)
+            board = Board(graph.swap(swap) if swap else graph, stale, root)
+        except LikenessError as error:
+            return Failed(message=str(error))
+        LAST[:] = [board]
+        try:
+            _run_all(board)
+        except BaseException:
+            board.cancel()  # Ctrl-C, or cancelled on the run page: leave no stage behind
+            raise
+        try:
+            publish_artifacts(board)
+        except httpx.HTTPError as error:
+            get_run_logger().warning("no pages of this run: the server is gone (%s)", error)
+        return conclusion(board)
 
 
 LAST: list[Board] = []
 """The board of the rebuild that this process ran last, for the command line's table."""
 
 
-def _conclusion(board: Board) -> PrefectState[Any]:
-    states = [board.state_of(node.address) for node in board.graph.stages]
-    counts = {name: states.count(name) for name in ("ran", "cached", "failed", "not run")}
-    message = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-    if counts["failed"] or counts["not run"]:
-        return Failed(message=message)
-    return Completed(name="Ran" if counts["ran"] else "Cached", message=message)
+def conclusion(board: Board) -> PrefectState[Any]:
+    """State of the whole run."""
+    name, message = board.summary()
+    return Failed(message=message) if name == "Failed" else Completed(name=name, message=message)

@@ -101,14 +101,13 @@ def annex(swap: Swap, root: Path) -> str:
     Raises:
         LikenessError: lock files or clips that cannot be read.
     """
-    from likeness.provenance.lineage import read_locks
+    from likeness.provenance.lineage import behind, read_locks
     from likeness.provenance.record import clips_behind, footage_entries
 
-    lineage = read_locks(root)
     path = f"{swap.folder}/report/metrics.json"
-    if not lineage.writers(path):
+    if not read_locks(root).writers(path):
         return ""
-    stages = lineage.upstream([path])
+    lineage, stages = behind(root, [path])
     settings = [
         {"stage": stage.address, "params": json.dumps(stage.params, indent=2, sort_keys=True)}
         for stage in stages

@@ -1,4 +1,4 @@
-"""`dvc repro` as a child process: what ran, what was cached, how long; retried on the lock."""
+"""`dvc repro` as a child process: what ran, what was cached, how long; waits for other runs."""
 
 from __future__ import annotations
 
@@ -11,22 +11,15 @@ from pathlib import Path
 from typing import Literal
 
 from flows.process import stream
+from likeness.contracts.dvclock import heal, is_refusal, patiently
 from likeness.contracts.errors import GraphError
 
 State = Literal["ran", "cached", "failed"]
-
-LOCK_WAITS_S = (1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 30.0, 30.0, 60.0, 60.0)
-"""Pauses between attempts while another run holds a path.
-
-`--wait-for-lock` waits for the lock of the repository. The locks of single paths, which a
-running stage keeps, are refused at once by DVC, so we wait ourselves.
-"""
 
 _RUNNING = re.compile(r"^Running stage '(.+)':$")
 _RESTORED = re.compile(r"^Stage '(.+)' is cached - skipping run")
 _UNCHANGED = re.compile(r"^(?:Stage )?'(.+)' didn't change, skipping$")
 _FAILED = re.compile(r"failed to reproduce(?: stages:)? '(.+?)'")
-_BUSY = ("is busy, it is being blocked by", "Unable to acquire lock")
 
 
 @dataclass(frozen=True)
@@ -54,14 +47,14 @@ class Transcript:
 
     Attributes:
         runs: address -> result, in the order of DVC's announcements.
-        busy: a lock held by another process was met.
+        refusal: DVC's words where a lock held by another process was met; "" if none was.
         error: the stage's own `error:` line, else DVC's.
         code: exit code of the process; negative: the signal that ended it.
     """
 
     clock: Callable[[], float] = time.monotonic
     runs: dict[str, StageRun] = field(default_factory=dict)
-    busy: bool = False
+    refusal: str = ""
     error: str = ""
     code: int = 0
     _address: str = ""
@@ -75,9 +68,14 @@ class Transcript:
         elif found := _RESTORED.match(text) or _UNCHANGED.match(text):
             self._finish()
             self._put(found[1], "cached", 0.0)
-        elif any(words in text for words in _BUSY):
-            self.busy = True
+        elif is_refusal(text):
+            self.refusal = text
         self._note_error(text)
+
+    @property
+    def busy(self) -> bool:
+        """A lock held by another process was met; what DVC says after it is of no use."""
+        return bool(self.refusal)
 
     def end(self, code: int) -> None:
         """The process has ended; a stage still running then has failed unless `code` is 0."""
@@ -133,17 +131,22 @@ def repro_once(
     echo: bool = False,
     root: Path | None = None,
 ) -> Transcript:
-    """`dvc --wait-for-lock repro [--single-item] [targets]`, watched; never raises on failure."""
+    """`dvc --wait-for-lock repro [--single-item] [targets]`, watched; never raises on failure.
+
+    DVC's own words about a lock of another run are neither handed over nor echoed.
+    """
+    heal(root or Path())
     transcript = Transcript()
 
     def take(text: str) -> None:
         transcript.line(text)
-        if on_line:
+        if on_line and not transcript.busy:
             on_line(text)
 
     options = ["--single-item"] if single else []
     command = dvc_command("--wait-for-lock", "repro", *options, *targets)
-    transcript.end(stream(command, take, folder=root, echo=echo))
+    code = stream(command, take, folder=root, echo=echo, hushed=lambda: transcript.busy)
+    transcript.end(code)
     return transcript
 
 
@@ -174,7 +177,10 @@ def repro(
     echo: bool = False,
     root: Path | None = None,
 ) -> list[StageRun]:
-    """Run `dvc repro`, waiting for other runs that hold what it needs.
+    """Run `dvc repro`, waiting for other runs that hold what it needs, as long as they do.
+
+    `--wait-for-lock` waits for the lock of the repository. The locks of single paths, which a
+    running stage keeps, are refused at once by DVC, so we wait ourselves, and say so once.
 
     Returns:
         One entry per stage, in running order. What ran before a wait counts as run.
@@ -183,14 +189,20 @@ def repro(
         ReproError: see `require_success`.
     """
     runs: dict[str, StageRun] = {}
-    for pause in (*LOCK_WAITS_S, None):
+    found = Transcript()
+
+    def attempt() -> str:
+        nonlocal found
         found = repro_once(targets, on_line=on_line, echo=echo, root=root)
         done = {a for a, run in runs.items() if run.state == "ran"}
         runs.update({a: r for a, r in found.runs.items() if a not in done or r.state != "cached"})
-        if not found.busy or found.code == 0 or pause is None:
-            break
-        if on_line:
-            on_line(f"waiting {pause:.0f} s for another run")
-        time.sleep(pause)
+        return found.refusal if found.code else ""
+
+    patiently(attempt, root or Path(), on_line or say_aside)
     found.runs = runs
     return require_success(found)
+
+
+def say_aside(text: str) -> None:
+    """Print one line to stderr, at once."""
+    print(text, file=sys.stderr, flush=True)

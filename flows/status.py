@@ -2,29 +2,62 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.graph import Graph, from_repo, open_repo
+from likeness.contracts.dvclock import entries
+from likeness.contracts.rwlock import Entry, overlap
+from likeness.provenance.lockfile import LOCK, read_lock
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
 
+LONGEST = 40
+"""Letters of a value in a reason."""
+
 
 def stale_in(repo: Repo) -> dict[str, tuple[str, ...]]:
-    """Address -> reasons, for every stage that DVC finds changed; one call for all.
+    """Address -> reasons, for every stage that DVC finds changed.
 
-    Stages that merely stand below a changed one are not in it: they may turn out unchanged.
+    Stages that merely stand below a changed one are not in it: they may turn out unchanged. One
+    that another run is making now is, without a look at its half-written files.
     """
+    busy = [entry for entry in entries(Path()) if entry.writes]
     reasons: dict[str, tuple[str, ...]] = {}
-    for address, entries in repo.status().items():
-        reasons[address] = tuple(_reasons(entries))
+    for stage in repo.index.stages:
+        if found := tuple(_being_made(stage, busy) or _look(stage)):
+            reasons[stage.addressing] = found
     return reasons
 
 
-def _reasons(entries: Iterable[Any]) -> Iterator[str]:
-    for entry in entries:
+def _being_made(stage: Any, busy: list[Entry]) -> list[str]:
+    outputs = [str(out.fs_path) for out in stage.outs]
+    owners = sorted({e.pid for e in busy for out in outputs if overlap(e.path, out)})
+    return [f"is being made now (process {pid})" for pid in owners]
+
+
+def _look(stage: Any) -> Iterator[str]:
+    if stage.cmd and not _has_run(stage):
+        yield "never ran"
+        return
+    try:
+        found = stage.status(check_updates=True)
+    except FileNotFoundError as error:  # another run replaces a folder while it is being hashed
+        yield f"{error.filename or 'an output'} has just changed"
+        return
+    for entries_ in found.values():
+        yield from _reasons(entries_, stage)
+
+
+def _has_run(stage: Any) -> bool:
+    return stage.name in read_lock(Path(stage.path).with_name(LOCK), Path())
+
+
+def _reasons(found: Iterable[Any], stage: Any) -> Iterator[str]:
+    for entry in found:
         if isinstance(entry, str):
             yield entry
             continue
@@ -33,8 +66,48 @@ def _reasons(entries: Iterable[Any]) -> Iterator[str]:
                 yield str(kind)
                 continue
             for path, how in paths.items():
-                state = "changed" if isinstance(how, dict) else how
-                yield f"{'output' if kind == 'changed outs' else 'input'} {path} {state}"
+                if isinstance(how, dict):
+                    yield from changed_keys(stage, path)
+                else:
+                    yield f"{'output' if kind == 'changed outs' else 'input'} {path} {how}"
+
+
+def changed_keys(stage: Any, path: str) -> list[str]:
+    """What differs in a parameter file since the stage ran: `blend.feather 0.045 -> 0.1`."""
+    lines = []
+    for dependency in stage.deps:
+        if str(dependency) != path or not hasattr(dependency, "read_params"):
+            continue
+        before = dict(_leaves(dependency.hash_info.value or {}))
+        now = dict(_leaves(dependency.read_params()))
+        for key in [*now, *(before.keys() - now.keys())]:
+            if key not in before:
+                lines.append(f"{key} {_worded(now[key])} (new)")
+            elif key not in now:
+                lines.append(f"{key} {_worded(before[key])} (removed)")
+            elif _listed(before[key]) != _listed(now[key]):
+                lines.append(f"{key} {_worded(before[key])} -> {_worded(now[key])}")
+    return lines or [f"input {path} changed"]
+
+
+def _listed(value: object) -> object:
+    # DVC reads lists of a parameter file as tuples, and notes them as lists.
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted key and value of everything in nested mappings; an empty mapping is a value."""
+    if isinstance(value, dict) and (value or not key):
+        for name, below in value.items():
+            yield from _leaves(below, f"{key}.{name}" if key else str(name))
+    else:
+        yield key, value
+
+
+def _worded(value: Any) -> str:
+    """A value as YAML has it, cut where it is long."""
+    text = value if isinstance(value, str) else json.dumps(_listed(value), default=str)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def brief(reasons: Iterable[str], most: int = 3) -> str:

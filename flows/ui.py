@@ -3,62 +3,18 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
+import signal
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from flows import server
-from flows.process import end_group, environment
+from flows.sweep import sweep
 from likeness.contracts.documents import load_yaml
 from likeness.contracts.errors import GraphError
 
-START_S = 90.0
-"""Seconds the server may take until it answers; 4 s here, more on a loaded machine."""
-
-
-@contextmanager
-def running_server(root: Path, port: int) -> Iterator[str]:
-    """A Prefect server for this project; yields its API address and ends it afterwards.
-
-    Raises:
-        GraphError: it did not come up; its log is named.
-    """
-    log = server.home(root) / "server.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    url = f"http://{server.ADDRESS}:{port}/api"
-    command = [sys.executable, "-m", "prefect", "server", "start"]
-    command += ["--host", server.ADDRESS, "--port", str(port)]
-    with log.open("w", encoding="utf-8") as handle:
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=handle,
-            stderr=subprocess.STDOUT,
-            env={**environment(), "PREFECT_API_URL": url},
-            start_new_session=True,
-        )
-    try:
-        _await(child, url, log)
-        server.remember(root, url)
-        yield url
-    finally:
-        server.forget(root)
-        end_group(child.pid)
-        child.wait()
-
-
-def _await(child: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    until = time.monotonic() + START_S
-    while not server.answers(url):
-        if child.poll() is not None or time.monotonic() > until:
-            tail = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-            problem = f"the Prefect server did not start ({''.join(tail)[:200]})"
-            raise GraphError(url, problem, f"see {log}")
-        time.sleep(0.2)
+POLL_S = 1.0
 
 
 def deployments(path: Path) -> list[Any]:
@@ -67,6 +23,7 @@ def deployments(path: Path) -> list[Any]:
     Raises:
         GraphError: the file names a flow other than `rebuild`.
     """
+    from prefect.client.schemas.objects import ConcurrencyLimitConfig
     from prefect.schedules import Cron
 
     from flows.rebuild import rebuild
@@ -79,12 +36,16 @@ def deployments(path: Path) -> list[Any]:
             Cron(s["cron"], timezone=s.get("timezone", "UTC"), active=s.get("active", True))
             for s in entry.get("schedules") or []
         ]
+        limit = entry.get("concurrency_limit")
+        if isinstance(limit, dict):
+            limit = ConcurrencyLimitConfig.model_validate(limit)
         found.append(
             rebuild.to_deployment(
                 name=str(entry["name"]),
                 description=str(entry.get("description", "")),
                 parameters=dict(entry.get("parameters") or {}),
                 schedules=schedules,
+                concurrency_limit=limit,
             )
         )
     return found
@@ -94,16 +55,37 @@ def serve_ui(root: Path, port: int) -> None:
     """Start the server, serve the deployments until Ctrl-C, and print the address.
 
     Raises:
-        GraphError: the server did not start, or one of this project runs already.
+        GraphError: the server did not start, has died, or one of this project runs already.
     """
+    server.past_proxies()
     if url := server.running(root):
         address = url.removesuffix("/api")
         raise GraphError(address, "is this project's server already", "open it, or end it first")
     server.configure(root)
-    with running_server(root, server.free_port(port)) as url:
-        os.environ["PREFECT_API_URL"] = url
-        print(f"Prefect: {url.removesuffix('/api')}   (Ctrl-C ends it)", flush=True)
-        _serve(root)
+    with server.running_server(root, server.free_port(port), noted=True) as found:
+        os.environ["PREFECT_API_URL"] = found.url
+        print(f"Prefect: {found.url.removesuffix('/api')}   (Ctrl-C ends it)", flush=True)
+        for run in sweep(root):
+            print(f"  run {run} had died and is marked as crashed", flush=True)
+        died = threading.Event()
+        watch = threading.Thread(target=_watch, args=(found, died), daemon=True)
+        watch.start()
+        try:
+            _serve(root)
+        except KeyboardInterrupt:
+            if not died.is_set():
+                raise
+        if died.is_set():
+            problem = f"the Prefect server has ended ({found.last_line()})"
+            raise GraphError(found.url, problem, f"see {found.log}, then start `likeness ui` again")
+
+
+def _watch(found: server.Running, died: threading.Event) -> None:
+    """Wait for the server's end, and interrupt the serving then."""
+    while found.child.poll() is None:
+        time.sleep(POLL_S)
+    died.set()
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def _serve(root: Path) -> None:

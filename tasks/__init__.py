@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 
 from likeness.contracts.machine import require_environment
+from likeness.contracts.orphans import end_with_dvc
 
 # While Python looks for the module of `-m`, this is what stands in place of its name.
 if sys.argv[0] == "-m":
+    end_with_dvc()
     require_environment()

@@ -22,8 +22,9 @@ from likeness.contracts.stage import Context, Stage
 from likeness.media.encode import PRESETS, VideoWriter
 from likeness.media.footage import open_footage
 from likeness.provenance import record
-from likeness.provenance.lineage import Lineage, Ran, read_locks
+from likeness.provenance.lineage import Lineage, behind
 from likeness.provenance.marks import Corner, Mark, make_mark, stamp
+from likeness.provenance.ran import Ran
 from likeness.provenance.record import Use
 
 ROOT = Path()
@@ -146,8 +147,7 @@ def run(context: Context[PublishParams]) -> None:
     swap, inputs = context.options["swap"], context.inputs
     entry = load_entry("swaps", swap, SwapEntry, context.params_file)
     today = dt.datetime.now(dt.UTC).date()
-    lineage = read_locks(ROOT)
-    stages = lineage.upstream([str(inputs["render"]), str(inputs["metrics"])])
+    lineage, stages = behind(ROOT, [str(inputs["render"]), str(inputs["metrics"])])
     record.require_fresh(lineage, stages)
     consents = record.check_uses(swap_uses(entry, context, stages), today)
     write_marked(context)

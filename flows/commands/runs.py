@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -17,11 +20,11 @@ from flows.preflight import check_repository
 from flows.process import stream
 from flows.remarks import say_remarks
 from flows.report import show_run
-from flows.run import ReproError, StageRun, repro
+from flows.run import ReproError, repro
 from likeness.contracts.catalog import clip_folder, footage_path
 from likeness.contracts.choices import choices
 from likeness.contracts.documents import load_yaml
-from likeness.contracts.errors import CatalogError, GraphError
+from likeness.contracts.errors import CatalogError
 from likeness.contracts.places import require_folder
 
 SWAP_NAME = typer.Argument(help="One swap; else all.", autocompletion=complete_swap)
@@ -29,6 +32,34 @@ SWAP_NAME = typer.Argument(help="One swap; else all.", autocompletion=complete_s
 
 def _interrupted(_number: int, _frame: object) -> NoReturn:
     raise KeyboardInterrupt
+
+
+INTERRUPTED_S = 12.0
+"""Seconds after Ctrl-C in which stages end and the server is told, before all is killed."""
+
+
+def end_within(seconds: float) -> None:
+    """After Ctrl-C, end this process and its children in any case after so many seconds.
+
+    Prefect's clients try again and again to reach a server that has gone.
+    """
+
+    def kill() -> None:
+        import psutil
+
+        for child in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                child.kill()
+        print("interrupted; run the same command again to go on", file=sys.stderr, flush=True)
+        os._exit(130)
+
+    def interrupted(_number: int, _frame: object) -> NoReturn:
+        timer = threading.Timer(seconds, kill)
+        timer.daemon = True
+        timer.start()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupted)
 
 
 def end_like_ctrl_c() -> None:
@@ -75,30 +106,22 @@ def rebuild(name: Annotated[str, SWAP_NAME] = "") -> None:
 
     likeness rebuild woman-on-man-mesh
     """
-    from flows.server import configure
+    from flows import server
 
     end_like_ctrl_c()
     check_repository(ROOT)
     if name:
         read_graph(ROOT).swap(name)  # an unknown name is told before a server starts
-    configure(ROOT)
-    print("starting Prefect (about ten seconds without a running server)", file=sys.stderr)
-    from flows.rebuild import LAST
-    from flows.rebuild import rebuild as flow
+    server.configure(ROOT)
+    end_within(INTERRUPTED_S)
+    with contextlib.ExitStack() as stack:
+        if not os.environ.get("PREFECT_API_URL"):
+            print("starting Prefect (about ten seconds)", file=sys.stderr)
+            own = server.running_server(ROOT, server.any_port(), noted=False)
+            os.environ["PREFECT_API_URL"] = stack.enter_context(own).url
+        from flows.session import run_flow
 
-    try:
-        state: Any = flow(swap=name or None, return_state=True)
-    except RuntimeError as error:  # no server: what fails inside the flow becomes its state
-        raise GraphError("rebuild", str(error), "try again, or run `likeness swap`") from None
-    if not LAST:
-        raise GraphError("rebuild", str(state.message or state.name), "see the log above")
-    board = LAST[-1]
-    runs = [StageRun(o.address, o.state, o.seconds) for o in board.outcomes.values()]
-    show_run(board.graph, runs, board.graph.swaps(), ROOT)
-    say_remarks(ROOT)
-    report_after_run(board.graph.swaps())
-    if not state.is_completed():
-        raise GraphError("rebuild", str(state.message), "see the log above, then run it again")
+        run_flow(name, ROOT)
 
 
 def ui(

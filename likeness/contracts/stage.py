@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -21,12 +19,12 @@ from likeness.contracts import atomic
 from likeness.contracts.commands import ended
 from likeness.contracts.errors import LikenessError
 from likeness.contracts.names import Filler
+from likeness.contracts.orphans import end_with_dvc
 from likeness.contracts.params import PARAMS_FILE, load_section
 from likeness.contracts.progress import Advance, progress
 from likeness.contracts.tables.base import Facts, Table
 
 P = TypeVar("P", bound=BaseModel)
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 Door = Table | None
 """What stands behind a path argument: a table, whose schema is checked, or any file or folder."""
 
@@ -135,7 +133,7 @@ class Stage(Generic[P]):
 
     def main(self, arguments: list[str] | None = None) -> NoReturn:
         """Run and exit: 0, 2 with one line for a LikenessError, 130 for Ctrl-C."""
-        _end_with_parent()
+        end_with_dvc()
         if arguments is None:
             keep_arrow_from_pandas()
         left = f"{self.name}: interrupted; nothing half written is left"
@@ -172,9 +170,3 @@ def keep_arrow_from_pandas() -> None:
         pa.array([0])
     finally:
         sys.meta_path.remove(finder)
-
-
-def _end_with_parent() -> None:
-    """Ask Linux for SIGTERM when DVC dies: a stage that lives on would write into a later run."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -5,75 +5,17 @@ Reads dvc.lock at the root and beside every clip and identity; does not import d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from likeness.provenance.lockfile import LOCK, TornError, retried
+from likeness.provenance.ran import Artefact, Ran, made_in, ran_in
 
-from likeness.contracts.documents import read_json
-from likeness.contracts.errors import GraphError
-
-HOMES, MANIFESTS, POOL = ("data/clips", "data/identities"), "data/manifests", "pool@"
+HOMES, READ = ("data/clips", "data/identities"), (LOCK, "dvc.yaml")
 
 SHELF = 3
-
-
-@dataclass(frozen=True)
-class Artefact:
-    """A file or folder as a stage saw it.
-
-    Attributes:
-        path: relative to the repository.
-        md5: DVC's hash; that of a folder ends with ".dir". Empty where DVC recorded none.
-        size_bytes: as recorded, or None.
-    """
-
-    path: str
-    md5: str
-    size_bytes: int | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {"path": self.path, "md5": self.md5, "size_bytes": self.size_bytes}
-
-
-@dataclass(frozen=True)
-class Ran:
-    """A stage as it last ran.
-
-    Attributes:
-        address: as DVC names it: "data/clips/ann/dvc.yaml:align" or "train@ann-on-ben".
-        command: what was run.
-        params: parameter file -> key -> value.
-        deps, outs: what it read and wrote.
-        used: the files below its folders that made a difference, where it is known that the
-            others did not; None if all of `deps` count.
-    """
-
-    address: str
-    command: str
-    params: dict[str, dict[str, Any]] = field(default_factory=dict)
-    deps: tuple[Artefact, ...] = ()
-    outs: tuple[Artefact, ...] = ()
-    used: tuple[str, ...] | None = None
-
-    @property
-    def name(self) -> str:
-        """Name of the stage without its file and key: "align", "train"."""
-        return self.address.rpartition(":")[2].partition("@")[0]
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
-            "address": self.address,
-            "command": self.command,
-            "params": self.params,
-            "deps": [dep.as_dict() for dep in self.deps],
-            "outs": [out.as_dict() for out in self.outs],
-        }
 
 
 @dataclass(frozen=True)
@@ -84,68 +26,6 @@ class Stale:
     path: str
     read_md5: str
     written_md5: str
-
-
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (YAMLError, UnicodeDecodeError):
-        raise GraphError(path, "is not valid YAML", "delete it and run `dvc repro`") from None
-    return content if isinstance(content, dict) else {}
-
-
-def _normal(folder: PurePosixPath, relative: str) -> str:
-    """`relative` to `folder`, relative to the repository, without "..": "a/b/../c" -> "a/c"."""
-    parts: list[str] = []
-    for part in (folder / relative).parts:
-        if part == ".." and parts:
-            parts.pop()
-        elif part not in (".", ".."):
-            parts.append(part)
-    return "/".join(parts)
-
-
-def _artefacts(folder: PurePosixPath, entries: Iterable[dict[str, Any]]) -> tuple[Artefact, ...]:
-    return tuple(
-        Artefact(_normal(folder, entry["path"]), str(entry.get("md5") or ""), entry.get("size"))
-        for entry in entries
-    )
-
-
-def _stages(root: Path, folder: PurePosixPath) -> Iterator[Ran]:
-    """Stages of the dvc.lock in `folder`; its paths are relative to each stage's wdir."""
-    lock = _load(root / folder / "dvc.lock")
-    declared = _load(root / folder / "dvc.yaml").get("stages") or {}
-    for name, entry in sorted((lock.get("stages") or {}).items()):
-        stage = declared.get(name.partition("@")[0]) or {}
-        wdir = (stage.get("do") or stage).get("wdir") or "."
-        where = PurePosixPath(_normal(folder, str(wdir)))
-        own = "" if folder == PurePosixPath(".") else f"{folder}/dvc.yaml:"
-        params = {_normal(where, f): values for f, values in (entry.get("params") or {}).items()}
-        outs = _artefacts(where, entry.get("outs") or ())
-        yield Ran(
-            f"{own}{name}",
-            str(entry.get("cmd", "")),
-            params,
-            _artefacts(where, entry.get("deps") or ()),
-            outs,
-            _trained_on(root, outs) if name.startswith(POOL) else None,
-        )
-
-
-def _trained_on(root: Path, outs: tuple[Artefact, ...]) -> tuple[str, ...] | None:
-    """Manifests of the members of a pool that models learn from.
-
-    Stage `pool` looks at everybody's, but whoever it holds or leaves out is in nobody's lineage.
-    """
-    for out in outs:
-        path = root / out.path / "pool.json"
-        if path.is_file():
-            members = read_json(path)["members"]
-            return tuple(f"{MANIFESTS}/{m['identity']}.json" for m in members if not m["held_out"])
-    return None
 
 
 def _related(one: str, other: str) -> bool:
@@ -160,8 +40,12 @@ class Lineage:
         stages: address -> stage.
     """
 
-    def __init__(self, stages: Iterable[Ran]) -> None:
+    def __init__(
+        self, stages: Iterable[Ran], root: Path = Path(), outputs: Iterable[str] = ()
+    ) -> None:
         self.stages = {stage.address: stage for stage in stages}
+        self._root = root
+        self._made = [re.compile(f"(?:{pattern})(?:/.*)?") for pattern in sorted(set(outputs))]
         # Only paths that share their first SHELF parts ("data/crops/ann") can be related, which
         # keeps the search short in a repository of many clips.
         self._writers: dict[tuple[str, ...], list[tuple[str, Artefact]]] = {}
@@ -187,17 +71,36 @@ class Lineage:
         """Every stage behind `paths`, each after those that it depends on.
 
         Raises:
-            GraphError: no stage has written one of `paths`.
+            TornError: no stage has written one of `paths`, or something that they are made from.
         """
         order: dict[str, Ran] = {}
         visiting: set[str] = set()
         for path in paths:
             found = self.writers(path)
             if not found:
-                raise GraphError(path, "no dvc.lock knows who wrote it", "run `dvc repro`")
+                raise self._nobody_wrote(path)
             for address, _ in found:
                 self._visit(address, order, visiting)
         return list(order.values())
+
+    @staticmethod
+    def _nobody_wrote(path: str) -> TornError:
+        return TornError(path, "no dvc.lock knows who wrote it", "run `dvc repro`")
+
+    def _require_writers(self, path: str) -> None:
+        """Check that what a stage has made, or lies in a folder of such, has its writer here."""
+        if self._is_made(path):
+            if not self.writers(path):
+                raise self._nobody_wrote(path)
+            return
+        folder = self._root / path
+        for item in sorted(folder.rglob("*")) if folder.is_dir() else ():
+            below = item.relative_to(self._root).as_posix()
+            if self._is_made(below) and not self.writers(below):
+                raise self._nobody_wrote(below)
+
+    def _is_made(self, path: str) -> bool:
+        return any(pattern.fullmatch(path) for pattern in self._made)
 
     def _visit(self, address: str, order: dict[str, Ran], visiting: set[str]) -> None:
         """Depth first; a lock that names a circle (stages renamed since) does not hang it."""
@@ -206,6 +109,7 @@ class Lineage:
         visiting.add(address)
         stage = self.stages[address]
         for path in [dep.path for dep in stage.deps] if stage.used is None else stage.used:
+            self._require_writers(path)
             for writer, _ in self.writers(path):
                 self._visit(writer, order, visiting)
         order[address] = self.stages[address]
@@ -232,12 +136,24 @@ def read_locks(root: Path) -> Lineage:
     """The lineage that the lock files below `root` record.
 
     Raises:
-        GraphError: a lock file that is no YAML.
+        TornError: a lock file that is cut off, and stays so.
     """
-    folders = [PurePosixPath(".")]
-    folders += [
-        PurePosixPath(lock.parent.relative_to(root).as_posix())
-        for home in HOMES
-        for lock in sorted(root.glob(f"{home}/*/dvc.lock"))
-    ]
-    return Lineage(stage for folder in folders for stage in _stages(root, folder))
+    found = [path for home in HOMES for path in root.glob(f"{home}/*/*") if path.name in READ]
+    folders = sorted({root, *(path.parent for path in found)})
+    where = [PurePosixPath(folder.relative_to(root).as_posix()) for folder in folders]
+    stages = [stage for folder in where for stage in ran_in(root, folder)]
+    return Lineage(stages, root, (out for folder in where for out in made_in(root, folder)))
+
+
+def behind(root: Path, paths: Sequence[str]) -> tuple[Lineage, list[Ran]]:
+    """The lineage, and every stage behind `paths`; waits for the end of a rewriting.
+
+    Raises:
+        TornError: something that `paths` are made from has no stage in any lock file.
+    """
+
+    def look() -> tuple[Lineage, list[Ran]]:
+        lineage = read_locks(root)
+        return lineage, lineage.upstream(paths)
+
+    return retried(look, root)

@@ -13,7 +13,8 @@ import likeness
 from likeness.contracts.catalog import DATA, Clip, Consent, Role, load_clip, require_consent
 from likeness.contracts.documents import read_json, sha256_of
 from likeness.contracts.errors import GraphError
-from likeness.provenance.lineage import Lineage, Ran
+from likeness.provenance.lineage import Lineage
+from likeness.provenance.ran import Ran
 
 CODE = ("likeness", "models", "tasks", "flows", "dvc.yaml", "params.yaml", "requirements.lock")
 """What decides on the result; other changed files (outputs' hashes, notes) do not count."""

@@ -12,6 +12,9 @@ from flows.layout import place, reduce
 from flows.pictures import draw_graph
 from flows.status import read_state, will_run
 from likeness.contracts.errors import GraphError
+from tests.flows.stub import dvc
+
+KNOBS = "params: [blend]\n    outs: [data/packs/p]"
 
 
 def test_this_repository_has_the_stages_of_the_house(repository: Path) -> None:
@@ -36,6 +39,29 @@ def test_crops_of_a_clip_lead_to_the_data_set_of_its_identity(stub: Path) -> Non
     assert graph.nodes["data/clips/ann-1/dvc.yaml:align"].label == "align ann-1"
     assert graph.below("data/clips/ann-1/dvc.yaml:align")[-1] == "publish@ann-on-ben"
     assert "shard@ben" not in graph.below("shard@ann")
+
+
+PARAMS = """\
+blend: {feather: 0.045, erode: 2, tags: [a, b]}
+"""
+
+
+def test_a_reason_names_the_key_that_changed(stub: Path) -> None:
+    text = (stub / "dvc.yaml").read_text()
+    (stub / "dvc.yaml").write_text(text.replace("outs: [data/packs/p]", KNOBS, 1))
+    (stub / "params.yaml").write_text(PARAMS)
+    assert read_state(stub)[1]["pack"] == ("never ran",)
+    dvc(stub, "repro", "pack")
+    assert "pack" not in read_state(stub)[1]
+    changed = PARAMS.replace("0.045", "0.1").replace("erode: 2", "sharpen: true")
+    (stub / "params.yaml").write_text(changed)
+    assert read_state(stub)[1]["pack"] == (
+        "blend.feather 0.045 -> 0.1",
+        "blend.sharpen true (new)",
+        "blend.erode 2 (removed)",
+    )
+    # The locks of the clips' stages were written by nobody: they have not run.
+    assert read_state(stub)[1]["shard@ann"] == ("never ran",)
 
 
 def test_a_swap_is_what_it_is_made_from(stub: Path) -> None:

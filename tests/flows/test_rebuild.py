@@ -8,37 +8,23 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from flows.board import Board, slots_from_environment
+from flows.board import Board, Outcome, slots_from_environment
+from flows.run import State
 from flows.status import read_state
 from likeness.contracts.errors import GraphError
+from tests.flows.commands import await_file, clean_environment, lives, start, wait_for
 
 ALIGN_ANN, ALIGN_BEN = "data/clips/ann-1/dvc.yaml:align", "data/clips/ben-1/dvc.yaml:align"
-
-
-def clean_environment(repository: Path) -> dict[str, str]:
-    """Environment without settings of a Prefect that belongs to somebody else."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
-    return {**kept, "PYTHONPATH": str(repository)}
-
-
-def start(root: Path, repository: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "flows.cli", *arguments],
-        cwd=root,
-        env=clean_environment(repository),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
 
 
 @dataclass
@@ -60,7 +46,7 @@ class Served:
 
     def rebuild(self, *arguments: str) -> tuple[int, str]:
         child = start(self.root, self.repository, "rebuild", *arguments)
-        output = child.communicate(timeout=120)[0]
+        output = child.communicate(timeout=240)[0]
         return child.returncode, output
 
     def last_run(self) -> dict[str, Any]:
@@ -72,14 +58,6 @@ class Served:
     def task_states(self, run: str) -> dict[str, str]:
         found = self.ask("/task_runs/filter", {"flow_runs": {"id": {"any_": [run]}}})
         return {task["name"]: task["state_name"] for task in found}
-
-
-def wait_for(what: Callable[[], Any], seconds: float = 90) -> Any:
-    until = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < until, "it never came"
-        time.sleep(0.2)
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +90,9 @@ def test_deployments_are_served_and_the_nightly_one_is_scheduled(served: Served)
         return {d["name"] for d in served.ask("/deployments/filter", {})}
 
     wait_for(lambda: names() == {"on-demand", "nightly"})
+    nightly = served.ask("/deployments/name/rebuild/nightly")
+    assert nightly["global_concurrency_limit"]["limit"] == 1
+    assert nightly["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
     scheduled = {"flow_runs": {"state": {"name": {"any_": ["Scheduled"]}}}}
     runs = wait_for(lambda: served.ask("/flow_runs/filter", scheduled))
     assert all("T02:30:00" in run["expected_start_time"] for run in runs)
@@ -154,22 +135,106 @@ def test_cancelling_on_the_run_page_ends_the_stage(served: Served) -> None:
     assert Path(f"/proc/{sleeper}").exists()
     cancelling = {"state": {"type": "CANCELLING", "name": "Cancelling"}, "force": True}
     served.ask(f"/flow_runs/{run['id']}/set_state", cancelling)
-    wait_for(lambda: not _runs(sleeper))
+    wait_for(lambda: not lives(sleeper))
     wait_for(lambda: served.ask(f"/flow_runs/{run['id']}")["state_type"] == "CANCELLED")
+    wait_for(lambda: served.task_states(run["id"])["align ben-1"] == "Cancelled")
 
 
-def _runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
+@pytest.mark.slow
+def test_a_killed_run_is_put_right_by_the_next(served: Served) -> None:
+    """Until then one stage runs, and the one that waits for its slot does not say so."""
+    (served.root / "child.pid").unlink(missing_ok=True)
+    for clip in ("ann-1", "ben-1"):
+        (served.root / f"data/clips/{clip}/footage.txt").write_text(f"sleep {clip}")
+    child = start(served.root, served.repository, "rebuild")
+    sleeper = int(await_file(served.root / "child.pid"))
+    wanted = {"sort": "START_TIME_DESC", "limit": 1}
+    (run,) = served.ask("/flow_runs/filter", wanted)
+    aligns = [s for name, s in served.task_states(run["id"]).items() if name.startswith("align")]
+    assert aligns == ["Running"]
+    child.kill()
+    os.kill(sleeper, signal.SIGKILL)
+    child.communicate()
+    for clip in ("ann-1", "ben-1"):
+        (served.root / f"data/clips/{clip}/footage.txt").write_text(clip)
+    assert served.rebuild()[0] == 0
+    assert served.ask(f"/flow_runs/{run['id']}")["state_type"] == "CRASHED"
+    assert "Running" not in served.task_states(run["id"]).values()
+
+
+@pytest.mark.slow
+def test_pages_of_others_are_refused(served: Served) -> None:
+    """A page in the browser may neither read nor start anything; nor may one of a rebound name."""
+    own = served.api.removesuffix("/api")
+
+    def status(**headers: str) -> int:
+        request = urllib.request.Request(f"{served.api}/health", headers=headers)  # noqa: S310  # ours
+        try:
+            with urllib.request.urlopen(request, timeout=20) as reply:  # noqa: S310  # as above
+                assert reply.headers.get("Access-Control-Allow-Origin") in {None, own}
+                return int(reply.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    assert status() == status(Origin=own) == 200
+    assert status(Origin="http://pages.example") == 403
+    assert status(Host="pages.example") == 400
+
+
+CLOSED = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
+"""A proxy that takes no call, and nothing that excepts this machine."""
+
+
+@pytest.mark.slow
+def test_the_end_of_the_server_does_not_end_the_work(built: Path, repository: Path) -> None:
+    (built / "data/clips/ben-1/footage.txt").write_text("sleep")
+    child = start(built, repository, "rebuild")
+    sleeper = int(await_file(built / "child.pid"))
+    (server,) = [c for c in psutil.Process(child.pid).children() if "uvicorn" in c.cmdline()]
+    server.kill()
+    os.kill(sleeper, signal.SIGKILL)  # the stage goes on
+    output = child.communicate(timeout=200)[0]
+    assert child.returncode == 0, output
+    assert "the work went on" in output
+    assert (built / "data/swaps/ann-on-ben/published.mp4").read_text()
+    assert "6 ran" in output or output.count(" ran ") == 6
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_rebuild_with_all_its_processes(built: Path, repository: Path) -> None:
+    """As a terminal sends it: to every process of the group, and the server has gone before."""
+    (built / "data/clips/ben-1/footage.txt").write_text("sleep")
+    child = start(built, repository, "rebuild")
+    sleeper = int(await_file(built / "child.pid"))
+    family = psutil.Process(child.pid).children(recursive=True)
+    next(c for c in family if "uvicorn" in c.cmdline()).kill()
+    child.send_signal(signal.SIGINT)
+    output = child.communicate(timeout=60)[0]
+    assert child.returncode == 130, output
+    assert "interrupted; run the same command again" in output
+    assert not lives(sleeper)
+    assert not [c for c in family if lives(c.pid)]
+
+
+@pytest.mark.slow
+def test_ui_notices_that_its_server_has_died(built: Path, repository: Path) -> None:
+    shutil.copyfile(repository / "prefect.yaml", built / "prefect.yaml")
+    child = start(built, repository, "ui", "--port", "4260")
+    assert child.stdout is not None
+    while "rebuild/nightly" not in next(iter(child.stdout)):
+        pass
+    (server,) = [c for c in psutil.Process(child.pid).children() if "uvicorn" in c.cmdline()]
+    server.kill()
+    output = child.communicate(timeout=60)[0]
+    assert child.returncode == 2, output
+    assert "the Prefect server has ended" in output.splitlines()[-1]
 
 
 @pytest.mark.slow
 def test_rebuild_needs_no_server_of_its_own(built: Path, repository: Path) -> None:
     (built / "data/clips/ben-1/footage.txt").write_text("another take")
-    child = start(built, repository, "rebuild")
-    output = child.communicate(timeout=120)[0]
+    child = start(built, repository, "rebuild", **CLOSED)  # and no proxy between it and itself
+    output = child.communicate(timeout=200)[0]
     assert child.returncode == 0, output
     table = dict(
         line.split()[:2]
@@ -200,9 +265,58 @@ def test_a_stage_is_looked_at_only_if_something_above_it_changed(built: Path) ->
     assert sum("Running stage" in line for line in say) == 1
 
 
+def test_a_night_in_which_only_rosters_looked_is_cached(built: Path) -> None:
+    graph, _ = read_state(built)
+    nodes = {a: replace(n, always_changed=n.name == "shard") for a, n in graph.nodes.items()}
+    board = Board(replace(graph, nodes=nodes), {}, built)
+    for address in (node.address for node in board.graph.stages):
+        looked = nodes[address].always_changed
+        state: State = "ran" if looked else "cached"
+        board.outcomes[address] = Outcome(address, state, 0.0, {}, changed=False)
+    assert board.summary()[0] == "Cached"
+    board.outcomes["shard@ann"] = Outcome("shard@ann", "ran", 0.0, {}, changed=True)
+    assert board.summary()[0] == "Ran"
+
+
 def test_slots_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIKENESS_SLOTS", "compute=3, io=4")
     assert slots_from_environment() == {"compute": 3, "io": 4, "network": 1, "data": 2}
     monkeypatch.setenv("LIKENESS_SLOTS", "cpu=3")
     with pytest.raises(GraphError, match=r"LIKENESS_SLOTS=cpu=3: .* known: compute, io"):
         slots_from_environment()
+
+
+def prefect(served: Served, *arguments: str) -> str:
+    """Prefect's own client against the server of `likeness ui`."""
+    own = {"PREFECT_API_URL": served.api, "PREFECT_HOME": str(served.root / ".likeness/client")}
+    done = subprocess.run(
+        [sys.executable, "-m", "prefect", "--no-prompt", *arguments],
+        cwd=served.root,
+        env={**clean_environment(served.repository), **own},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_the_clients_own_commands_register_and_a_worker_runs(served: Served) -> None:
+    """As docs/how-to/schedule.md says; last, because it takes the deployments over."""
+    (served.root / "flows").symlink_to(served.repository / "flows")
+    (served.root / "data/clips/ben-1/footage.txt").write_text("well")
+    prefect(served, "work-pool", "create", "likeness", "--type", "process")
+    prefect(served, "deploy", "--all")
+    listed = prefect(served, "deployment", "ls")
+    assert "rebuild/on-demand" in listed
+    assert "rebuild/nightly" in listed
+    nightly = served.ask("/deployments/name/rebuild/nightly")
+    assert nightly["work_pool_name"] == "likeness"
+    assert nightly["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+    deployment = served.ask("/deployments/name/rebuild/on-demand")
+    run = served.ask(f"/deployments/{deployment['id']}/create_flow_run", {})
+    prefect(served, "worker", "start", "--pool", "likeness", "--run-once")
+    ended = wait_for(lambda: (s := served.ask(f"/flow_runs/{run['id']}"))["end_time"] and s)
+    assert ended["state_type"] == "COMPLETED", ended["state"]

@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
 from flows.process import end_all, group_members, plain, stream
 from flows.run import ReproError, Transcript, is_chatter, repro, repro_once
+from tests.flows.commands import await_file, lives
 
 ORDER = [
     "pack",
@@ -68,22 +68,6 @@ def test_two_runs_at_once_both_end_well(stub: Path) -> None:
     assert "failed" not in [state for states in results for state in states]
 
 
-def _await_file(path: Path, seconds: float = 30) -> str:
-    until = time.monotonic() + seconds
-    while not (path.is_file() and path.read_text()):
-        assert time.monotonic() < until, f"{path} never came"
-        time.sleep(0.05)
-    return path.read_text()
-
-
-def _lives(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state not in "ZX"
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_swap_ends_every_process_when_it_is_stopped(
     built: Path, repository: Path, number: int
@@ -97,13 +81,13 @@ def test_swap_ends_every_process_when_it_is_stopped(
         stderr=subprocess.STDOUT,
         text=True,
     )
-    sleeper = int(_await_file(built / "child.pid"))
-    assert _lives(sleeper)
+    sleeper = int(await_file(built / "child.pid"))
+    assert lives(sleeper)
     child.send_signal(number)
     output = child.communicate(timeout=30)[0]
     assert child.returncode == 130
     assert "interrupted; run the same command again to go on" in output
-    assert not _lives(sleeper)
+    assert not lives(sleeper)
     (built / "data/clips/ben-1/footage.txt").write_text("well")
     assert [r.state for r in repro(root=built)].count("ran") == 6
 
@@ -117,7 +101,7 @@ def test_end_all_ends_what_ignores_the_first_signal(tmp_path: Path) -> None:
     command = [sys.executable, "-c", stubborn]
     thread = threading.Thread(target=lambda: codes.append(stream(command, print, folder=tmp_path)))
     thread.start()
-    group = int(_await_file(tmp_path / "pid"))
+    group = int(await_file(tmp_path / "pid"))
     end_all(grace_s=0.5)
     thread.join(timeout=20)
     assert codes == [-signal.SIGKILL]

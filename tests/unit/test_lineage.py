@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from likeness.contracts.errors import GraphError
-from likeness.provenance.lineage import read_locks
+from likeness.provenance.lineage import behind, read_locks
+from likeness.provenance.lockfile import read_lock
 
 CLIP_LOCK = """\
 schema: '2.0'
@@ -45,9 +50,15 @@ stages:
   align:
     wdir: ../../..
     cmd: python -m tasks.align
+    outs:
+    - data/clips/${clip}/aligned.json
+    - data/crops/${identity}/${clip}.parquet
   filter:
     wdir: ../../..
     cmd: python -m tasks.filter
+    outs:
+    - data/clips/${clip}/faces.parquet:
+        cache: false
 """
 ROOT_LOCK = """\
 schema: '2.0'
@@ -78,7 +89,7 @@ stages:
   convert@other:
     cmd: python -m tasks.convert
     deps:
-    - path: data/clips/ann-10/aligned.json
+    - path: data/clips/ann-10/clip.yaml
       md5: zz
     outs:
     - path: data/swaps/other/converted.parquet
@@ -90,10 +101,14 @@ stages:
     foreach: ${identities}
     do:
       cmd: python -m tasks.shard
+      outs:
+      - data/shards/${key}
   convert:
     foreach: ${swaps}
     do:
       cmd: python -m tasks.convert
+      outs:
+      - data/swaps/${key}/converted.parquet
 """
 POOL_LOCK = """\
 schema: '2.0'
@@ -131,13 +146,20 @@ stages:
 CONVERTED = "data/swaps/ann-on-ann/converted.parquet"
 
 
+def write_old(path: Path, text: str) -> None:
+    """Write a file that nobody has touched for a minute."""
+    path.write_text(text)
+    before = time.time() - 60
+    os.utime(path, (before, before))
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     clip = tmp_path / "data/clips/ann-1"
     clip.mkdir(parents=True)
-    (clip / "dvc.lock").write_text(CLIP_LOCK)
+    write_old(clip / "dvc.lock", CLIP_LOCK)
     (clip / "dvc.yaml").write_text(CLIP_YAML)
-    (tmp_path / "dvc.lock").write_text(ROOT_LOCK)
+    write_old(tmp_path / "dvc.lock", ROOT_LOCK)
     (tmp_path / "dvc.yaml").write_text(ROOT_YAML)
     return tmp_path
 
@@ -200,9 +222,78 @@ def test_an_output_nobody_wrote_is_an_error_with_the_next_step(root: Path) -> No
 
 
 def test_a_damaged_lock_names_itself(root: Path) -> None:
-    (root / "dvc.lock").write_text("stages: [unclosed")
+    write_old(root / "dvc.lock", "stages: [unclosed")
     with pytest.raises(GraphError, match=r"dvc\.lock"):
         read_locks(root)
+
+
+def cut(text: str, stage: str) -> str:
+    """A lock that ends before a stage, as one meets it while DVC rewrites it."""
+    return text[: text.index(f"  {stage}:\n")]
+
+
+def test_a_missing_ancestor_is_an_error_and_never_a_shorter_record(root: Path) -> None:
+    """Each stage in turn is missing; what it wrote is named."""
+    clip = root / "data/clips/ann-1/dvc.lock"
+    write_old(clip, cut(CLIP_LOCK, "filter"))
+    with pytest.raises(GraphError, match=r"ann-1/faces\.parquet: no dvc\.lock knows who wrote it"):
+        behind(root, [CONVERTED])
+    write_old(clip, cut(CLIP_LOCK, "align"))  # nothing is left of the stages
+    with pytest.raises(GraphError, match=r"ann-1/dvc\.lock: is cut off"):
+        behind(root, [CONVERTED])
+    write_old(clip, CLIP_LOCK)
+    write_old(root / "dvc.lock", cut(ROOT_LOCK, "convert@ann-on-ann"))
+    with pytest.raises(GraphError, match=f"{CONVERTED}: no dvc.lock knows"):
+        behind(root, [CONVERTED])
+
+
+def test_a_second_clip_without_a_lock_is_missed_in_its_folder(root: Path) -> None:
+    assert len(behind(root, ["data/shards/ann"])[1]) == 3
+    crops = root / "data/crops/ann/ann-2.parquet"
+    crops.parent.mkdir(parents=True)
+    crops.touch()
+    with pytest.raises(GraphError, match=r"crops/ann/ann-2\.parquet: no dvc\.lock knows"):
+        behind(root, ["data/shards/ann"])
+
+
+def test_beside_a_writer_that_rewrites_slowly_the_record_is_whole(root: Path) -> None:
+    """It takes no lock, and pauses where the first half parses."""
+    clip = root / "data/clips/ann-1/dvc.lock"
+    texts = [CLIP_LOCK, CLIP_LOCK.replace("md5: m1", "md5: m2")]
+    stop = threading.Event()
+
+    def rewrite() -> None:
+        for text in itertools.cycle(texts):
+            with clip.open("w") as handle:
+                for part in (text[:70], cut(text, "filter")[70:], text[len(cut(text, "filter")) :]):
+                    handle.write(part)
+                    handle.flush()
+                    time.sleep(0.3)
+            if stop.wait(0.3):
+                return
+
+    writer = threading.Thread(target=rewrite)
+    writer.start()
+    try:
+        whole = {"data/clips/ann-1/dvc.yaml:filter", "data/clips/ann-1/dvc.yaml:align"}
+        for _ in range(4):
+            stages = behind(root, [CONVERTED])[1]
+            assert {s.address for s in stages} == {*whole, "shard@ann", "convert@ann-on-ann"}
+            assert len(stages[1].outs) == 2
+            time.sleep(0.25)
+    finally:
+        stop.set()
+        writer.join()
+
+
+def test_a_lock_is_parsed_once_per_change(root: Path) -> None:
+    lock = root / "dvc.lock"
+    first = read_lock(lock, root)
+    assert read_lock(lock, root) is first
+    write_old(lock, ROOT_LOCK.replace("md5: v1", "md5: v3"))
+    changed = read_lock(lock, root)
+    assert changed["convert@ann-on-ann"]["outs"][0]["md5"] == "v3"
+    assert read_lock(lock, root) is changed
 
 
 def test_a_repository_without_locks_is_empty(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ PARTS = {
     "blend": "one face at 1080p, beside full-frame arithmetic and insightface's paste_back",
     "crops": "bytes of a crop, beside dumping frames as PNG",
     "train": "the founding autoencoder, beside a plain float32 loop",
+    "beside": "training and conversion beside busy processes, and beside none",
     "fsgan_parts": "labels, Poisson and soft erosion of FSGAN, beside OpenCV",
     "any_face": "networks of the families for any face at 256 px, beside eager float32",
     "live": "a live re-enactment at 256 px, beside a plain serial loop",

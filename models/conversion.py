@@ -82,8 +82,10 @@ def out_mask_px(size_px: int) -> int:
     return max(size_px, MASK_AT_LEAST_PX)
 
 
-def load_swapper(folder: Path, precision: str) -> Swapper:
-    """The model in eval mode, on the device and with the threads of the environment.
+def load_swapper(folder: Path, precision: str, threads: int | None = None) -> Swapper:
+    """The model in eval mode, on the device of the environment.
+
+    `threads` share each of torch's operations from then on; None: those of the environment.
 
     For bf16 the weights of convolutions and linear layers are rounded once, here; autocast would
     round them anew for every batch, a quarter of the time at 82 million, to the same values. Their
@@ -94,7 +96,7 @@ def load_swapper(folder: Path, precision: str) -> Swapper:
     from models.layers.layout import lay_out
     from models.swappers import registry
 
-    torch.set_num_threads(environment.threads())
+    torch.set_num_threads(threads or environment.threads())
     keep_freed_memory()
     swapper = registry.load(folder).to(pick_device())
     if precision == "bf16":

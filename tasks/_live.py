@@ -100,8 +100,7 @@ class Trial:
 
     def left(self, run: Run) -> str:
         """What is left of the budget, in words."""
-        plan = run.job.plan
-        rest = max(plan.steps * plan.step_images - run.images, 0)
+        rest = run.left
         if not rest:
             return "nothing is left of the budget"
         time_left = f", {_duration(rest / self.images_s)} at this speed" if self.seen else ""
@@ -109,7 +108,7 @@ class Trial:
 
     def headline(self, run: Run) -> str:
         """Where the training stands, in one line."""
-        budget = run.job.plan.steps * run.job.plan.step_images
+        budget = run.images + run.left
         return f"{run.job.model}: {run.images}/{budget} images ({self.images_s:.1f}/s)"
 
     def _show(self, run: Run) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from likeness.contracts.commands import ended, positive
 from likeness.contracts.errors import LikenessError, ModelError
+from likeness.contracts.memory import keep_freed_memory
 from likeness.contracts.params import load_section
 from likeness.contracts.progress import progress
 from likeness.contracts.stage import Context, Stage, keep_arrow_from_pandas
@@ -92,10 +93,9 @@ def try_rates(job: Job, folder: Path) -> None:
         ModelError: the family does not train.
     """
     from models.training.rates import STEPS, find_rates
-    from models.training.start import take_threads
     from tasks._rate_picture import draw_rates
 
-    take_threads()
+    keep_freed_memory()
     with progress(f"{job.model} steps") as advance:
         curves = find_rates(job, advance)
     if not curves:

@@ -8,12 +8,15 @@ affine_matrix that leads from the frame to this crop.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 from pydantic import Field
 
+from likeness.contracts import environment
 from likeness.contracts.documents import Document, read_json
 from likeness.contracts.errors import ModelError
 from likeness.contracts.params import SwapEntry, load_entry, swap_overrides
@@ -30,6 +33,7 @@ from models.conversion import (
     out_mask_px,
     swap_batch,
 )
+from models.devices import pick_device
 from tasks._crops import crops_of
 
 if TYPE_CHECKING:  # torch takes seconds to import; arguments are checked before
@@ -120,36 +124,47 @@ def open_target(path: Path, swapper: Swapper) -> CropSet:
     )
 
 
+def batches_of(path: Path, swapper: Swapper, params: ConvertParams) -> Iterator[pa.RecordBatch]:
+    """What a conversion reads of align's crops."""
+    wanted = {"frame_index", "track_index", "crop", "mask", "affine_matrix", *swapper.needs}
+    columns = [name for name in CROPS.schema.names if name in wanted]
+    return CROPS.batches(path, columns, params.batch_images)
+
+
 def run(context: Context[ConvertParams]) -> None:
     """Read the crops in batches, swap, write."""
+    from models.crew import crew_for
+
     folder, subject = context.inputs["model"], context.inputs["aligned"]
     entry = load_entry("swaps", context.options["swap"], SwapEntry, context.params_file)
     aligned, config = read_json(subject), read_json(folder / "config.json")
     check_identities(entry, config, aligned, folder)
     path = crops_of(aligned, subject)
-    swapper = load_swapper(folder, context.params.precision)
-    crops = open_target(path, swapper)
-    given = context.inputs["source"], context.inputs["appearance"]
-    source = source_crops(*given, swapper)
-    wanted = {"frame_index", "track_index", "crop", "mask", "affine_matrix", *swapper.needs}
-    columns = [name for name in CROPS.schema.names if name in wanted]
-    with (
-        Writer(CONVERTED, context.outputs["converted"]) as writer,
-        context.progress("crops", len(crops)) as advance,
-    ):
-        writer.facts.update(
-            swap=context.options["swap"],
-            source=entry.source,
-            target=entry.target,
-            model=entry.model,
-            family=config["family"],
-            size_px=crops.size_px,
-            mask_size_px=out_mask_px(crops.size_px),
-            template=crops.facts["template"],
+    with crew_for(pick_device(), environment.threads()) as crew:
+        swapper = load_swapper(folder, context.params.precision, 1)
+        crops = open_target(path, swapper)
+        given = context.inputs["source"], context.inputs["appearance"]
+        source = source_crops(*given, swapper)
+        work = partial(
+            converted_rows, swapper=swapper, crops=crops, params=context.params, source=source
         )
-        for rows in CROPS.batches(path, columns, context.params.batch_images):
-            writer.add(converted_rows(rows, swapper, crops, context.params, source))
-            advance(len(rows))
+        with (
+            Writer(CONVERTED, context.outputs["converted"]) as writer,
+            context.progress("crops", len(crops)) as advance,
+        ):
+            writer.facts.update(
+                swap=context.options["swap"],
+                source=entry.source,
+                target=entry.target,
+                model=entry.model,
+                family=config["family"],
+                size_px=crops.size_px,
+                mask_size_px=out_mask_px(crops.size_px),
+                template=crops.facts["template"],
+            )
+            for converted in crew.map(work, batches_of(path, swapper, context.params)):
+                writer.add(converted)
+                advance(len(converted["frame_index"]))
     if not len(crops):
         context.say(f"{entry.target} has no face to replace: `blend` copies the clip through")
 

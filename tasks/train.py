@@ -3,14 +3,12 @@
 In: the shards of the source and of the target, each an identity's or a pool's, and the frozen
 networks that some families' losses look at. Out: the model's folder with model.safetensors,
 config.json, history.parquet and preview.jpg. Families that learn nothing (mesh_transfer) only take
-what they need from the data. Resume state lies in LIKENESS_STATE, under a fingerprint of
-everything the result depends on.
+what they need from the data. The state of a training lies in LIKENESS_STATE under the model's name
+and outlives it: whatever trains the model next goes on from there (docs/how-to/train.md).
 """
 
 from __future__ import annotations
 
-import ast
-import dataclasses
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -98,35 +96,16 @@ PARTS = ("models.layers.", "models.losses.", "models.swappers._")
 """Modules that a family may be made of."""
 
 
-def _parts(path: Path) -> set[Path]:
-    """Layers, losses and private modules that a module imports, at any depth, and itself."""
-    root = Path(__file__).parents[1]
-    found, waiting = set[Path](), [path]
-    while waiting:
-        path = waiting.pop()
-        if path in found:
-            continue
-        found.add(path)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = [alias.name for alias in getattr(node, "names", []) if hasattr(alias, "name")]
-            if isinstance(node, ast.ImportFrom) and node.module:
-                names = [node.module, *(f"{node.module}.{name}" for name in names)]
-            elif not isinstance(node, ast.Import):
-                continue
-            files = [root.joinpath(*n.split(".")).with_suffix(".py") for n in names
-                     if n.startswith(PARTS)]  # fmt: skip
-            waiting += [file for file in files if file.is_file()]
-    return found
-
-
 def code_of(family: str) -> str:
     """sha256 of the family's module and of the shared parts that it imports.
 
     `convert` reads the model's folder and cannot name the family among its dependencies: through
     this line of config.json it runs again when only the way of swapping has changed.
     """
-    module = Path(__file__).parents[1] / "models" / "swappers" / f"{family}.py"
-    digests = [sha256_of(path) for path in sorted(_parts(module))]
+    from models.training.code import ROOT, imported
+
+    module = ROOT / "models" / "swappers" / f"{family}.py"
+    digests = [sha256_of(path) for path in sorted(imported(module, PARTS))]
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
@@ -149,14 +128,12 @@ def job_of(context: Context[Plan], init: Path | None = None) -> Job:
         ModelError, ParamsError: data or settings that do not belong together.
         ConsentError: a consent that excludes training.
     """
-    from models.training.checkpoint import fingerprint
-
     model = context.options["model"]
     entry: ModelEntry = load_model(model, context.params_file)
     source, target = context.inputs["source"], context.inputs["target"]
     require_data(source, entry.source, entry.family)
     require_data(target, entry.target, entry.family)
-    job = Job(
+    return Job(
         model=model,
         family=entry.family,
         settings=check_settings(model, context.params_file),
@@ -164,14 +141,12 @@ def job_of(context: Context[Plan], init: Path | None = None) -> Job:
         source=source,
         target=target,
         out=context.outputs["out"],
-        state=Path(),
+        state=environment.state_folder().resolve() / "training" / model,
         facts={"pack": pack_of(source), "code_sha256": code_of(entry.family)},
         init=init,
         recogniser=context.inputs["recogniser"],
         perceptual=context.inputs["perceptual"],
     )
-    state = environment.state_folder().resolve() / "training" / fingerprint(job)
-    return dataclasses.replace(job, state=state)
 
 
 def train_model(context: Context[Plan], init: Path | None = None) -> None:

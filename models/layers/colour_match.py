@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from models.layers import draws
+
 SEEN = 0.75
 """Share of a crop, centred, whose colours count.
 
@@ -60,8 +62,8 @@ def match(crop: Tensor, other: Tensor) -> Recolouring:
 def random_match(crop: Tensor, others: Tensor, chance: float) -> Recolouring:
     """With this chance the colours of a random one of `others` (N,3,S,S), else a picture's own."""
     count, device = len(crop), crop.device
-    chosen = (torch.rand(count) < chance).to(device, non_blocking=True)[:, None, None, None]
-    index = torch.randint(len(others), (count,)).to(device, non_blocking=True)
+    chosen = (draws.rand(count) < chance).to(device, non_blocking=True)[:, None, None, None]
+    index = draws.randint(len(others), (count,)).to(device, non_blocking=True)
     found = match(crop, others[index])
     one, none = torch.ones_like(found.factor), torch.zeros_like(found.offset)
     return Recolouring(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from models.layers import draws
+
 BEHIND_HAIR = 0.5
 """Chance that the face is hidden above a line, as by a fringe."""
 SPOTS = 2
@@ -13,8 +15,6 @@ SPOTS = 2
 
 def random_holes(face: Tensor) -> Tensor:
     """Where faces are hidden, bool (B,1,S,S): a fringe half of the time, and ellipses.
-
-    Random numbers come from torch's global generator, which the training loop seeds.
 
     Args:
         face: (B,1,S,S), where the faces are, in [0,1] or bool; sizes are shares of its height.
@@ -25,7 +25,8 @@ def random_holes(face: Tensor) -> Tensor:
     used = face.amax((1, 3)).float()
     top = (used.argmax(1) / size_px)[:, None, None]
     high = (used.sum(1) / size_px)[:, None, None]
-    chance = torch.rand(count, 3 + 4 * SPOTS, device=device)[..., None, None]
+    chance = draws.rand(count, 3 + 4 * SPOTS).to(device, non_blocking=True)
+    chance = chance[..., None, None]
     slant = (chance[:, 0] - 0.5) * (columns - 0.5)
     line = top + high * 0.4 * chance[:, 1] + slant
     hidden = (rows < line) & (chance[:, 2] < BEHIND_HAIR)

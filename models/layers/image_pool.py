@@ -17,6 +17,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from models.layers import draws
+
 NEWEST = 0.5
 """Chance that a full pool lets the newest picture through."""
 
@@ -50,7 +52,7 @@ class ImagePool(nn.Module):
         return self.filled == len(self.pictures)
 
     def show(self, drawn: Tensor) -> tuple[Tensor, Tensor]:
-        """Replace some of the newest pictures by older ones; draws from torch's random numbers.
+        """Replace some of the newest pictures by older ones.
 
         While the pool fills, everything passes. Afterwards each passes with chance `NEWEST`; the
         others change places with as many older ones, no two with the same.
@@ -66,8 +68,8 @@ class ImagePool(nn.Module):
         if not size or not self._is_full():
             return drawn, torch.full((count,), -1, device=drawn.device)
         places = torch.full((count,), -1)
-        places[:size] = torch.randperm(size)[:count]
-        places[torch.rand(count) < NEWEST] = -1
+        places[:size] = draws.randperm(size)[:count]
+        places[draws.rand(count) < NEWEST] = -1
         places = places.to(drawn.device, non_blocking=True)
         older = self.pictures[places.clamp(min=0)].to(drawn.dtype).div(127.5).sub(1)
         return torch.where(places[:, None, None, None] >= 0, older, drawn), places

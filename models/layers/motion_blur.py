@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.layers import draws
 from models.layers.feature_network import exact
 
 LENGTHS_PX = (5, 7, 9, 11)
@@ -44,9 +45,9 @@ def blur(pictures: Tensor, kernels: Tensor) -> Tensor:
 def motion_blurred(several: list[Tensor], chance: float) -> list[Tensor]:
     """Blur row i of all (B,C,S,S) alike, each row with this chance, along a random line."""
     count, device = len(several[0]), several[0].device
-    drawn = torch.rand(count) < chance
-    lengths = torch.tensor(LENGTHS_PX)[torch.randint(len(LENGTHS_PX), (count,))]
-    angles = torch.rand(count) * math.pi
+    drawn = draws.rand(count) < chance
+    lengths = torch.tensor(LENGTHS_PX)[draws.randint(len(LENGTHS_PX), (count,))]
+    angles = draws.rand(count) * math.pi
     rows = drawn.nonzero()[:, 0]
     if not len(rows):
         return several

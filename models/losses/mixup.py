@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.distributions import Beta
+
+from models.layers import draws
 
 SHAPE = 0.2
 """Both parameters of the Beta distribution of shares: most mixtures are almost pure."""
@@ -17,7 +18,7 @@ SHAPE = 0.2
 
 def draw_share(device: torch.device) -> Tensor:
     """A share of the real picture, () in [0,1]; the random numbers are those of the CPU."""
-    return Beta(SHAPE, SHAPE).sample().to(device, non_blocking=True)
+    return draws.beta(SHAPE).to(device, non_blocking=True)
 
 
 def mixed(real: Tensor, drawn: Tensor, share: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from models.layers import draws
 from models.losses.occlusions import occlude
 
 Batch = dict[str, Tensor]
@@ -52,7 +53,7 @@ def own_faces(given: Tensor, known: float, wanted: float) -> Tensor:
         wanted: share of all.
     """
     lacking = max(0.0, (wanted - known) / max(1 - known, 1e-6))
-    return (torch.rand(len(given)) < lacking).to(given.device)
+    return (draws.rand(len(given)) < lacking).to(given.device)
 
 
 @torch.no_grad()

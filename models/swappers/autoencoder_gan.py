@@ -51,6 +51,7 @@ class AutoencoderGan(Swapper):
     """The family; see the module's docstring."""
 
     family: ClassVar[str] = "autoencoder_gan"
+    paced: ClassVar[bool] = True
     Config: ClassVar[type[SwapperConfig]] = AutoencoderGanConfig
     needs: ClassVar[tuple[str, ...]] = ("landmarks_5",)
     config: AutoencoderGanConfig

@@ -130,6 +130,8 @@ class Swapper(nn.Module, ABC):
         optional: submodules that the model of `init_from` may have without this one, or lack,
             which then begin untrained.
         layout: how weights of convolutions lie in memory (models/layers/layout.py).
+        paced: phases or losses follow the share of the budget that is done (`plan_images`), so that
+            another budget is another training.
         plan_images: budget of the training, set before `phases`; 0 where there is none.
         images_seen: images of the training so far, set before `losses`.
     """
@@ -143,6 +145,7 @@ class Swapper(nn.Module, ABC):
     source_views: ClassVar[Literal["gallery", "appearance_map"]] = "gallery"
     optional: ClassVar[tuple[str, ...]] = ()
     layout: ClassVar[torch.memory_format] = torch.channels_last
+    paced: ClassVar[bool] = False
     plan_images: int = 0
     images_seen: int = 0
 

@@ -77,6 +77,7 @@ class CycleGan(Swapper):
     """The family; see the module's docstring."""
 
     family: ClassVar[str] = "cyclegan"
+    paced: ClassVar[bool] = True
     Config: ClassVar[type[SwapperConfig]] = CycleGanConfig
     needs: ClassVar[tuple[str, ...]] = ("mask",)
     config: CycleGanConfig

@@ -85,6 +85,7 @@ class FaceShifter(Swapper):
     """The family; see the module's docstring."""
 
     family: ClassVar[str] = "faceshifter"
+    paced: ClassVar[bool] = True
     Config: ClassVar[type[SwapperConfig]] = FaceShifterConfig
     needs: ClassVar[tuple[str, ...]] = ("landmarks_5", "landmarks_468")
     source_images: ClassVar[int] = 8

@@ -35,6 +35,7 @@ class Fsgan(Swapper):
     """The family; see the module's docstring."""
 
     family: ClassVar[str] = "fsgan"
+    paced: ClassVar[bool] = True
     Config: ClassVar[type[SwapperConfig]] = FsganConfig
     needs: ClassVar[tuple[str, ...]] = ("mask", "landmarks_468", "landmarks_5", "pose_deg")
     sampling: ClassVar[Sampling | None] = Sampling(same=1.0, within="clip")

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from models.layers import draws
 from models.layers.borders import soft_border
 from models.layers.colour_transfer import recolour
 from models.layers.dense_codes import begin
@@ -38,6 +39,7 @@ class Saehd(Swapper):
     """The family; see the module's docstring."""
 
     family: ClassVar[str] = "saehd"
+    paced: ClassVar[bool] = True
     Config: ClassVar[type[SwapperConfig]] = SaehdConfig
     needs: ClassVar[tuple[str, ...]] = ("mask", "landmarks_468")
     config: SaehdConfig
@@ -152,7 +154,7 @@ class Saehd(Swapper):
     def _shown(self, side: Batch) -> Batch:
         crop, seen = side["crop"], side["warped"] if self._warps else side["crop"]
         if self._warps and self.config.unwarped:
-            still = torch.rand(len(crop)).to(crop.device) < self.config.unwarped
+            still = draws.rand(len(crop)).to(crop.device) < self.config.unwarped
             seen = torch.where(still[:, None, None, None], crop, seen)
         return {**side, "crop": (crop + 1) / 2, "warped": (seen + 1) / 2}
 

@@ -2,8 +2,9 @@
 
 A checkpoint is written under a temporary name, synced to disk and renamed to `step-<number>`;
 only then are older ones removed. Whatever ends the process, and whenever, the newest folder is
-whole. It holds model.safetensors (weights and buffers), optimiser.safetensors, average.safetensors
-where weights are averaged, and progress.json (step, history, sums since the last log).
+whole, and it outlives the training: a larger budget goes on from it. It holds model.safetensors
+(weights and buffers), optimiser.safetensors, average.safetensors where weights are averaged, and
+progress.json (step, history, sums since the last log, what has trained it so far).
 The step is also the state of all random numbers and the position in the data
 (models/training/seeds.py).
 """
@@ -11,25 +12,25 @@ The step is also the state of all random numbers and the position in the data
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
+import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
-import torch
 from torch import Tensor
 
 from likeness.contracts.atomic import atomic_path
 from likeness.contracts.errors import ModelError
 from models import tensorfile
-from models.training.people import folders_of
-from models.training.plan import Job
 
-MODELS = Path(__file__).resolve().parents[1]
 AVERAGE = "average.safetensors"
+LOCK = "lock"
+BACKUPS, ASIDE = "backups", "aside-"
 
 
 @dataclass
@@ -38,12 +39,18 @@ class Progress:
 
     Attributes:
         step: steps done.
+        images: crops of both identities that they saw.
+        averaged: steps that the average of the weights has taken in.
+        chain: what has trained these weights, the first one first (models/training/going_on.py).
         history: rows (images, phase, name, value) logged so far.
         sums: "<phase>/<name>" -> sum of the values since the last log.
         counts: the same keys -> how many.
     """
 
     step: int = 0
+    images: int = 0
+    averaged: int = 0
+    chain: list[dict[str, Any]] = field(default_factory=list)
     history: list[tuple[int, str, str, float]] = field(default_factory=list)
     sums: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
@@ -75,15 +82,69 @@ class Moment:
     average: dict[str, Tensor] = field(default_factory=dict)
 
 
+def back_up(state: Path, every_hours: float | None, latest: int) -> Path | None:
+    """Keep a copy of the newest checkpoint if the last copy is old enough; gives it.
+
+    Copies share their files with the checkpoint: what is written once never changes.
+    To go back to one, remove the later `step-*` and move it beside them.
+    """
+    kept, found = state / BACKUPS, folders(state)
+    if every_hours is None or not found:
+        return None
+    kept.mkdir(exist_ok=True)  # its time is that of the last copy, or of the training's beginning
+    final = kept / found[-1].name
+    if final.exists() or time.time() - kept.stat().st_mtime < every_hours * 3600:
+        return None
+    with atomic_path(final) as copy:
+        shutil.copytree(found[-1], copy, copy_function=_link)
+    for older in folders(kept)[:-latest]:
+        shutil.rmtree(older, ignore_errors=True)
+    return final
+
+
+def _link(source: str, target: str) -> None:
+    """The same file under a second name; a copy where the file system has no such thing."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def put_aside(state: Path, name: str, latest: int) -> Path:
+    """Take a training's checkpoints, previews and snapshots away, beside the backups.
+
+    Args:
+        state: of the model.
+        name: what the folder is called there.
+        latest: so many trainings that were put aside are kept.
+    """
+    number, kept = 0, state / BACKUPS
+    while (final := kept / (f"{ASIDE}{name}" + (f"-{number}" if number else ""))).exists():
+        number += 1
+    final.mkdir(parents=True)
+    # The newest checkpoint goes last of all: until then the training is as it was.
+    left = sorted(p for p in state.iterdir() if p.name not in {LOCK, BACKUPS})
+    for path in sorted(left, key=lambda p: p.name.startswith("step-")):
+        path.rename(final / path.name)
+    others = sorted(kept.glob(f"{ASIDE}*"), key=lambda p: p.stat().st_mtime_ns)
+    for older in others[:-latest]:
+        shutil.rmtree(older, ignore_errors=True)
+    return final
+
+
 def folders(state: Path) -> list[Path]:
     """Checkpoints below `state`, oldest first."""
     return sorted(state.glob("step-*"))
 
 
-def steps_of(state: Path) -> int:
-    """Steps done at the newest checkpoint below `state`; -1 where there is none."""
-    found = folders(state)
-    return int(found[-1].name.partition("-")[2]) if found else -1
+def images_of(state: Path) -> int:
+    """Images seen at the newest checkpoint below `state`; -1 where there is none.
+
+    Raises:
+        ModelError: it is damaged.
+    """
+    moment = newest(state)  # tensors stay on disk
+    return moment.progress.images if moment else -1
 
 
 def save(state: Path, moment: Moment, *, keep_older: bool = False) -> None:
@@ -118,7 +179,7 @@ def newest(state: Path) -> Moment | None:
         content["history"] = [tuple(row) for row in content["history"]]
         progress = Progress(**content)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        step = f"remove {folder} to train from the start"
+        step = f"remove {folder}; a copy below {state / BACKUPS}, in its place, is gone on from"
         raise ModelError(folder, f"checkpoint is damaged ({error})", step) from None
     weights = tensorfile.read(folder / "model.safetensors")
     average = tensorfile.read(folder / AVERAGE) if (folder / AVERAGE).is_file() else {}
@@ -128,53 +189,21 @@ def newest(state: Path) -> Moment | None:
 
 @contextmanager
 def claim(state: Path) -> Iterator[None]:
-    """Keep other trainings of the same job from these checkpoints while this one lasts.
+    """Keep other trainings of the same model from these checkpoints while this one lasts.
 
     Raises:
         ModelError: one is at work.
     """
     state.mkdir(parents=True, exist_ok=True)
-    with (state / "lock").open("w") as file:
+    with (state / LOCK).open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            problem = "another process trains this very model"
-            raise ModelError(state, problem, "wait for its end; it continues from there") from None
+            file.seek(0)
+            problem = f"another process ({file.read().strip() or 'of unknown number'}) trains it"
+            step = "wait for its end, or end it: what trains next goes on from there"
+            raise ModelError(state.name, problem, step) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
         yield
-
-
-def remove(state: Path) -> None:
-    """Remove all checkpoints below `state`; previews stay."""
-    for folder in folders(state):
-        shutil.rmtree(folder)
-
-
-def _files(job: Job) -> list[Path]:
-    """Shards and code that the result depends on."""
-    families = MODELS / "swappers"
-    code = [families / f"{job.family}.py", families / "base.py"]
-    code += sorted(families.glob(f"_{job.family}_*.py"))
-    for room in ("layers", "losses", "training"):
-        code += sorted((MODELS / room).glob("*.py"))
-    people = [f for side in (job.source, job.target) for f in folders_of(side)]
-    data = [path for folder in people for path in sorted(folder.glob("*.parquet"))]
-    given = [sorted(f.glob("*.safetensors")) for f in (job.init, job.recogniser) if f]
-    if job.perceptual:
-        given.append(sorted(job.perceptual.iterdir()))
-    return code + data + [path for paths in given for path in paths]
-
-
-def fingerprint(job: Job) -> str:
-    """Hex digest of all that the result depends on: settings, plan, shards, code, torch."""
-    content = {
-        "family": job.family,
-        "settings": job.settings,
-        "plan": job.plan.model_dump(),
-        "torch": torch.__version__,
-    }
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode())
-    for path in _files(job):
-        digest.update(path.name.encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:32]

@@ -8,11 +8,11 @@ instead of Ray's own record of checkpoints, because after a SIGKILL Ray was seen
 one than the last reported. Workers on several machines therefore need the state and the data on
 storage that all of them see.
 
-What holds: with the same threads per worker on the same kind of CPU, the weights are the same to
-the last bit for every number of workers, interrupted or not, and equal those of the plain path.
-Other numbers of threads, other CPUs and GPUs round differently; results then agree as closely as
-two orders of summation do. A batch has `train.micro_batches` parts, and no more workers than that
-are started (docs/decisions/0012-workers.md).
+What holds: on the same kind of CPU the weights are the same to the last bit for every number of
+workers and threads, interrupted or not, and equal those of the plain path. Other CPUs and GPUs
+round differently; results then agree as closely as two orders of summation do. A batch has
+`train.micro_batches` parts, and no more workers than that are started
+(docs/decisions/0012-workers.md).
 """
 
 from __future__ import annotations
@@ -125,11 +125,8 @@ def absolute(job: Job) -> Job:
     return dataclasses.replace(job, **paths)
 
 
-def train(job: Job, workers: int) -> int:
+def train(job: Job, workers: int) -> None:
     """Train `job` with up to `workers` processes; its last checkpoint then lies in `job.state`.
-
-    Returns:
-        Threads that each worker had.
 
     Raises:
         ModelError: Ray that does not start or answer, workers that keep dying or stop early.
@@ -150,13 +147,12 @@ def train(job: Job, workers: int) -> int:
             _fit(job, share)
     finally:
         shutil.rmtree(job.state / "ray", ignore_errors=True)
-    steps = checkpoint.steps_of(job.state)
-    if steps < plan.steps:
-        raise ModelError(job.model, f"workers ended at step {steps} of {plan.steps}", AGAIN)
+    images = checkpoint.images_of(job.state)
+    if images < plan.images:
+        raise ModelError(job.model, f"workers ended at {images} of {plan.images} images", AGAIN)
     took = [t for t in processes.takers(job.state) if (t.host, t.pid) not in before]
     names = " ".join(f"{taker.host}:{taker.pid}" for taker in took)
     _say(f"{job.model}: steps were taken by {len(took)} workers: {names}")
-    return share.threads
 
 
 def _say(message: str) -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
+from models.swappers.registry import CONFIG
+from models.training.going_on import continues, trainings
+from models.training.plan import LOOKS
 from models.training.run import Run
 
 
@@ -10,6 +15,26 @@ def pools_of(run: Run) -> dict[str, object]:
     sides = zip(("source", "target"), run.crops, strict=True)
     pools = {side: [c.identity for c in people.sets] for side, people in sides if people.is_pool}
     return {"pools": pools} if pools else {}
+
+
+UNTOLD = {*LOOKS} - {"images", "keep"}
+"""Keys of a plan whose change leaves a model, and so its config.json, as it was."""
+
+
+def trained_by(run: Run) -> dict[str, object]:
+    """The chain of trainings behind the weights, and what the last one went on from."""
+    chain, init = run.progress.chain, run.job.init
+    found: dict[str, object] = {
+        "continues": continues(chain),
+        "trainings": trainings(chain, run.images),
+    }
+    if init is None:
+        return found
+    first = json.loads((init / CONFIG).read_text(encoding="utf-8"))
+    behind = first.get("trainings") or []
+    if len(chain) == 1 and behind:
+        found["continues"] = f"{behind[-1]['fingerprint']} at {first['images']} images"
+    return {**found, "init": {"model": first.get("model"), "trainings": behind}}
 
 
 def settings_of(run: Run) -> dict[str, object]:
@@ -30,7 +55,8 @@ def settings_of(run: Run) -> dict[str, object]:
         "crop_size_px": facts["size_px"],
         "parameters": sum(p.numel() for p in swapper.parameters()),
         "perceptual_networks": run.frozen,
-        "train": job.plan.model_dump(mode="json") if run.phases else None,
+        "train": job.plan.model_dump(mode="json", exclude=UNTOLD) if run.phases else None,
+        **(trained_by(run) if run.phases else {}),
         **pools_of(run),
         **job.facts,
     }

@@ -61,8 +61,8 @@ def explain(error: NotFiniteError, run: Run, *, saving: bool) -> ModelError:
     """The error for a person: phase, step, loss, where the last good weights are, what helps.
 
     Where the phase is the step's first one, nothing has moved since the step before: that moment
-    is saved beside the last checkpoint. The same settings come to the same place again, and other
-    settings are another training: there is nothing to continue but from a model's folder.
+    is saved beside the last checkpoint. The same settings come to the same place again; others go
+    on from there.
 
     Args:
         saving: whether this process writes checkpoints.
@@ -76,7 +76,7 @@ def explain(error: NotFiniteError, run: Run, *, saving: bool) -> ModelError:
     advice = (
         "lower learning_rate (`likeness train MODEL --find-rate` suggests one), set "
         "`train.clip_gradient` or `train.precision: float32`, then run `dvc repro`: other "
-        f"settings train from the start, the same ones end here again; {where}"
+        f"settings go on from there, the same ones end here again; {where}"
     )
     subject = f"{run.job.model}, phase {error.phase}, step {run.progress.step}"
     return ModelError(subject, error.problem, advice.replace("MODEL", run.job.model))

@@ -2,8 +2,8 @@
 
 The budget counts images. A family may have several phases, which follow each other within a
 step; no family is named here. The result depends on the job alone: on a CPU it is the same to
-the last bit however often the run was interrupted, and for any number of workers with the same
-number of threads each (models/training/steps.py says why).
+the last bit however often the run was interrupted, and for any number of workers and threads
+(models/training/steps.py and models/crew.py say why).
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from contextlib import contextmanager
 
 import torch
 
+from likeness.contracts import environment
 from likeness.contracts.errors import ModelError
+from models.crew import Crew, crew_for
 from models.devices import pick_device
 from models.layers.norm import layers_of
 from models.training import saving as saves
@@ -42,14 +44,17 @@ def train_step(run: Run, bench: Bench) -> float:
         # Each phase sees crops of its own, as each step does.
         place = step * len(run.phases) + run.phases.index(phase)
         choices = bench.sides.choose(plan, place)
-        values = take_step(bench, phase, run.optimisers[phase.name], choices, step)
+        mover = run.optimisers[phase.name]
+        values = take_step(bench, phase, mover, choices, step, images=run.images)
         values["loss"] = sum(values.values())
         run.progress.add(phase.name, values)
         run.latest.update({f"{phase.name}/{name}": value for name, value in values.items()})
         total += values["loss"]
     run.progress.step += 1
+    run.progress.images += plan.step_images
     if run.average:
-        run.average.update(run.swapper, run.progress.step)
+        run.progress.averaged += 1
+        run.average.update(run.swapper, run.progress.averaged)
     return total
 
 
@@ -110,11 +115,22 @@ def look(run: Run, bench: Bench | None, validation: Validation | None, *, previe
 
 
 def leave(run: Run, bench: Bench | None, validation: Validation | None) -> None:
-    """Take a last look where the budget is used up; else save, so that another run goes on."""
-    if run.done:
-        look(run, bench, validation, preview=run.passed(run.job.plan.preview_every_images))
-        return
+    """Save, and take a last look.
+
+    Where the budget is used up, what this end alone logs and shows stays out of the checkpoint: a
+    larger budget goes on as if there had been no end here.
+    """
+    plan = run.job.plan
+    shows = run.passed(plan.preview_every_images)
+    planned = shows or run.passed(plan.snapshots.every_images)
+    if run.done and planned:
+        look(run, bench, validation, preview=shows)
     run.save()
+    if run.done:
+        run.progress.log(run.images)
+        if not planned:
+            look(run, bench, validation, preview=False)
+        return
     with run.shown():
         if bench:
             settle(bench, run.phases)
@@ -122,10 +138,14 @@ def leave(run: Run, bench: Bench | None, validation: Validation | None) -> None:
 
 
 def announce(run: Run, bench: Bench) -> None:
-    """One line for the person who watches: what memory the training takes."""
+    """A line for the person who watches: what memory the training takes; who has nothing to do."""
     with uncompiled(run.job.plan), room(run.job):
         footprint = measure(bench, run.phases)
     message = f"{run.job.model}: {footprint}; {bench.sides.bytes / 2**20:.0f} MiB crops"
+    if bench.crew.size > 1:
+        message += f"; {bench.crew.size} parts of a batch side by side, activations for each"
+    if bench.crew.idle:
+        message += f"; {bench.crew.idle} threads idle (`train.micro_batches` says why)"
     print(message, file=sys.stderr, flush=True)
 
 
@@ -134,6 +154,7 @@ def train(
     exchange: Exchange | None = None,
     device: torch.device | None = None,
     watcher: Watcher | None = None,
+    threads: int | None = None,
 ) -> Run:
     """Train a model to the end of its budget, or until the watcher has seen enough.
 
@@ -142,15 +163,23 @@ def train(
         exchange: the group of workers this process belongs to; None trains alone.
         device: where to compute; None asks the environment.
         watcher: shows how it goes and may end it; the run is then saved and can be continued.
+        threads: parts of a batch that are computed side by side on a CPU; None: this worker's
+            share of LIKENESS_THREADS.
 
     Raises:
         ModelError: shards without crops, a loss that is not finite, a damaged checkpoint, networks
             that cannot be compiled.
         ParamsError: settings that the family does not allow.
     """
+    exchange, device = exchange or Alone(), device or pick_device()
+    threads = threads or max(1, environment.threads() // exchange.size)
+    with crew_for(device, threads, job.plan.micro_batches, split=job.plan.compile) as crew:
+        return _train(job, exchange, device, watcher or Bar(), crew)
+
+
+def _train(job: Job, exchange: Exchange, device: torch.device, watcher: Watcher, crew: Crew) -> Run:
     # ---- load and build --------------------------------------------------------------------
-    exchange, plan = exchange or Alone(), job.plan
-    run = build(job, device or pick_device())
+    plan, run = job.plan, build(job, device)
     if not run.phases:
         return run
 
@@ -164,19 +193,20 @@ def train(
         if first:
             leave(run, None, validation)
         return run
-    bench = Bench(run.swapper, gather(run.swapper, *run.crops, run.device), plan, exchange)
+    sides = gather(run.swapper, *run.crops, run.device)
+    bench = Bench(run.swapper, sides, plan, exchange, crew)
     if first and not run.done:
         announce(run, bench)
 
     # ---- train -----------------------------------------------------------------------------
     saving = saves.begin(run, exchange)
-    watcher = (watcher or Bar()) if first else Nobody()
+    watcher = watcher if first else Nobody()
     with watcher.watching(run), reporting(job):
         while not run.done and not watcher.enough(run):
             loss = guarded_step(run, bench, saving=first)
 
             # ---- log and look --------------------------------------------------------------
-            if run.passed(plan.log_every_images) or run.done:
+            if run.passed(plan.log_every_images):
                 run.progress.log(run.images)
             shows = run.passed(plan.preview_every_images)
             if first and (shows or run.passed(plan.snapshots.every_images)) and not run.done:

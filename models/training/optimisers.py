@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from likeness.contracts.errors import ModelError
 from models.swappers.base import Phase
-from models.training.belief import AdaBelief, Dropping, RMSprop
+from models.training.belief import STEP, AdaBelief, Dropping, RMSprop
 
 FUSED = ("cpu", "cuda")
 """Devices on which torch updates all parameters in one pass over memory."""
@@ -70,6 +70,8 @@ KNOWN: dict[str, Callable[[Phase, int], Optimizer]] = {
 }
 """Optimisers by name. `options` of a phase: those that models/training/belief.py lists; Adam and
 AdamW have none, and alone read `betas`."""
+ADAM = ("exp_avg", "exp_avg_sq")
+"""What torch's Adam keeps of each parameter, beside its steps."""
 MOMENTS = {"adam": 2, "adamw": 2, "adabelief": 2, "rmsprop": 1}
 """Numbers that each optimiser keeps per parameter."""
 
@@ -94,14 +96,27 @@ def make(phase: Phase, seed: int = 0) -> Optimizer:
         raise ModelError(subject, f"{phase.optimiser}: {error}", "correct its options") from None
 
 
-def state_of(name: str, optimiser: Optimizer) -> dict[str, Tensor]:
-    """State as tensors, named "<phase>/<parameter>/<quantity>"."""
+def state_of(
+    name: str, optimiser: Optimizer, names: Mapping[int, str] | None = None
+) -> dict[str, Tensor]:
+    """State as tensors, named "<phase>/<parameter>/<quantity>".
+
+    Args:
+        name: of the phase.
+        optimiser: its.
+        names: of parameters by their `id`; None numbers them.
+    """
     found = {}
-    for index, quantities in optimiser.state_dict()["state"].items():
-        for quantity, value in quantities.items():
+    for label, parameter in _labelled(optimiser, names):
+        for quantity, value in optimiser.state.get(parameter, {}).items():
             if value is not None:
-                found[f"{name}/{index}/{quantity}"] = torch.as_tensor(value)
+                found[f"{name}/{label}/{quantity}"] = torch.as_tensor(value)
     return found
+
+
+def _labelled(optimiser: Optimizer, names: Mapping[int, str] | None) -> list[tuple[str, Parameter]]:
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    return [(names[id(p)] if names else str(i), p) for i, p in enumerate(parameters)]
 
 
 def _laid_like(value: Tensor, parameter: Parameter) -> Tensor:
@@ -111,14 +126,29 @@ def _laid_like(value: Tensor, parameter: Parameter) -> Tensor:
     return torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
 
 
-def restore(name: str, optimiser: Optimizer, state: dict[str, Tensor]) -> None:
-    """Put back what `state_of` gave."""
+def _quantities(optimiser: Optimizer) -> set[str]:
+    """What an optimiser keeps of each parameter."""
+    return {STEP, *(optimiser.MOMENTS if isinstance(optimiser, Dropping) else ADAM)}
+
+
+def restore(
+    name: str,
+    optimiser: Optimizer,
+    state: Mapping[str, Tensor],
+    names: Mapping[int, str] | None = None,
+) -> int:
+    """Put back what `state_of` gave, where it fits; how many parameters it was for.
+
+    Fits: the same phase and parameter, all that this optimiser keeps, in the parameter's shape.
+    """
+    wanted, given = _quantities(optimiser), dict[int, dict[str, Tensor]]()
+    for index, (label, parameter) in enumerate(_labelled(optimiser, names)):
+        begin = f"{name}/{label}/"
+        own = {quantity: state.get(begin + quantity) for quantity in wanted}
+        fits = (v is not None and v.shape in {parameter.shape, ()} for v in own.values())
+        if all(fits):
+            given[index] = {q: _laid_like(v, parameter) for q, v in own.items() if v is not None}
     content: dict[str, Any] = optimiser.state_dict()
-    content["state"] = {}
-    parameters = [p for group in optimiser.param_groups for p in group["params"]]
-    for key, value in state.items():
-        phase, index, quantity = key.split("/")
-        if phase == name:
-            laid = _laid_like(value, parameters[int(index)])
-            content["state"].setdefault(int(index), {})[quantity] = laid
+    content["state"] = given
     optimiser.load_state_dict(content)
+    return len(given)

@@ -38,6 +38,13 @@ class Snapshots(_Section):
     best: bool = Field(default=False, description="the one of the best validation identity")
 
 
+class Backups(_Section):
+    """Copies of a training in progress, to go back to."""
+
+    every_hours: float | None = Field(default=6, gt=0, description="one per this long; None: none")
+    latest: int = Field(default=3, ge=1, description="so many are kept")
+
+
 class Plan(_Section):
     """`train:` of params.yaml. Batches and budget count crops, so that hardware changes nothing."""
 
@@ -62,6 +69,13 @@ class Plan(_Section):
     )
     snapshots: Snapshots = Snapshots()
     keep: Literal["last", "best"] = Field(default="last", description="what the model becomes")
+    fresh: bool = Field(
+        default=False, description="begin anew where anything that decides the weights has changed"
+    )
+    moments: bool = Field(
+        default=True, description="the optimiser's state beside the model, for `finetuned:`"
+    )
+    backups: Backups = Backups()
     augment: Augmentation = Augmentation()
 
     @model_validator(mode="after")
@@ -91,6 +105,22 @@ class Plan(_Section):
         return -(-self.images // self.step_images)
 
 
+LOOKS = frozenset(
+    [
+        "images",
+        "log_every_images",
+        "preview_every_images",
+        "validation_images",
+        "snapshots",
+        "keep",
+        "fresh",
+        "moments",
+        "backups",
+    ]
+)
+"""Keys of a plan that move no weight: a training goes on under others as if nothing had changed."""
+
+
 @dataclass(frozen=True)
 class Job:
     """A training run: everything its result depends on, and where its files lie.
@@ -104,12 +134,13 @@ class Job:
             whose members' shards lie beside it.
         target: the same of the target.
         out: folder for the results; exists.
-        state: folder for checkpoints and previews, outside all stage outputs. All workers must
-            see the same folder.
+        state: folder of this model for checkpoints and previews, outside all stage outputs. All
+            workers must see the same folder.
         facts: further entries of config.json.
         init: folder of a model of this family to start from; None starts from random weights.
         recogniser: folder that stage `pack` wrote, for families that look at its network.
         perceptual: folder that stage `perceptual` wrote; None leaves features to the recogniser.
+        description: `models.training.fingerprint.describe` of all this; empty: found when needed.
     """
 
     model: str
@@ -124,3 +155,4 @@ class Job:
     init: Path | None = None
     recogniser: Path | None = None
     perceptual: Path | None = None
+    description: dict[str, Any] = field(default_factory=dict)

@@ -16,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from likeness.contracts import environment
 from likeness.contracts.progress import Advance
+from models.crew import Crew, crew_for
 from models.devices import pick_device
 from models.training.batches import Sides
 from models.training.exchange import Alone
@@ -98,16 +100,18 @@ def _ready(job: Job, index: int, rates: Values, device: torch.device) -> Run:
         return float(rates[images // size - begin]) / phase.learning_rate
 
     run.phases[index] = dataclasses.replace(phase, rate=factor)
-    run.average, run.progress.step = None, begin
+    run.average, run.progress.step, run.progress.images = None, begin, begin * size
     return run
 
 
-def sweep(job: Job, index: int, sides: Sides, device: torch.device, advance: Advance) -> RateCurve:
+def sweep(
+    job: Job, index: int, sides: Sides, device: torch.device, *, advance: Advance, crew: Crew
+) -> RateCurve:
     """The range test of one phase."""
     rates = np.geomspace(LOWEST, HIGHEST, STEPS)
     run = _ready(job, index, rates, device)
     phase, losses = run.phases[index], list[float]()
-    bench = Bench(run.swapper, sides, job.plan, Alone())
+    bench = Bench(run.swapper, sides, job.plan, Alone(), crew)
     for _ in rates:
         try:
             train_step(run, bench)
@@ -127,8 +131,12 @@ def sweep(job: Job, index: int, sides: Sides, device: torch.device, advance: Adv
 def find_rates(job: Job, advance: Advance) -> list[RateCurve]:
     """The range test of every phase, from the first weights; `advance` counts steps."""
     device = pick_device()
-    run = build(job, device)
-    if not run.phases:
-        return []
-    sides = gather(run.swapper, *run.crops, run.device)
-    return [sweep(job, index, sides, device, advance) for index in range(len(run.phases))]
+    with crew_for(
+        device, environment.threads(), job.plan.micro_batches, split=job.plan.compile
+    ) as crew:
+        run = build(job, device)
+        if not run.phases:
+            return []
+        sides = gather(run.swapper, *run.crops, run.device)
+        count = range(len(run.phases))
+        return [sweep(job, i, sides, device, advance=advance, crew=crew) for i in count]

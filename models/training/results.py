@@ -1,4 +1,4 @@
-"""The files of a trained model: weights, settings, history, preview, a family's own pictures."""
+"""The files of a trained model: weights, moments, settings, history, pictures."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import numpy as np
 from likeness.contracts.tables.base import Writer
 from likeness.contracts.tables.history import HISTORY
 from likeness.media.images import encode_jpeg
+from models import tensorfile
 from models.training.checkpoint import Progress
 from models.training.plan import Job
 from models.training.previews import draw_pictures
-from models.training.run import Run
+from models.training.run import MOMENTS, Run
 from models.training.snapshots import take_best, write_model
 
 HISTORY_FILE = "history.parquet"
@@ -32,7 +33,7 @@ def write_history(path: Path, progress: Progress, job: Job) -> None:
         writer.facts.update(
             model=job.model,
             family=job.family,
-            images=progress.step * job.plan.step_images,
+            images=progress.images,
             batch_images=job.plan.batch_images,
         )
 
@@ -47,6 +48,8 @@ def write_results(run: Run) -> None:
     with run.shown():
         kept = {"kept_images": take_best(run)} if best else {}
         write_model(out, run, kept)
+        if run.phases and run.job.plan.moments:
+            tensorfile.write(out / MOMENTS, run.moments())
         for name, drawn in draw_pictures(run.swapper, run.faces, run.device).items():
             (out / f"{name}.jpg").write_bytes(encode_jpeg(drawn, 92))
     write_history(out / HISTORY_FILE, run.progress, run.job)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.optim import Optimizer
 
 from likeness.contracts.atomic import write_bytes
 from likeness.contracts.errors import ModelError
 from likeness.media.images import encode_jpeg
+from models import tensorfile
+from models.crew import single_threaded
 from models.layers.layout import lay_out
 from models.swappers import registry
 from models.swappers.base import Phase, Swapper
@@ -22,11 +25,15 @@ from models.training.average import Average
 from models.training.checkpoint import Moment, Progress
 from models.training.compiled import uncompiled
 from models.training.exchange import Exchange
+from models.training.going_on import joined, link_of, say
 from models.training.people import People, open_people
 from models.training.plan import Job
 from models.training.previews import Faces, choose_faces, draw_preview
 from models.training.seeds import seed_of
-from models.training.setting import furnish
+from models.training.setting import begun, furnish
+
+MOMENTS = "moments.safetensors"
+"""The optimisers' state in a model's folder."""
 
 
 @dataclass
@@ -37,6 +44,7 @@ class Run:
         average: of the weights, where the plan asks for one.
         latest: "<phase>/<name>" -> value of the last step.
         frozen: networks that the family took.
+        prepared: buffers that `prepare` filled from the data.
     """
 
     job: Job
@@ -50,21 +58,42 @@ class Run:
     average: Average | None = None
     latest: dict[str, float] = field(default_factory=dict)
     frozen: list[dict[str, Any]] = field(default_factory=list)
+    prepared: frozenset[str] = frozenset()
 
     @property
     def images(self) -> int:
         """Crops of both identities seen so far."""
-        return self.progress.step * self.job.plan.step_images
+        return self.progress.images
 
     @property
     def done(self) -> bool:
         """Whether the budget is used up."""
-        return self.progress.step >= self.job.plan.steps
+        return self.images >= self.job.plan.images
+
+    @property
+    def left(self) -> int:
+        """Images until then, the last step begun counted."""
+        size = self.job.plan.step_images
+        return max(0, -(-(self.job.plan.images - self.images) // size) * size)
+
+    def moments(self) -> dict[str, Tensor]:
+        """State of all optimisers, "<phase>/<parameter>/<quantity>"."""
+        names = {id(p): name for name, p in self.swapper.named_parameters()}
+        states = [optimisers.state_of(name, o, names) for name, o in self.optimisers.items()]
+        return {key: value for state in states for key, value in state.items()}
+
+    def take_moments(self, moments: dict[str, Tensor]) -> tuple[int, int]:
+        """Give the optimisers what fits of `moments`; how many parameters got theirs, of how many.
+
+        A parameter whose optimiser, phase or shape was another one begins without.
+        """
+        names = {id(p): name for name, p in self.swapper.named_parameters()}
+        given = [optimisers.restore(n, o, moments, names) for n, o in self.optimisers.items()]
+        return sum(given), sum(len(phase.parameters) for phase in self.phases)
 
     def moment(self) -> Moment:
         """Everything that a checkpoint holds."""
-        states = [optimisers.state_of(name, o) for name, o in self.optimisers.items()]
-        tensors = {key: value for state in states for key, value in state.items()}
+        tensors = self.moments()
         average = self.average.state() if self.average else {}
         return Moment(dict(self.swapper.state_dict()), tensors, self.progress, average)
 
@@ -76,13 +105,19 @@ class Run:
             checkpoint.save(self.job.state, moment, keep_older=keep_older)
 
     def restore(self, moment: Moment) -> None:
-        """Go to the moment of a checkpoint."""
-        registry.restore(self.swapper, moment.weights, self.job.state)
-        for name, optimiser in self.optimisers.items():
-            optimisers.restore(name, optimiser, moment.optimisers)
+        """Go to the moment of a checkpoint of this training, or to what fits of another one's."""
+        weights, chain = moment.weights, moment.progress.chain
+        link = link_of(self.job, moment.progress.images)
+        chain = joined(chain, link)
+        if chain != moment.progress.chain:
+            own = self.swapper.state_dict()
+            weights = begun(self.swapper, weights) | {n: own[n] for n in self.prepared if n in own}
+        registry.restore(self.swapper, weights, self.job.state)
+        self.take_moments(moment.optimisers)
+        self.progress = replace(moment.progress, chain=chain)
         if self.average:
-            self.average.restore(moment.average)
-        self.progress = moment.progress
+            self.progress.averaged *= bool(moment.average)
+            self.average.restore(moment.average or dict(self.swapper.named_parameters()))
         # As the last step left it: a training that has ended draws its pictures by this.
         self.swapper.images_seen = max(0, self.images - self.job.plan.step_images)
 
@@ -138,16 +173,38 @@ def build(job: Job, device: torch.device) -> Run:
         step = "name identities in params.yaml, or a family for any face"
         raise ModelError(job.family, f"{problem} given", step)
     frozen = furnish(swapper, job)
-    swapper.prepare(*crops)
+    prepared = _prepare(swapper, crops)
     lay_out(swapper.to(device).train(), swapper.layout)
     swapper.plan_images = job.plan.steps * job.plan.step_images
     phases = swapper.phases()
     movers = {phase.name: optimisers.make(phase, job.plan.seed) for phase in phases}
     faces = choose_faces(*crops, swapper.source_images)
     average = Average(swapper, job.plan.ema) if job.plan.ema and phases else None
-    return Run(
-        job, swapper, crops, faces, phases, movers, Progress(), device, average, frozen=frozen
-    )
+    progress = Progress(chain=[link_of(job, 0)] if phases else [])
+    run = Run(job, swapper, crops, faces, phases, movers, progress, device, average)
+    run.frozen, run.prepared = frozen, prepared
+    if job.init is not None and phases:
+        take_first_moments(run, job.init)
+    return run
+
+
+def _prepare(swapper: Swapper, crops: tuple[People, People]) -> frozenset[str]:
+    """Let the family take what it needs from the data; gives the buffers that it filled."""
+    before = {name: buffer.clone() for name, buffer in swapper.named_buffers()}
+    with single_threaded():
+        swapper.prepare(*crops)
+    after = dict(swapper.named_buffers())
+    return frozenset(n for n, b in after.items() if n not in before or not b.equal(before[n]))
+
+
+def take_first_moments(run: Run, folder: Path) -> None:
+    """Go on with the optimiser's state of the model that a training begins from, where it fits."""
+    path = folder / MOMENTS
+    if not path.is_file():
+        say(run.job, f"{folder.name} keeps no moments (`train.moments`): they begin empty")
+        return
+    given, count = run.take_moments(tensorfile.read(path))
+    say(run.job, f"moments of {given} of {count} parameters are those of {folder.name}")
 
 
 def resume(run: Run, exchange: Exchange) -> None:
@@ -159,8 +216,6 @@ def resume(run: Run, exchange: Exchange) -> None:
     moment = checkpoint.newest(run.job.state)
     if moment is not None:
         run.restore(moment)
-        # As after the last step: some families show what they have learned so far.
-        run.swapper.images_seen = max(run.images - run.job.plan.step_images, 0)
     step = torch.tensor([float(run.progress.step)], device=run.device)
     exchange.share(step, 0)
     if int(step) != run.progress.step:

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from likeness.contracts import environment
+from models.training import checkpoint
 from models.training.exchange import Exchange
 from models.training.processes import Taker, this_process
 from models.training.run import Run
@@ -36,6 +37,8 @@ class Saving:
         began, pause_s = time.monotonic(), self.pause_s(leaving=self.exchange.leaving())
         if self.exchange.rank == 0 and began - self._saved >= pause_s:
             run.save()
+            rule = run.job.plan.backups
+            checkpoint.back_up(run.job.state, rule.every_hours, rule.latest)
             self.taker.write(run.job.state, run.progress.step)
             self._saved = time.monotonic()
             self._cost_s = self._saved - began

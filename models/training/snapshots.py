@@ -48,7 +48,7 @@ def write_model(folder: Path, run: Run, facts: dict[str, int] | None = None) -> 
 def _keep(run: Run, kind: str) -> None:
     final = folder_of(run.job.state, kind, run.images)
     if final.is_dir():
-        return
+        _remove(final)  # of a training that came by here before, not always by the same way
     with atomic_path(final) as folder:
         folder.mkdir()
         write_model(folder, run)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import torch
-
 from likeness.contracts import environment
 from likeness.contracts.errors import ModelError
 from likeness.contracts.memory import keep_freed_memory
+from models.crew import single_threaded
 from models.swappers import registry
 from models.swappers.base import Swapper
 from models.training import checkpoint
+from models.training.going_on import make_way
 from models.training.loop import train
 from models.training.plan import Job
 from models.training.results import write_results
@@ -18,7 +18,7 @@ from models.training.watch import Watcher
 
 
 def start(job: Job, workers: int = 0) -> None:
-    """Train `job`, or finish what an interrupted run of the same job began; write into `job.out`.
+    """Train `job` on from where the model was left, by whatever settings; write into `job.out`.
 
     Args:
         job: what to train.
@@ -28,32 +28,22 @@ def start(job: Job, workers: int = 0) -> None:
         ModelError, ParamsError: as `models.training.loop.train` and `distributed.train` say.
     """
     with checkpoint.claim(job.state):
-        threads = None
-        if workers and learns(job.family):
+        job = make_way(job)
+        left = job.plan.images > checkpoint.images_of(job.state)
+        if workers and left and learns(job.family):
             from models.training import distributed
 
-            threads = distributed.train(job, workers)
-        # After workers have trained, this finds their last checkpoint, at the end of the budget;
-        # what is left to do (settling, pictures) is done with as many threads as each of them had:
-        # they round alike.
-        take_threads(threads)
-        write_results(train(job))
-        checkpoint.remove(job.state)
+            distributed.train(job, workers)
+        # After workers have trained, this finds their last checkpoint, at the end of the budget.
+        keep_freed_memory()
+        run = train(job)
+        with single_threaded():  # pictures round alike whatever there is
+            write_results(run)
 
 
 def learns(family: str) -> bool:
     """Whether a family has anything to train."""
     return registry.load_class(family).phases is not Swapper.phases
-
-
-def take_threads(threads: int | None = None) -> None:
-    """Take the threads and the way of keeping memory that training has in a process of its own.
-
-    Args:
-        threads: how many; None takes all that the environment gives.
-    """
-    torch.set_num_threads(threads or environment.threads())
-    keep_freed_memory()
 
 
 def try_out(job: Job, watcher: Watcher) -> Run:
@@ -67,9 +57,9 @@ def try_out(job: Job, watcher: Watcher) -> Run:
     if environment.workers():
         step = "unset LIKENESS_WORKERS for it, or run `dvc repro`"
         raise ModelError(job.model, "a trial trains in one process, without workers", step)
-    take_threads()
+    keep_freed_memory()
     with checkpoint.claim(job.state):
-        run = train(job, watcher=watcher)
+        run = train(make_way(job), watcher=watcher)
         if run.phases:
             run.save()
         return run

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from likeness.contracts.errors import ModelError
+from models.crew import Crew
+from models.layers import draws
 from models.swappers.base import Batch, Phase, Swapper
 from models.training.batches import Choices, Sides
 from models.training.exchange import Exchange
@@ -29,12 +33,14 @@ class Bench:
         sides: crops of the source and of the target.
         plan: batch sizes, precision, seed.
         exchange: the group of workers.
+        crew: threads that compute parts of a batch side by side.
     """
 
     swapper: Swapper
     sides: Sides
     plan: Plan
     exchange: Exchange
+    crew: Crew = field(default_factory=Crew)
 
     def losses(self, phase: Phase, choices: Choices) -> dict[str, Tensor]:
         """Named losses of a phase on some crops of both pools."""
@@ -51,7 +57,10 @@ class Bench:
     def _given(self, phase: Phase, choices: Choices) -> tuple[Batch, Batch, torch.autocast]:
         device = phase.parameters[0].device
         half = self.plan.precision == "bf16"
-        autocast = torch.autocast(device.type, torch.bfloat16, enabled=half)
+        # Rounded weights that torch keeps for all threads would join the graphs of several parts,
+        # and gradients would add up in the order of whoever rounded them first.
+        caching = device.type != "cpu"
+        autocast = torch.autocast(device.type, torch.bfloat16, half, caching)
         return *self.sides.batches(choices, device), autocast
 
     def select(self, phase: Phase) -> None:
@@ -68,10 +77,6 @@ class Bench:
             yield part, (choices[0].part(*ends), choices[1].part(*ends))
 
 
-def _gradients(parameters: Parameters) -> list[Tensor]:
-    return [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-
-
 def _flat(dense: Tensor) -> Tensor:
     """All numbers of a tensor in the order in which they lie in memory."""
     return dense.as_strided((dense.numel(),), (1,))
@@ -85,6 +90,93 @@ def _spread(flat: Tensor, parameters: Parameters) -> None:
         begin += parameter.numel()
 
 
+@dataclass(frozen=True)
+class Part:
+    """What a part of a batch gives.
+
+    Attributes:
+        means: each loss, () by name.
+        made: what the family leaves to later steps.
+        gradients: of the phase's parameters.
+    """
+
+    means: dict[str, Tensor]
+    made: Batch
+    gradients: list[Tensor] = field(default_factory=list)
+
+
+def _part_losses(
+    bench: Bench, phase: Phase, choices: Choices, place: tuple[int, int]
+) -> tuple[Tensor, Part]:
+    """What to go down by, and the losses of a part of a step.
+
+    Raises:
+        ModelError: the family draws where its numbers depend on what runs beside it.
+    """
+    # Families that draw in `losses` (dropout, noise) draw the same wherever the part runs.
+    before = torch.get_rng_state()
+    with draws.seeded(seed_of(bench.plan.seed, phase.name, *place)):
+        losses = bench.losses(phase, choices)
+    if not bench.plan.compile and not torch.equal(before, torch.get_rng_state()):
+        problem = "its losses draw from torch's own generator, which all parts of a batch share"
+        raise ModelError(bench.swapper.family, problem, "draw by models.layers.draws instead")
+    total = torch.stack(list(losses.values())).sum() / bench.plan.micro_batches
+    means = {name: value.detach().float() for name, value in losses.items()}
+    return total, Part(means, bench.swapper.made())
+
+
+def _laid(gradient: Tensor | None, parameter: Tensor) -> Tensor:
+    """A gradient in its parameter's order in memory, as torch itself keeps it."""
+    if gradient is None:
+        return torch.zeros_like(parameter)
+    if gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)
+
+
+def _in_turn(bench: Bench, phase: Phase, choices: Choices, step: int) -> dict[int, Part]:
+    """All parts one after the other; each adds to the gradients, which are held but once."""
+    found = {}
+    for part, chosen in bench.parts(choices):
+        torch.manual_seed(seed_of(bench.plan.seed, phase.name, step, part))  # what a GPU draws
+        total, found[part] = _part_losses(bench, phase, chosen, (step, part))
+        torch.autograd.backward(total)
+    return found
+
+
+def _side_by_side(
+    bench: Bench, phase: Phase, choices: Choices, step: int
+) -> Iterator[tuple[int, Part]]:
+    """This worker's parts, in their order, each with gradients of its own."""
+
+    def work(given: tuple[int, Choices]) -> tuple[int, Part]:
+        part, chosen = given
+        # What a family notes on itself during its losses stays with the part.
+        own = replace(bench, swapper=copy.copy(bench.swapper))
+        total, found = _part_losses(own, phase, chosen, (step, part))
+        # torch.autograd.backward would add to gradients that other parts add to meanwhile.
+        grads = torch.autograd.grad(total, phase.parameters, allow_unused=True)
+        laid = [_laid(g, p) for g, p in zip(grads, phase.parameters, strict=True)]
+        return part, replace(found, gradients=laid)
+
+    return bench.crew.map(work, bench.parts(choices))
+
+
+@torch.no_grad()
+def _add_up(parts: Iterator[tuple[int, Part]], phase: Phase) -> dict[int, Part]:
+    """Sum the parts' gradients as they come, which is in their order."""
+    found, total = {}, list[Tensor]()
+    for number, part in parts:
+        if total:
+            torch._foreach_add_(total, part.gradients)
+        else:
+            total = part.gradients
+        found[number] = replace(part, gradients=[])
+    for parameter, gradient in zip(phase.parameters, total, strict=True):
+        parameter.grad = gradient
+    return found
+
+
 def gradients(
     bench: Bench,
     phase: Phase,
@@ -94,33 +186,26 @@ def gradients(
 ) -> dict[str, Tensor]:
     """Fill the gradients of the phase's parameters; give the mean () of each loss over the batch.
 
-    The batch falls into `micro_batches` parts whatever the number of workers; part k belongs to
-    worker k modulo that number. Every worker then adds up the parts' gradients in their order:
-    the sum, to the last bit, does not depend on who computed what. `made`, where it is given,
-    receives what the family leaves to later steps, by this worker's parts.
+    The batch falls into `micro_batches` parts whatever the number of workers and threads; part k
+    belongs to worker k modulo the number of workers. Every worker then adds up the parts'
+    gradients in their order: the sum, to the last bit, does not depend on who computed what.
+    `made`, where it is given, receives what the family leaves to later steps, by this worker's
+    parts.
     """
-    plan, shared = bench.plan, bench.exchange.size > 1
-    own: dict[int, Tensor] = {}
-    means: dict[int, Tensor] = {}
-    names: list[str] = []
-    for part, chosen in bench.parts(choices):
-        # Families that draw in `losses` (dropout, noise) draw the same wherever the part runs.
-        torch.manual_seed(seed_of(plan.seed, phase.name, step, part))
-        losses = bench.losses(phase, chosen)
-        names = list(losses)
-        total = torch.stack(list(losses.values())).sum() / plan.micro_batches
-        torch.autograd.backward(total)
-        means[part] = torch.stack([value.detach().float() for value in losses.values()])
-        if made is not None:
-            made[part] = bench.swapper.made()
-        if shared:
-            own[part] = torch.cat([_flat(g) for g in _gradients(phase.parameters)])
-            for parameter in phase.parameters:
-                parameter.grad = None
-    if shared:
+    if bench.exchange.size > 1:
+        parts = dict(_side_by_side(bench, phase, choices, step))
+        own = {number: torch.cat([_flat(g) for g in p.gradients]) for number, p in parts.items()}
         count = sum(p.numel() for p in phase.parameters)
         _spread(_sum_in_order(own, count, bench), phase.parameters)
-    mean = _sum_in_order(means, len(names), bench) / plan.micro_batches
+    elif bench.crew.size > 1:
+        parts = _add_up(_side_by_side(bench, phase, choices, step), phase)
+    else:
+        parts = _in_turn(bench, phase, choices, step)
+    if made is not None:
+        made |= {number: part.made for number, part in parts.items()}
+    names = list(next(iter(parts.values())).means)
+    means = {number: torch.stack(list(part.means.values())) for number, part in parts.items()}
+    mean = _sum_in_order(means, len(names), bench) / bench.plan.micro_batches
     return dict(zip(names, mean.unbind(0), strict=True))
 
 
@@ -150,9 +235,23 @@ def _keep_in_order(own: dict[int, Batch], phase: Phase, bench: Bench) -> None:
 
 
 def take_step(
-    bench: Bench, phase: Phase, optimiser: Optimizer, choices: Choices, step: int
+    bench: Bench,
+    phase: Phase,
+    optimiser: Optimizer,
+    choices: Choices,
+    step: int,
+    *,
+    images: int | None = None,
 ) -> dict[str, float]:
     """Move the phase's parameters once, and no others; give the losses before the step.
+
+    Args:
+        bench: what to work with.
+        phase: whose step.
+        optimiser: of the phase.
+        choices: crops of both sides.
+        step: number of the step, which seeds what is drawn.
+        images: seen so far, for schedules; None: those of `step` steps of this plan.
 
     Raises:
         NotFiniteError: a loss or gradient that is no finite number; the phase's weights are as
@@ -172,7 +271,8 @@ def take_step(
     if limit is not None:
         torch.nn.utils.clip_grads_with_norm_(phase.parameters, limit, norm)
     if phase.rate is not None:
-        scale(optimiser, phase.rate(step * bench.plan.step_images))
+        seen = step * bench.plan.step_images if images is None else images
+        scale(optimiser, phase.rate(seen))
     optimiser.step()
     _keep_in_order(made, phase, bench)
     return values

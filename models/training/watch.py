@@ -32,9 +32,7 @@ class Bar:
     @contextmanager
     def watching(self, run: Run) -> Iterator[None]:
         """Show how much of what is left has been done."""
-        plan = run.job.plan
-        left = plan.steps * plan.step_images - run.images
-        with progress(f"{run.job.model} images", left) as self._advance:
+        with progress(f"{run.job.model} images", run.left) as self._advance:
             yield
 
     def saw(self, run: Run, loss: float) -> None:

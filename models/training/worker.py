@@ -156,13 +156,12 @@ def work(config: dict[str, Any]) -> int:
     host, address = socket.gethostname(), ray.util.get_node_ip_address()
     check_torch(config["torch"], host)
     check_sight(job, config["group"], host)
-    torch.set_num_threads(config["threads"])
     keep_freed_memory()
     device = ray.train.torch.get_device() if config["gpu"] else torch.device("cpu")
     if device.type == "cuda":
         torch.cuda.set_device(device)
     with together(device, address):
-        run = loop.train(job, Warned(device), device)
+        run = loop.train(job, Warned(device), device, threads=config["threads"])
         if dist.get_rank() == 0:
             run.save()
         dist.barrier()

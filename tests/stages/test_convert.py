@@ -26,7 +26,7 @@ from likeness.media.images import decode_jpeg
 from likeness.vision import alignment
 from models.conversion import covered, joined_masks, load_swapper, swap_batch
 from models.swappers import registry
-from models.swappers.base import Batch
+from models.swappers.base import Batch, Swapper
 from models.training.crops import open_crops
 from tasks import appearance
 from tasks.convert import STAGE
@@ -90,6 +90,25 @@ def test_same_input_same_bytes_and_the_batch_size_does_not_show(case: Case) -> N
     Path("params.yaml").write_text(PARAMS + "convert: {batch_images: 4}\n")
     converted(case)
     assert output.read_bytes() == first
+
+
+def test_threads_do_not_show(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("params.yaml").write_text(PARAMS + "convert: {batch_images: 2}\n")
+    torch.manual_seed(0)
+    learned = registry.build("autoencoder", {"size_px": 32, "width": 8}).state_dict()
+
+    def load(_folder: Path) -> Swapper:
+        swapper = registry.build("autoencoder", {"size_px": 32, "width": 8})
+        swapper.load_state_dict(learned)
+        return swapper.eval()
+
+    monkeypatch.setattr(registry, "load", load)
+    found = set()
+    for threads in ("1", "2", "3"):
+        monkeypatch.setenv("LIKENESS_THREADS", threads)
+        converted(case)
+        found.add((case.swap / "converted.parquet").read_bytes())
+    assert len(found) == 1
 
 
 def test_the_family_sees_its_coverage_in_its_own_px(

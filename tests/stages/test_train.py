@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from models.swappers import registry
 from tasks.train import STAGE
@@ -110,7 +111,8 @@ def test_kill_9_in_the_middle_changes_nothing(place: Place) -> None:
     assert place.content("killed") == place.content("whole")
     # The second process trained the rest, not everything.
     assert "ann-ben images: 640 in" not in said
-    assert not list(place.folder.glob("killed-state/training/*/step-*"))
+    (last,) = place.folder.glob("killed-state/training/ann-ben/step-*")
+    assert last.name == "step-000000040"  # from which a larger budget goes on
 
 
 def test_writes_a_model_that_loads(place: Place) -> None:
@@ -121,6 +123,35 @@ def test_writes_a_model_that_loads(place: Place) -> None:
     text = (place.folder / "out" / "config.json").read_text()
     assert '"precision": "float32"' in text  # models.ann-ben.train overrides train
     assert '"pack": "drawn"' in text
+
+
+@pytest.mark.parametrize(
+    "more",
+    ["\n    train: {micro_batches: 4, images: 96}", "\n    train: {images: 32, ema: 0.9}"],
+)
+def test_threads_change_no_byte(place: Place, monkeypatch: pytest.MonkeyPatch, more: str) -> None:
+    place.write_params(more=more)
+    for threads in ("1", "2", "3"):
+        monkeypatch.setenv("LIKENESS_THREADS", threads)
+        monkeypatch.setenv("LIKENESS_STATE", str(place.folder / f"state-{threads}"))
+        STAGE.execute(place.arguments(threads))
+    assert place.content("1") == place.content("2") == place.content("3")
+
+
+def test_threads_change_no_byte_of_what_is_only_taken(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (place.folder / "params.yaml").read_text()
+    keys = "mesh_transfer\n    max_foreign: 1.0"
+    text = text.replace("autoencoder", keys).replace("size_px: 32\n    width: 4", "size_px: 64")
+    (place.folder / "params.yaml").write_text(text)
+    found = []
+    for threads in ("1", "2", "4"):
+        monkeypatch.setenv("LIKENESS_THREADS", threads)
+        torch.set_num_threads(int(threads))
+        STAGE.execute(place.arguments(threads))
+        found.append({name: (place.folder / threads / name).read_bytes() for name in FILES})
+    assert found[0] == found[1] == found[2]
 
 
 def test_empty_shards_are_named_with_the_next_step(

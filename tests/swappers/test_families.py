@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,14 @@ import torch
 
 from likeness.contracts.tables.history import HISTORY
 from models import tensorfile
+from models.crew import Crew, single_threaded
 from models.layers.layout import lay_out
 from models.swappers import registry
-from models.swappers.base import Swapper
+from models.swappers.base import Batch, Swapper
 from models.training import optimisers
 from models.training.loop import train
 from models.training.results import write_results
-from models.training.steps import take_step
+from models.training.steps import gradients, take_step
 from tests.swapper_cases import BUDGET, FALLS, STILL, TINY, Case
 
 Make = Callable[..., Case]
@@ -124,6 +126,37 @@ def test_each_phase_moves_its_own_parameters_alone(make_case: Make, family: str)
         assert moved == {n for n, p in case.swapper.named_parameters() if id(p) in own}
 
 
+def step_of(case: Case, threads: int) -> list[torch.Tensor]:
+    """All that a step gives, before anything moves: losses, gradients, what later steps get."""
+    found: list[torch.Tensor] = []
+    with single_threaded(), Crew(threads) as crew:
+        work = replace(case.bench(), crew=crew)
+        for phase in case.swapper.phases():
+            work.select(phase)
+            made: dict[int, Batch] = {}
+            for parameter in phase.parameters:
+                parameter.grad = None
+            means = gradients(work, phase, work.sides.choose(case.job.plan, 0), 0, made)
+            none = torch.zeros(())
+            given = [none if p.grad is None else p.grad.clone() for p in phase.parameters]
+            found += [*means.values(), *given]
+            found += [made[part][name] for part in sorted(made) for name in sorted(made[part])]
+    return found
+
+
+@pytest.mark.parametrize("family", LEARNING)
+def test_threads_change_no_bit_of_a_step(make_case: Make, family: str) -> None:
+    case = make_case(family, batch_images=8, micro_batches=4, precision="bf16")
+    case.swapper.train()
+    alone = step_of(case, 1)
+    assert any(bool(t.any()) for t in alone)
+    for threads in (2, 4):
+        beside = step_of(case, threads)
+        assert len(alone) == len(beside)
+        # Who gets no gradient alone (none at all) gets zeros beside others.
+        assert all(torch.equal(a.expand(b.shape), b) for a, b in zip(alone, beside, strict=True))
+
+
 @pytest.mark.parametrize("family", LEARNING)
 def test_overfits_four_crops(make_case: Make, family: str) -> None:
     falling, share = FALLS.get(family, ("", 0.35))
@@ -150,7 +183,9 @@ def test_trains_on_a_cpu_in_seconds_and_writes_its_files(make_case: Make, family
     files = {path.name for path in Path(case.job.out).iterdir()}
     expected = {"config.json", "history.parquet", "model.safetensors", "preview.jpg"}
     assert expected <= files
-    assert all(name.endswith(".jpg") for name in files - expected)  # a family's own pictures
+    assert ("moments.safetensors" in files) == (family in LEARNING)
+    others = files - expected - {"moments.safetensors"}
+    assert all(name.endswith(".jpg") for name in others)  # a family's own pictures
     history = HISTORY.read(case.job.out / "history.parquet")
     names = set(history["name"].to_pylist())
     assert ("loss" in names) == (family in LEARNING)

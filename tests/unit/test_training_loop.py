@@ -19,15 +19,30 @@ from likeness.contracts.tables.history import HISTORY
 from models.swappers import registry
 from models.swappers.autoencoder import Autoencoder
 from models.swappers.base import Batch, Phase, Swapper, SwapperConfig
-from models.training import checkpoint, loop, optimisers
+from models.training import checkpoint, code, loop, optimisers
 from models.training.exchange import Alone
-from models.training.plan import Job, Plan
+from models.training.fingerprint import fingerprint
+from models.training.plan import Backups, Job, Plan, Snapshots
 from models.training.start import start
 from tests.swapper_cases import interrupted
 from tests.synthetic_shards import write_shards
 
-FILES = ("model.safetensors", "config.json", "history.parquet", "preview.jpg")
+FILES = (
+    "model.safetensors",
+    "moments.safetensors",
+    "config.json",
+    "history.parquet",
+    "preview.jpg",
+)
 CPU = torch.device("cpu")
+LOOKING: list[dict[str, Any]] = [
+    {"images": 10_000},
+    {"log_every_images": 7},
+    {"preview_every_images": 7, "validation_images": 3},
+    {"snapshots": Snapshots(every_images=5)},
+    {"keep": "best", "fresh": True, "moments": False},
+    {"backups": Backups(every_hours=None)},
+]
 Make = Callable[..., Job]
 
 
@@ -74,7 +89,8 @@ def test_interruption_at_any_step_changes_nothing(
     assert [folder.name for folder in checkpoint.folders(broken.state)] == ["step-000000003"]
     start(broken)
     assert content(whole) == content(broken)
-    assert not checkpoint.folders(broken.state)
+    # What trains the model next goes on from here.
+    assert [folder.name for folder in checkpoint.folders(broken.state)] == ["step-000000006"]
 
 
 def test_half_a_checkpoint_is_no_checkpoint(
@@ -94,7 +110,7 @@ def test_half_a_checkpoint_is_no_checkpoint(
     moment = checkpoint.newest(job.state)
     assert moment is not None
     assert moment.progress.step == 2
-    assert sorted(p.name for p in job.state.iterdir()) == ["processes", "step-000000002"]
+    assert [p.name for p in job.state.glob("*step*")] == ["step-000000002"]
 
 
 def test_a_damaged_checkpoint_is_named(make_job: Make) -> None:
@@ -160,33 +176,53 @@ def test_a_loss_that_is_no_number_stops_the_training(make_job: Make) -> None:
     assert not list(job.out.iterdir())
 
 
-def test_fingerprint_follows_what_the_result_depends_on(make_job: Make) -> None:
+def test_fingerprint_follows_what_decides_the_weights(make_job: Make) -> None:
     job = make_job("job")
     prints = {
-        checkpoint.fingerprint(job),
-        checkpoint.fingerprint(dataclasses.replace(job, plan=Plan(seed=1))),
-        checkpoint.fingerprint(dataclasses.replace(job, settings={"width": 8})),
-        checkpoint.fingerprint(dataclasses.replace(job, source=job.target)),
+        fingerprint(job),
+        fingerprint(dataclasses.replace(job, plan=Plan(seed=1))),
+        fingerprint(dataclasses.replace(job, settings={"width": 8})),
+        fingerprint(dataclasses.replace(job, source=job.target)),
     }
     assert len(prints) == 4
     moved = dataclasses.replace(job, out=job.state, model="renamed")
-    assert checkpoint.fingerprint(moved) in prints
+    assert fingerprint(moved) in prints
 
 
-def test_fingerprint_follows_a_familys_private_modules(
-    make_job: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("change", LOOKING)
+def test_fingerprint_does_not_follow_what_only_looks(
+    make_job: Make, change: dict[str, Any]
 ) -> None:
-    rooms = tmp_path / "models"
-    (rooms / "swappers").mkdir(parents=True)
-    for name in ("base.py", "autoencoder.py", "_autoencoder_parts.py", "_other_parts.py"):
-        (rooms / "swappers" / name).write_text("")
-    monkeypatch.setattr(checkpoint, "MODELS", rooms)
     job = make_job("job")
-    before = checkpoint.fingerprint(job)
-    (rooms / "swappers/_other_parts.py").write_text("changed")
-    assert checkpoint.fingerprint(job) == before
-    (rooms / "swappers/_autoencoder_parts.py").write_text("changed")
-    assert checkpoint.fingerprint(job) != before
+    other = job.plan.model_copy(update=change)
+    assert fingerprint(job) == fingerprint(dataclasses.replace(job, plan=other))
+
+
+def test_another_budget_is_another_training_where_it_sets_the_pace() -> None:
+    """Families whose schedules follow the share of the budget say so, and no others."""
+    for name in registry.names():
+        family = Path(registry.__file__).with_name(f"{name}.py").read_text()
+        assert registry.load_class(name).paced == ("plan_images" in family), name
+
+
+def test_code_of_a_training_is_its_familys_and_the_loops() -> None:
+    names = {path.relative_to(code.ROOT).as_posix() for path in code.code_behind("autoencoder")}
+    assert {"models/swappers/autoencoder.py", "models/swappers/base.py", "models/crew.py"} <= names
+    assert {"models/layers/scaling.py", "models/losses/pixels.py"} <= names
+    # Nothing of another family, though one's name begins with this one's.
+    assert not [name for name in names if "autoencoder_gan" in name or "saehd" in name]
+    assert not names & {f"models/training/{stem}.py" for stem in code.LOOKING}
+    gan = {path.name for path in code.code_behind("autoencoder_gan")}
+    assert {"_autoencoder_gan_networks.py", "_autoencoder_gan_losses.py"} <= gan
+
+
+def test_every_module_of_training_moves_weights_or_looks(repository: Path) -> None:
+    """A new module of the room is counted in the fingerprint, or named as one that looks."""
+    known = {path.stem for path in code.code_behind("saehd") if path.parent.name == "training"}
+    known |= {path.stem for path in code.code_behind("faceshifter")}
+    outside = {"__init__", "cluster", "distributed", "rates", "start", "verdict", "worker"}
+    rooms = {path.stem for path in (repository / "models/training").glob("*.py")}
+    assert rooms - known - code.LOOKING - outside == set()
 
 
 class TwoPhases(Swapper):

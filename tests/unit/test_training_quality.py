@@ -24,6 +24,7 @@ from models.layers.recogniser import Recogniser
 from models.swappers import registry
 from models.swappers.base import Batch, Phase, Swapper, SwapperConfig
 from models.training import checkpoint, loop, rates
+from models.training.fingerprint import fingerprint
 from models.training.plan import Job, Plan
 from models.training.previews import draw_preview
 from models.training.run import Run
@@ -269,8 +270,8 @@ def test_a_loss_that_is_no_number_leaves_the_last_good_weights(
     monkeypatch.setenv("LIKENESS_CHECKPOINT_S", "0")
     job, real = make_job("job"), loop.take_step
 
-    def poisoned(bench: Any, phase: Any, optimiser: Any, choices: Any, step: int) -> Any:
-        values = real(bench, phase, optimiser, choices, step)
+    def poisoned(bench: Any, phase: Any, mover: Any, choices: Any, step: int, **more: Any) -> Any:
+        values = real(bench, phase, mover, choices, step, **more)
         if step == 2:
             with torch.no_grad():
                 phase.parameters[0].fill_(float("inf"))
@@ -355,7 +356,7 @@ def test_compiled_networks_learn_the_same(make_job: Make, monkeypatch: pytest.Mo
     weights = weights_of(plain.out)
     assert all(torch.equal(weights[n], w) for n, w in weights_of(compiled.out).items())
     assert weights.keys() == weights_of(compiled.out).keys()
-    assert checkpoint.fingerprint(plain) != checkpoint.fingerprint(compiled)
+    assert fingerprint(plain) != fingerprint(compiled)
 
 
 # ---- trials ------------------------------------------------------------------------------------
@@ -408,7 +409,7 @@ def test_ctrl_c_ends_the_step_and_saves(
 
 def test_two_trainings_of_one_job_do_not_meet(make_job: Make) -> None:
     job = make_job("job")
-    with checkpoint.claim(job.state), pytest.raises(ModelError, match="another process trains"):
+    with checkpoint.claim(job.state), pytest.raises(ModelError, match="another process"):
         start(job)
     start(job)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -52,6 +53,10 @@ class Repository:
             text=True,
         )
 
+    def forget(self) -> None:
+        """Remove what a finished training has left, or the next one goes on from its end."""
+        shutil.rmtree(self.root / ".likeness/training", ignore_errors=True)
+
     @property
     def state(self) -> Path:
         (folder,) = {p.parent for p in self.root.glob(".likeness/training/*/processes")}
@@ -100,6 +105,7 @@ def test_workers_train_and_deaths_change_nothing(place: Repository) -> None:
     wanted = place.content()
     (taker,) = takers(place.state)
     assert (taker.workers, taker.first_step, taker.last_step) == (1, 0, 100)
+    place.forget()
     # A run without workers is killed; three workers, one more than a batch has parts, go on.
     killed = place.begin(LIKENESS_CHECKPOINT_S="0")
     place.await_checkpoint(5, killed)
@@ -138,6 +144,7 @@ def check_workers(took: list[Taker], seen: set[int]) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_an_error_of_a_worker_is_one_line(place: Repository) -> None:
+    place.forget()
     place.model(learning_rate=1e30)
     try:
         training = place.begin(**TWO)
@@ -154,6 +161,7 @@ def test_an_error_of_a_worker_is_one_line(place: Repository) -> None:
 
 
 def test_no_cluster_is_one_line(place: Repository) -> None:
+    place.forget()
     training = place.begin(**TWO, RAY_ADDRESS="127.0.0.1:1")
     said = training.communicate()[0]
     assert "error: RAY_ADDRESS=127.0.0.1:1: no cluster answers" in said

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from likeness.contracts.catalog import Clip, list_clips, list_identities
+from likeness.contracts.documents import read_json
 from likeness.contracts.errors import LikenessError
 
 
@@ -31,7 +32,7 @@ def _without_faces(clip: Clip, root: Path) -> str:
     try:
         facts = FACES.check(path)
         if FACES.count(path):
-            return ""
+            return _without_crops(clip, path.with_name("aligned.json"))
     except LikenessError:  # of another version: that its stage is out of date is said elsewhere
         return ""
     reasons = {str(k): int(n) for k, n in dict(facts["reject_counts"]).items() if n}
@@ -40,6 +41,19 @@ def _without_faces(clip: Clip, root: Path) -> str:
     return (
         f"clip `{clip.clip}`: no face of `{clip.identity}` was kept, {found}; `likeness replace` "
         "it, `likeness assign` it to somebody else, or look at `filter` in params.yaml"
+    )
+
+
+def _without_crops(clip: Clip, path: Path) -> str:
+    content = read_json(path) if path.is_file() else {}
+    if content.get("rows", 1):
+        return ""
+    reasons = {str(k): int(n) for k, n in dict(content.get("left_out") or {}).items() if n}
+    why = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in reasons.items())
+    more = f" ({why})" if why else ""
+    return (
+        f"clip `{clip.clip}`: no face of `{clip.identity}` could be aligned{more}; "
+        "`likeness replace` it, or look at `align` in params.yaml"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -151,6 +152,23 @@ def test_people_without_clips_and_clips_without_faces_are_told(house: Path, tmp_
         "clip `take-one`: no face of `ann` was kept, of 12 detections (7 another person, "
         "5 too small); `likeness replace` it"
     )
+
+
+def test_faces_that_could_not_be_aligned_are_told(house: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(house / "data", tmp_path / "data")).parent
+    path = root / "data/clips/take-one/faces.parquet"
+    box, five = [0.0] * 4, [0.0] * 10
+    row = (0, 0, 0, box, 0.9, five, [1.0], 0.8, 9.0)
+    with Writer(FACES, path) as writer:
+        names = FACES.schema.names
+        writer.add(pa.table({n: [v] for n, v in zip(names, row, strict=True)}, FACES.schema))
+        writer.facts.update(dict.fromkeys(FACES.facts, 0))
+    aligned = {"rows": 0, "left_out": {"mesh_disagrees": 1}}
+    path.with_name("aligned.json").write_text(json.dumps(aligned))
+    (line,) = [line for line in remarks(root) if "take-one" in line]
+    assert line.startswith("clip `take-one`: no face of `ann` could be aligned (1 mesh disagrees)")
+    path.with_name("aligned.json").write_text(json.dumps({"rows": 1}))
+    assert not [line for line in remarks(root) if "take-one" in line]
 
 
 def test_an_identity_without_clips_can_be_removed(house: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
@@ -22,10 +22,14 @@ from likeness.contracts.names import Filler
 from likeness.contracts.orphans import end_with_dvc
 from likeness.contracts.params import PARAMS_FILE, load_section
 from likeness.contracts.progress import Advance, progress
-from likeness.contracts.tables.base import Facts, Table
+
+if TYPE_CHECKING:
+    # Arrow and numpy take longer to import than all the rest: stages without tables
+    # (`roster`, one for each person and always run) do without.
+    from likeness.contracts.tables.base import Facts, Table
 
 P = TypeVar("P", bound=BaseModel)
-Door = Table | None
+Door: TypeAlias = "Table | None"
 """What stands behind a path argument: a table, whose schema is checked, or any file or folder."""
 
 
@@ -134,7 +138,7 @@ class Stage(Generic[P]):
     def main(self, arguments: list[str] | None = None) -> NoReturn:
         """Run and exit: 0, 2 with one line for a LikenessError, 130 for Ctrl-C."""
         end_with_dvc()
-        if arguments is None:
+        if arguments is None and "pyarrow" in sys.modules:
             keep_arrow_from_pandas()
         left = f"{self.name}: interrupted; nothing half written is left"
         step = "free space or correct permissions, then run `dvc repro`"

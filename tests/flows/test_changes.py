@@ -265,3 +265,34 @@ def test_add_that_is_ended_while_dvc_works_can_be_run_again(
         assert "undid what was left half done at data/clips/take" in again.stderr
     assert not [name for name in everything(root) if ".tmp-" in name]
     assert (root / "data/clips/take/footage.mov.dvc").is_file()
+
+
+def test_two_adds_at_once_beside_a_working_stage(empty: Path, tmp_path: Path, film: Path) -> None:
+    """The console command, thrice: DVC runs a stage while two new people come in."""
+    root = Path(shutil.copytree(empty, tmp_path / "repo"))
+    with (root / "dvc.yaml").open("a") as file:
+        file.write("\n  slow:\n    cmd: touch started && sleep 300\n")
+    run = [sys.executable, "-m", "dvc", "repro", "slow"]
+    env = {**environment(), "PYTHONPATH": str(root)}
+    slow = subprocess.Popen(
+        run, cwd=root, env=env, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        until = time.monotonic() + 60
+        while not (root / "started").exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        adds = []
+        for name in ("ann", "ben"):
+            words = ["add", str(film), "--identity", name, "--role", "target"]
+            words += ["--consent", f"{name}-2026", "--clip", f"{name}-1", "--yes"]
+            command = [sys.executable, "-m", "flows.cli", *words]
+            adds.append(subprocess.Popen(command, cwd=root, env=env, stderr=subprocess.PIPE))
+        said = [child.communicate(timeout=120)[1].decode() for child in adds]
+        assert [child.returncode for child in adds] == [0, 0], said
+        assert slow.poll() is None
+    finally:
+        os.killpg(slow.pid, signal.SIGKILL)
+        slow.wait(timeout=60)
+    assert identity_names(root / "data") == ["ann", "ben"]
+    assert [clip.clip for clip in list_clips(root / "data")] == ["ann-1", "ben-1"]

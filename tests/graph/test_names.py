@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from likeness.contracts.documents import load_yaml
+from likeness.contracts.errors import LikenessError
 from likeness.contracts.names import PLACE, Filler, check_names
 from tests.footage import make_clip_folder
 
@@ -115,3 +116,28 @@ def test_documents_of_clips_hold_names_alone(tmp_path: Path, key: str) -> None:
         with pytest.raises(Exception, match=r"clip\.yaml|no valid") as caught:
             check_names(tmp_path / "params.yaml", tmp_path / "data")
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "place", "said"),
+    [
+        ("frames", "%clip%", "DVC does not say of which folder; run `dvc repro` in the folder"),
+        ("data/clips/../../x/dvc.yaml:frames", "%clip%", "DVC does not say of which folder"),
+        ("train@a; touch x", "%key%", "`a; touch x` is no valid entry name"),
+        ("", "%key%", "the stage was not started by DVC"),
+        ("train@m", "%models.source%", "key `models.m.source` is missing"),
+        ("train@m", "%nobody%", "DVC does not say of which folder"),
+    ],
+)
+def test_a_stage_that_cannot_tell_its_name_says_so(
+    tmp_path: Path, address: str, place: str, said: str
+) -> None:
+    (tmp_path / "params.yaml").write_text("models: {m: {}}\n")
+    with pytest.raises(LikenessError) as caught:
+        Filler(tmp_path / "params.yaml", address, tmp_path / "data").fill(place)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["train@m", "dvc.yaml:train@m", "../../dvc.yaml:train@m"])
+def test_a_key_is_told_from_any_folder(tmp_path: Path, address: str) -> None:
+    assert Filler(tmp_path / "params.yaml", address).fill("data/models/%key%") == "data/models/m"

@@ -35,6 +35,7 @@ from likeness.contracts.catalog import (
 )
 from likeness.contracts.choices import choices
 from likeness.contracts.documents import load_yaml
+from likeness.contracts.dvclock import is_refusal, patiently
 from likeness.contracts.errors import CatalogError, GraphError
 from likeness.contracts.params import refuse_identities
 from likeness.media.intake import Intake, take_in
@@ -276,14 +277,20 @@ def shown(path: Path) -> str:
 
 
 def track(footage: Path, root: Path, say: Say = print) -> None:
-    """Let DVC track a clip's footage.
+    """Let DVC track a clip's footage; beside another run, wait for it and say so.
 
     Raises:
         GraphError: DVC refused it.
     """
-    said: list[str] = []
     target = str(footage.relative_to(root))
-    code = stream(dvc_command("--wait-for-lock", "add", target), said.append, folder=root)
-    if code != 0:
+
+    def attempt() -> str:
+        said: list[str] = []
+        code = stream(dvc_command("add", target), said.append, folder=root)
         why = next((t.removeprefix("ERROR: ") for t in said if t.startswith("ERROR: ")), "")
-        raise GraphError(target, f"dvc add failed ({why or f'exit code {code}'})", "correct that")
+        if code and not is_refusal(why):
+            why = why or f"exit code {code}"
+            raise GraphError(target, f"dvc add failed ({why})", "correct that")
+        return why if code else ""
+
+    patiently(attempt, root, say)

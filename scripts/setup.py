@@ -106,6 +106,8 @@ def main() -> None:
             f"error: .venv: `{' '.join(map(str, error.cmd[:6]))} ...` failed; "
             "see the lines above, then run `make setup` again"
         )
+    teach = "import pathlib, flows.merging as m; m.teach_git(pathlib.Path())"
+    subprocess.run([str(VENV / "bin" / "python"), "-c", teach], cwd=ROOT, check=False)
     say(f"installed by {installer} in {time.monotonic() - began:.0f} s")
     say("for `likeness` and `dvc` in this terminal: source .venv/bin/activate")
 

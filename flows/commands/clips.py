@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from flows.catalog import NewClip, add_clip, check_new_clip
+from flows.changes import documents
 from flows.commands.common import (
     ROOT,
     Json,
@@ -23,6 +24,7 @@ from flows.commands.runs import end_like_ctrl_c
 from flows.graph import Graph
 from flows.identities import listed_in_params, move_identities
 from flows.listing import idle_pools, list_everything, pools_losing
+from flows.merging import teach_git
 from flows.remarks import say_remarks
 from flows.removal import check_removal, out_of_date, remove_clip, sync
 from flows.report import show_table
@@ -103,6 +105,7 @@ def add(
     print(describe(new))
     warn(new)
     confirm(f"Add it as data/clips/{new.record.clip}?", yes)
+    teach_git(ROOT)
     add_clip(new, ROOT)
     graph, stale = read_state(ROOT)
     runs = added_stages(graph, stale, new.record.clip)
@@ -179,5 +182,6 @@ def sync_clips(yes: Yes = False) -> None:
     for path in changed:
         print(f"rewrites {path}")
     confirm(f"Write {len(people) + len(changed)} documents?", yes)
-    moved = move_identities(ROOT)
-    print(f"moved {len(moved)} identities, rewrote {len(sync(ROOT))} files")
+    with documents(ROOT):
+        moved, rewritten = move_identities(ROOT), sync(ROOT)
+    print(f"moved {len(moved)} identities, rewrote {len(rewritten)} files")

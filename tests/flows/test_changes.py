@@ -18,6 +18,7 @@ from flows import catalog, removal, takes
 from flows.changes import Change, documents, recover
 from flows.process import environment
 from likeness.contracts.catalog import identity_names, list_clips
+from likeness.contracts.dvclock import held
 from likeness.contracts.errors import CatalogError
 from tests.flows.house import change_params, copy_repository, enrol, write_consent
 from tests.footage import make_clip
@@ -236,6 +237,31 @@ def test_who_waits_says_for_whom(house: Path) -> None:
         pass
     os.waitpid(child, 0)
     assert said == [f"waiting for another `likeness` (process {child})"]
+
+
+def test_add_waits_for_another_run_and_says_for_whom(
+    empty: Path, tmp_path: Path, film: Path
+) -> None:
+    root = Path(shutil.copytree(empty, tmp_path / "repo"))
+    ready, go = os.pipe(), os.pipe()
+    child = os.fork()
+    if not child:
+        with held(root):
+            os.write(ready[1], b"x")
+            os.read(go[0], 1)
+        os._exit(0)
+    os.read(ready[0], 1)
+    said: list[str] = []
+
+    def say(text: str) -> None:
+        said.append(text)
+        if "waiting" in text:
+            os.write(go[1], b"x")
+
+    catalog.add_clip(new_clip(root, film, "take", "ann"), root, say)
+    os.waitpid(child, 0)
+    assert said[1:] == [f"waiting for another run (process {child})"]
+    assert (root / "data/clips/take/footage.mov.dvc").is_file()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 from flows.graph import read_graph
 from flows.identities import move_identities, without_section
+from flows.merging import merge_locks
 from flows.process import environment
 from likeness.contracts.catalog import identity_names
 from likeness.contracts.errors import CatalogError, ParamsError
@@ -58,17 +59,24 @@ def house(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_two_branches_that_each_add_somebody_merge(house: Path) -> None:
+    """With real git and real DVC, whose lock at the root both have written."""
     start = git(house, "rev-parse", "HEAD").strip()
     for name in ("ann", "ben"):
         git(house, "checkout", "-qb", name, start)
         film = make_clip(house.parent / f"{name}.mp4", frames=3, size=(64, 48))
         given_ = ("--identity", name, "--role", "target", "--consent", f"{name}-2026", "--yes")
         likeness(house, "add", str(film), *given_)
+        person = f"data/identities/{name}/dvc.yaml:roster"
+        done = command(house, sys.executable, "-m", "dvc", "repro", "names", person)
+        assert done.returncode == 0, done.stdout + done.stderr
         git(house, "add", "-A")
         git(house, "commit", "-qm", f"add {name}")
     git(house, "merge", "-q", "--no-edit", "ann")
     assert git(house, "status", "--porcelain") == ""
     assert identity_names(house / "data") == ["ann", "ben"]
+    done = command(house, sys.executable, "-m", "dvc", "repro", "names")
+    assert "Running stage 'names'" in done.stdout, done.stderr
+    assert (house / "data/people.json").read_text().split('"')[3::2] == ["ann", "ben"]
     graph = read_graph(house)
     for name in ("ann", "ben"):
         own = {f"data/identities/{name}/dvc.yaml:{stage}" for stage in STAGES}
@@ -76,6 +84,26 @@ def test_two_branches_that_each_add_somebody_merge(house: Path) -> None:
             graph.above(f"data/identities/{name}/dvc.yaml:shard")
         )
         assert graph.find(f"shard@{name}") == f"data/identities/{name}/dvc.yaml:shard"
+
+
+def lock_of(**hashes: str) -> str:
+    stages = [f"  {name}:\n    cmd: x\n    md5: {md5}\n" for name, md5 in hashes.items()]
+    return "schema: '2.0'\nstages:\n" + "".join(stages)
+
+
+def test_locks_are_merged_by_stages(tmp_path: Path) -> None:
+    """What one side ran is taken from it; what both ran differently runs once more."""
+    sides = {
+        "base": lock_of(same="1", mine="1", theirs="1", both="1", gone="1"),
+        "ours": lock_of(same="1", mine="2", theirs="1", both="2", gone="1", new_a="1", alike="1"),
+        "theirs": lock_of(same="1", mine="1", theirs="2", both="3", new_b="1", alike="1"),
+    }
+    paths = [tmp_path / name for name in sides]
+    for path, text in zip(paths, sides.values(), strict=True):
+        path.write_text(text)
+    merge_locks(*paths)
+    expected = lock_of(same="1", mine="2", theirs="2", new_a="1", alike="1", new_b="1")
+    assert YAML(typ="safe").load(paths[1].read_text()) == YAML(typ="safe").load(expected)
 
 
 LOCK = """\

@@ -33,7 +33,6 @@ OURS = ("LIKENESS_WORKERS", "LIKENESS_STATE")
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # else each line of a worker comes twice
-    "RAY_BACKEND_LOG_LEVEL": "fatal",  # Ray complains of its own watcher at each start
 }
 """Nothing is reported to Ray's makers, and nothing said that nobody can act on."""
 START_S = 180.0
@@ -93,6 +92,7 @@ def _own_environment() -> None:
     """Let the Ray that is about to start here listen on the loopback address, with a token."""
     # Without clusters Ray takes the loopback address for its machine's and binds to nothing else.
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    os.environ["RAY_BACKEND_LOG_LEVEL"] = "fatal"  # Ray complains of its own watcher at each start
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
@@ -175,7 +175,6 @@ def _join(address: str) -> None:
 
     passed = {n: v for n, v in os.environ.items() if n.startswith(PASSED_ON) and n not in OURS}
     code = {"py_modules": [str(ROOT / name) for name in CODE], "env_vars": {**passed, **QUIET}}
-    _knock(address)
     with _muffled():
         ray.init(address, runtime_env=code, logging_config=ray.LoggingConfig(log_level="CRITICAL"))
 
@@ -213,7 +212,14 @@ def joined(workers: int, threads: int) -> Iterator[bool]:
     os.environ.update(QUIET)
     address = os.environ.get("RAY_ADDRESS", "")
     own = address in ("", "local")
-    _own_environment() if own else _pass_token()
+    if own:
+        _own_environment()
+    else:
+        _pass_token()
+        try:
+            _knock(address)
+        except (OSError, ValueError) as error:
+            raise _refused(address, error) from None
     import ray
 
     ended = signal.getsignal(signal.SIGTERM)

@@ -22,6 +22,7 @@ import secrets
 import shutil
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,13 +32,15 @@ from likeness.contracts import environment
 from likeness.contracts.errors import LikenessError, ModelError
 from models.training import checkpoint, cluster, processes
 from models.training.plan import Job
-from models.training.worker import mark, work
+from models.training.worker import has_begun, mark, work
 
 if TYPE_CHECKING:
     from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 PATIENCE = 5
 """Minutes that a cluster has to free what its workers need."""
+START_S = 420.0
+"""Time in which the first worker must begin: more than `PATIENCE`, which has a better reason."""
 AGAIN = "run `dvc repro`: it continues from the last checkpoint"
 
 
@@ -107,8 +110,12 @@ def _fit(job: Job, share: cluster.Share) -> None:
     # In a thread of its own, Ray leaves Ctrl-C to us.
     fitting = threading.Thread(target=fit, daemon=True)
     fitting.start()
+    began = time.monotonic()
     while fitting.is_alive():
         fitting.join(0.2)
+        if time.monotonic() - began > START_S and not has_begun(job.state):
+            step = "see the newest folder in /tmp/ray for Ray's logs, or unset LIKENESS_WORKERS"
+            raise ModelError(job.model, f"no worker began within {START_S:.0f} s", step)
     if failures:
         raise own_error(failures[0]) or ModelError(
             job.model, f"workers failed ({said(failures[0])})", AGAIN

@@ -26,6 +26,8 @@ from models.training.plan import Job
 
 GROUP = "group"
 """File in the state folder by which workers know that they see the same one."""
+BEGUN = "begun"
+"""File in the state folder by which the driver knows that a worker runs."""
 SILENCE_S = 1800.0
 """After so long without a word from another worker, one gives up."""
 ASKED_EVERY_S = 2.0
@@ -156,6 +158,7 @@ def work(config: dict[str, Any]) -> int:
     host, address = socket.gethostname(), ray.util.get_node_ip_address()
     check_torch(config["torch"], host)
     check_sight(job, config["group"], host)
+    (job.state / BEGUN).touch()
     keep_freed_memory()
     device = ray.train.torch.get_device() if config["gpu"] else torch.device("cpu")
     if device.type == "cuda":
@@ -171,4 +174,10 @@ def work(config: dict[str, Any]) -> int:
 def mark(state: Path, group: str) -> None:
     """Leave in the state folder what `check_sight` looks for."""
     state.mkdir(parents=True, exist_ok=True)
+    (state / BEGUN).unlink(missing_ok=True)
     (state / GROUP).write_text(group)
+
+
+def has_begun(state: Path) -> bool:
+    """Whether a worker has begun since `mark`."""
+    return (state / BEGUN).exists()

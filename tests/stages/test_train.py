@@ -214,3 +214,23 @@ def test_settings_of_the_machine_that_are_no_numbers_are_refused(
     monkeypatch.setenv(name, value)
     assert f"{name}: `{value}` is no " in failure(place.arguments("out"))
     assert not (place.folder / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("127.0.0.1:1", "no cluster answers (["),
+        ("nowhere", "no cluster answers (invalid literal"),
+        ("ray://127.0.0.1:10001", "is of Ray Client, which cannot train; name the head"),
+    ],
+)
+def test_a_cluster_that_is_not_there_is_one_line(
+    place: Place,
+    failure: Callable[[list[str]], str],
+    monkeypatch: pytest.MonkeyPatch,
+    address: str,
+    said: str,
+) -> None:
+    monkeypatch.setenv("LIKENESS_WORKERS", "2")
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    assert f"error: RAY_ADDRESS={address}: {said}" in failure(place.arguments("out"))

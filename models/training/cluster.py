@@ -88,10 +88,19 @@ def _reason(error: BaseException) -> str:
     return " ".join(str(error).split())[-300:] or type(error).__name__
 
 
+PATIENT = {
+    "RAY_agent_register_timeout_ms": "120000",
+    "RAY_worker_register_timeout_seconds": "120",
+}
+"""Ray's defaults (30 and 60 s) end a start on a machine that works at other things, too."""
+
+
 def _own_environment() -> None:
     """Let the Ray that is about to start here listen on the loopback address, with a token."""
     # Without clusters Ray takes the loopback address for its machine's and binds to nothing else.
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    for name, value in PATIENT.items():
+        os.environ.setdefault(name, value)
     os.environ["RAY_BACKEND_LOG_LEVEL"] = "fatal"  # Ray complains of its own watcher at each start
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
@@ -174,9 +183,11 @@ def _join(address: str) -> None:
     import ray
 
     passed = {n: v for n, v in os.environ.items() if n.startswith(PASSED_ON) and n not in OURS}
-    code = {"py_modules": [str(ROOT / name) for name in CODE], "env_vars": {**passed, **QUIET}}
+    passed |= QUIET | {"RAY_ADDRESS": address}  # without it Ray's own actors look for clusters
+    code = {"py_modules": [str(ROOT / name) for name in CODE], "env_vars": passed}
     with _muffled():
-        ray.init(address, runtime_env=code, logging_config=ray.LoggingConfig(log_level="CRITICAL"))
+        quiet = ray.LoggingConfig(log_level="CRITICAL")
+        ray.init(address, runtime_env=code, logging_config=quiet)
 
 
 def _refused(address: str, error: Exception) -> ModelError:

@@ -110,11 +110,11 @@ def test_workers_train_and_deaths_change_nothing(place: Repository) -> None:
     # A run without workers is killed; three workers, one more than a batch has parts, go on.
     killed = place.begin(LIKENESS_CHECKPOINT_S="0")
     place.await_checkpoint(5, killed)
-    for process in [*psutil.Process(killed.pid).children(recursive=True), killed]:
+    for process in psutil.Process(killed.pid).children(recursive=True):
         process.kill()
     killed.communicate()
     before = takers(place.state)
-    training = place.begin(**TWO, LIKENESS_WORKERS="3", LIKENESS_CHECKPOINT_S="0")
+    training = place.begin(**{**TWO, "LIKENESS_WORKERS": "3"}, LIKENESS_CHECKPOINT_S="0")
     place.await_checkpoint(20, training)
     first = workers_of(training)
     assert len(first) == 2

@@ -203,8 +203,11 @@ def _refused(address: str, error: Exception) -> ModelError:
             "(`ray get-auth-token` prints it on the head)"
         )
         return ModelError(f"RAY_ADDRESS={address}", problem, step)
-    problem = f"no cluster answers ({_reason(error)})"
-    step = "start one with `ray start --head`, correct RAY_ADDRESS, or unset it"
+    problem = f"no cluster answers ({_reason(error.__cause__ or error)})"
+    step = (
+        "start one with `ray start --head`, let this machine join with `ray start --address`, "
+        "correct RAY_ADDRESS, or unset it"
+    )
     return ModelError(f"RAY_ADDRESS={address}", problem, step)
 
 

@@ -37,6 +37,7 @@ from likeness.contracts.documents import read_json, write_json
 from likeness.contracts.memory import keep_freed_memory
 from models import tensorfile
 from models.conversion import device_of, load_swapper, swap_batch
+from models.crew import crew_for
 from models.devices import pick_device
 from models.families import step_bytes
 from models.layers import relight, smooth
@@ -114,7 +115,6 @@ def phases_of(job: Job) -> int:
 
 def trainer(job: Job, ours: bool) -> Work:
     """Work of one side: a step of every phase; gives its operations, as the first one counts."""
-    torch.set_num_threads(environment.threads())
     if ours:
         keep_freed_memory()
     run = loop.build(job, pick_device())
@@ -122,11 +122,19 @@ def trainer(job: Job, ours: bool) -> Work:
         plain(run)
     compile_networks(run.swapper, job)
     sides = setting.gather(run.swapper, *run.crops, run.device)
-    bench = Bench(run.swapper, sides, job.plan, Alone())
     counter = FlopCounterMode(display=False)
+    # Ours as in training, one thread for each part; the baseline as torch has it. Operations are
+    # counted on the thread that counts alone.
+    threads, split = environment.threads(), not ours or job.plan.compile
 
     def step(turn: int) -> int:
-        with nullcontext() if turn else counter:
+        with (
+            crew_for(
+                run.device, threads, job.plan.micro_batches if turn else 1, split=split
+            ) as crew,
+            nullcontext() if turn else counter,
+        ):
+            bench = Bench(run.swapper, sides, job.plan, Alone(), crew)
             for phase in run.phases:
                 choices = bench.sides.choose(job.plan, turn)
                 take_step(bench, phase, run.optimisers[phase.name], choices, turn)

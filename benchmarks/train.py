@@ -18,6 +18,7 @@ same weights and batches.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import multiprocessing
@@ -36,6 +37,7 @@ from benchmarks.drawn import draw_shard
 from benchmarks.harness import Result, rate, record, seconds
 from likeness.contracts import environment
 from likeness.contracts.memory import keep_freed_memory
+from models.crew import crew_for
 from models.layers.layout import lay_out
 from models.losses.pixels import l1
 from models.swappers.autoencoder import Autoencoder
@@ -145,18 +147,22 @@ def curves(folder: Path) -> float:
 
 def serve(pipe: Connection, side: str, job: Job) -> None:
     """Child process: an iteration for each "step" that comes in, its seconds go out."""
-    torch.set_num_threads(environment.threads())
+    ours = side == "ours"
     step: Callable[[int], float]
-    if side == "ours":
-        keep_freed_memory()
-        run, bench = build_ours(job)
-        step = lambda _: loop.train_step(run, bench)  # noqa: E731 - as short as the other side's
-    else:
-        step = build_founding(job).step
-    for place in itertools.count():
-        if pipe.recv() != "step":
-            return
-        pipe.send(seconds(functools.partial(step, place))[0])
+    # Ours as in training, one thread for each part; the baseline as torch has it.
+    parts = job.plan.micro_batches
+    with crew_for(CPU, environment.threads(), parts, split=not ours) as crew:
+        if ours:
+            keep_freed_memory()
+            run, bench = build_ours(job)
+            bench = dataclasses.replace(bench, crew=crew)
+            step = lambda _: loop.train_step(run, bench)  # noqa: E731 - as short as the other's
+        else:
+            step = build_founding(job).step
+        for place in itertools.count():
+            if pipe.recv() != "step":
+                return
+            pipe.send(seconds(functools.partial(step, place))[0])
 
 
 def begin(side: str, job: Job) -> Connection:

@@ -93,10 +93,11 @@ def load_swapper(folder: Path, precision: str, threads: int | None = None) -> Sw
     """
     import torch
 
+    from models.crew import take_threads
     from models.layers.layout import lay_out
     from models.swappers import registry
 
-    torch.set_num_threads(threads or environment.threads())
+    take_threads(threads or environment.threads())
     keep_freed_memory()
     swapper = registry.load(folder).to(pick_device())
     if precision == "bf16":

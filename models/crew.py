@@ -10,6 +10,7 @@ batch. The number of threads is then a matter of speed alone.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from itertools import islice
 from typing import TypeVar
 
 import torch
+
+import models
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -31,6 +34,20 @@ def single_threaded() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def take_threads(count: int) -> None:
+    """Split torch's operations among so many threads of this process from now on.
+
+    One is used, and it is said, where torch was loaded before `models` could keep them from
+    spinning: beside other work that would cost nine tenths of the speed.
+    """
+    if count > 1 and models.LATE:
+        problem = "was imported before `models`, so that its threads would spin while they wait"
+        step = "import models first, or set GOMP_SPINCOUNT=1000"
+        print(f"torch: {problem}; it gets one: {step}", file=sys.stderr, flush=True)
+        count = 1
+    torch.set_num_threads(max(1, count))
 
 
 class Crew:
@@ -94,7 +111,7 @@ def crew_for(
             yield crew
         return
     before = torch.get_num_threads()
-    torch.set_num_threads(max(1, threads))
+    take_threads(threads)
     try:
         yield Crew()
     finally:

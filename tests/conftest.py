@@ -16,6 +16,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Each process of a parallel run keeps to one core; two pools of threads would wait in turns.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Tests import torch before `models` could say how its threads wait (models/__init__.py).
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
 # A run in the background ignores Ctrl-C, and so would every process that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -57,3 +60,16 @@ def test_a_device_that_is_too_small_is_told_with_what_helps(
     monkeypatch.setattr(loop, "train_step", full)
     with pytest.raises(ModelError, match=r"tiny.*2 images a side.*micro_batches"):
         loop.train(job, device=torch.device("cpu"))
+
+
+@pytest.mark.parametrize(("order", "threads"), [("models, torch", 2), ("torch, models", 1)])
+def test_threads_that_would_spin_are_refused(repository: Path, order: str, threads: int) -> None:
+    code = f"import {order}; from models.crew import take_threads; take_threads(2)"
+    code += "; print(torch.get_num_threads())"
+    env = {k: v for k, v in os.environ.items() if k not in {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, cwd=repository, env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"{threads}\n"
+    assert ("import models first, or set GOMP_SPINCOUNT=1000" in done.stderr) == (threads == 1)

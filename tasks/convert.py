@@ -44,7 +44,7 @@ if TYPE_CHECKING:  # torch takes seconds to import; arguments are checked before
 class ConvertParams(Document):
     """`convert:` of params.yaml."""
 
-    batch_images: int = Field(default=16, ge=1, le=1024, description="crops per call of the model")
+    batch_images: int = Field(default=8, ge=1, le=1024, description="crops per call of the model")
     precision: Literal["bf16", "float32"] = Field(
         default="bf16", description="of the network's layers; families without any use float32"
     )

@@ -26,6 +26,7 @@ def house(tmp_path: Path, repository: Path) -> Path:
     (root / "data/packs").mkdir(exist_ok=True)
     write_recogniser(root / "data/packs/recogniser")
     write_perceptual(root / "data/packs/perceptual", None)
+    (root / "data/names.txt").write_text("")  # of stage `names`, which has looked at them
     return root
 
 

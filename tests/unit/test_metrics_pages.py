@@ -261,7 +261,8 @@ def test_lineage_names_hashes_that_it_was_given(made: ReportCase) -> None:
     with chdir(made.root):
         inputs = made.inputs("first")
         about = made.report("first", METRICS).about
-        found = descent.nodes(inputs, about, {"target": "ben", "images": 64})
+        model = {"target": "ben", "images": 64, "continues": f"{'3f0c9d2a' * 4} at 32 images"}
+        found = descent.nodes(inputs, about, model)
         facts = {node.key: " ".join((node.title, *node.facts)) for node in found}
         footage = descent.short(descent.FRAMES.check(inputs["frames"])["footage_sha256"])
     assert footage in facts["target"]
@@ -269,6 +270,7 @@ def test_lineage_names_hashes_that_it_was_given(made: ReportCase) -> None:
     assert "ann-film: 12 crops" in facts["source"]
     assert "5a5a5a5a5a5a" in facts["shard"]
     assert "consent c0c0c0c0c0c0" in facts["roster"]
+    assert "after 3f0c9d2a, 32 images" in facts["train"]
     root = ET.fromstring(descent.draw(found))  # noqa: S314  # our own text
     box = [float(v) for v in root.get("viewBox", "").split()]
     for rect in root.iter("rect"):

@@ -103,6 +103,9 @@ def nodes(
     """
     weights = inputs["model"] / "model.safetensors"
     learned = [f"{about['family']}, {model.get('images') or 0} images"]
+    if model.get("continues"):
+        before, _, images = str(model["continues"]).partition(" at ")
+        learned.append(f"after {before[:8]}, {images}")
     if weights.is_file():
         learned.append(short(sha256_of(weights)))
     other, members = str(model.get("target") or ""), model.get("pools", {}).get("target")

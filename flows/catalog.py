@@ -5,11 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import io
-import itertools
-import os
-import re
-import shutil
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +12,10 @@ from typing import get_args
 
 from ruamel.yaml import YAML
 
-from flows.changes import OWNER, Change, Say, documents
+from flows.changes import OWNER, Change, documents
 from flows.duplicates import same_footage
+from flows.footage import copy, footage_name, look_at, named_after, shown, track
 from flows.identities import enrol
-from flows.process import stream
-from flows.run import dvc_command
 from likeness.contracts.atomic import write_text
 from likeness.contracts.catalog import (
     Clip,
@@ -35,14 +29,12 @@ from likeness.contracts.catalog import (
 )
 from likeness.contracts.choices import choices
 from likeness.contracts.documents import load_yaml
-from likeness.contracts.dvclock import is_refusal, patiently
-from likeness.contracts.errors import CatalogError, GraphError
+from likeness.contracts.errors import CatalogError
 from likeness.contracts.params import refuse_identities
-from likeness.media.intake import Intake, take_in
+from likeness.media.intake import Intake
 
 TEMPLATE = Path("tasks/clip.dvc.yaml")
 PARAMS = Path("params.yaml")
-_SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
 
 
 @dataclass(frozen=True)
@@ -67,27 +59,6 @@ class NewClip:
 def names(kind: str, root: Path) -> list[str]:
     """Names under `pools:`, `models:` or `swaps:`."""
     return list(load_yaml(root / PARAMS).get(kind) or {})
-
-
-def default_clip_name(source: Path) -> str:
-    """A slug made from the file's name, accents left out; "" where it has no letter or digit."""
-    stem = unicodedata.normalize("NFKD", source.stem).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", stem).strip("-")[:63].strip("-")
-
-
-def _named_after(source: Path, identity: str, root: Path) -> str:
-    """The clip's name where none is given: that of the file, else the person's and a number."""
-    if found := default_clip_name(source):
-        return found
-    stem, taken = f"{identity[:55]}-", {path.name for path in (root / "data/clips").glob("*")}
-    return next(f"{stem}{n}" for n in itertools.count(1) if f"{stem}{n}" not in taken)
-
-
-def _footage_name(source: Path) -> str:
-    if source.is_dir():
-        return "footage"
-    suffix = source.suffix.lower()
-    return f"footage{suffix if _SUFFIX.fullmatch(suffix) else ''}"
 
 
 def check_new_clip(
@@ -115,7 +86,7 @@ def check_new_clip(
     """
     refuse_identities(root / PARAMS)
     require_slug("identity", identity)
-    clip = require_slug("clip", clip or _named_after(source, identity, root))
+    clip = require_slug("clip", clip or named_after(source, identity, root))
     if role not in get_args(Role):
         raise CatalogError("role", f"`{role}` is unknown", f"use {' or '.join(get_args(Role))}")
     known = identity in identity_names(root / "data")
@@ -138,7 +109,7 @@ def check_new_clip(
             "role": role,
             "consent": consent,
             "licence": licence or record.basis,
-            "footage": _footage_name(source),
+            "footage": footage_name(source),
         }
     )
     same = tuple(same_footage(source, footage.names, root / "data"))
@@ -157,7 +128,7 @@ def check_new_take(clip: str, source: Path, root: Path) -> NewClip:
         consent = Path("data/consents") / f"{record.consent}.yaml"
         require_consent(consent, record.identity, record.role, today)
     footage = look_at(source, record.role, root)
-    document = record.model_copy(update={"footage": _footage_name(source)})
+    document = record.model_copy(update={"footage": footage_name(source)})
     same = tuple(same_footage(source, footage.names, root / "data"))
     return NewClip(source, document, footage, new_identity=False, same_as=same)
 
@@ -193,43 +164,6 @@ def require_free(clip: str, root: Path) -> None:
         raise CatalogError(clip, f"data/clips/{clip} holds files but no clip.yaml", step)
 
 
-def look_at(source: Path, role: str, root: Path) -> Intake:
-    """What is in the footage, by the project's settings for damage and sound.
-
-    Raises:
-        CatalogError, FootageError: it is not there, or cannot be used.
-    """
-    if not source.exists():
-        raise CatalogError(source, "does not exist", "correct the path")
-    params = load_yaml(root / PARAMS)
-    damage = (params.get("frames") or {}).get("damage", "continue")
-    sound = (params.get("blend") or {}).get("sound", "aac")
-    return take_in(source, role, damage=damage, sound_codec=sound)
-
-
-def _copy_file(source: Path, target: Path) -> None:
-    """Copy; where the file system can share blocks, nothing is written twice."""
-    with source.open("rb") as read, target.open("wb") as write:
-        try:
-            while os.copy_file_range(read.fileno(), write.fileno(), 1 << 30):
-                pass
-        except (AttributeError, OSError):  # not Linux, or across file systems on old kernels
-            read.seek(0)
-            write.seek(0)
-            write.truncate()
-            shutil.copyfileobj(read, write, 1 << 20)
-
-
-def _copy(footage: Intake, target: Path) -> None:
-    source = footage.source
-    if not source.is_dir():
-        _copy_file(source, target)
-        return
-    target.mkdir()
-    for name in footage.names:
-        _copy_file(source / name, target / name)
-
-
 def clip_text(record: Clip) -> str:
     """Text of clip.yaml, keys in the order of the model."""
     yaml = YAML()
@@ -242,7 +176,7 @@ def clip_text(record: Clip) -> str:
 
 def copy_footage(new: NewClip, target: Path) -> None:
     """Copy the footage of a new clip or take to `target`."""
-    _copy(new.footage, target)
+    copy(new.footage, target)
 
 
 def add_clip(new: NewClip, root: Path, say: Callable[[str], object] = print) -> None:
@@ -269,28 +203,3 @@ def add_clip(new: NewClip, root: Path, say: Callable[[str], object] = print) -> 
             write_text(folder / "clip.yaml", clip_text(new.record))
             write_text(folder / "dvc.yaml", (root / TEMPLATE).read_text(encoding="utf-8"))
             change.commit()
-
-
-def shown(path: Path) -> str:
-    """A path as it can be printed, whatever bytes its name holds."""
-    return str(path).encode("utf-8", "backslashreplace").decode()
-
-
-def track(footage: Path, root: Path, say: Say = print) -> None:
-    """Let DVC track a clip's footage; beside another run, wait for it and say so.
-
-    Raises:
-        GraphError: DVC refused it.
-    """
-    target = str(footage.relative_to(root))
-
-    def attempt() -> str:
-        said: list[str] = []
-        code = stream(dvc_command("add", target), said.append, folder=root)
-        why = next((t.removeprefix("ERROR: ") for t in said if t.startswith("ERROR: ")), "")
-        if code and not is_refusal(why):
-            why = why or f"exit code {code}"
-            raise GraphError(target, f"dvc add failed ({why})", "correct that")
-        return why if code else ""
-
-    patiently(attempt, root, say)

@@ -11,6 +11,7 @@ from typing import get_args
 from flows import catalog
 from flows.catalog import PARAMS, clip_text, find_clip, names
 from flows.changes import Change, Say, documents
+from flows.footage import shown, track
 from flows.graph import Graph
 from flows.identities import enrol
 from flows.removal import identity_paths, outputs, users
@@ -190,7 +191,7 @@ def replace(new: catalog.NewClip, root: Path, say: Say = print) -> None:
     footage = folder / new.record.footage
     with Change(root, say) as change:
         take = change.spare()
-        say(f"copying {catalog.shown(new.source)} to {footage.relative_to(root)}")
+        say(f"copying {shown(new.source)} to {footage.relative_to(root)}")
         catalog.copy_footage(new, take)
         with documents(root, say):
             find_clip(new.record.clip, root)
@@ -200,5 +201,5 @@ def replace(new: catalog.NewClip, root: Path, say: Say = print) -> None:
             take.rename(footage)
             change.will_make(footage.with_name(f"{footage.name}.dvc"))
             change.write(folder / "clip.yaml", clip_text(new.record))
-        catalog.track(footage, root, say)
+        track(footage, root, say)
         change.commit()

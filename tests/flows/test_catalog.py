@@ -197,7 +197,7 @@ def test_a_failure_half_way_leaves_nothing(
         film, house, identity="ann", role="source", consent="ann-2026", clip="one"
     )
     before = everything(house)
-    for step in ("_copy", "track", "enrol", "clip_text"):
+    for step in ("copy_footage", "track", "enrol", "clip_text"):
 
         def fail(*_: object) -> None:
             raise GraphError("disk", "is full", "free space")

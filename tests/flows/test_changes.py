@@ -58,7 +58,8 @@ def empty(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def house(empty: Path, tmp_path: Path, film: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """One clip of ann that a swap aims at, with some outputs; one of ben."""
-    monkeypatch.setattr(catalog, "track", note_only)
+    for module in (catalog, takes):
+        monkeypatch.setattr(module, "track", note_only)
     root = tmp_path / "repo"
     for path in ("tasks/clip.dvc.yaml", "tasks/identity.dvc.yaml", "params.yaml"):
         (root / path).parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from flows.catalog import default_clip_name
+from flows.footage import default_clip_name
 from flows.graph import read_graph
 from flows.preflight import check_repository
 from flows.process import environment

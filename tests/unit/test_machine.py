@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from flows import process
-from flows.catalog import _copy_file
+from flows.footage import copy_file
 from likeness.contracts.environment import threads
 
 ON_WINDOWS = """
@@ -42,7 +42,7 @@ def test_macos_counts_all_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_macos_copies_footage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "copy_file_range", raising=False)
     (tmp_path / "a").write_bytes(b"film" * 1000)
-    _copy_file(tmp_path / "a", tmp_path / "b")
+    copy_file(tmp_path / "a", tmp_path / "b")
     assert (tmp_path / "b").read_bytes() == b"film" * 1000
 
 
@@ -76,8 +76,8 @@ def test_without_an_environment_one_line_names_the_command(
     for name in ("tasks/__init__.py", "likeness/__init__.py", "likeness/contracts/__init__.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes((repository / name).read_bytes())
-    machine = "likeness/contracts/machine.py"
-    (tmp_path / machine).write_bytes((repository / machine).read_bytes())
+    for name in ("likeness/contracts/machine.py", "likeness/contracts/orphans.py"):
+        (tmp_path / name).write_bytes((repository / name).read_bytes())
     bare = f"{sys.base_prefix}/bin/python3"
     for _ in range(2):
         done = roster(tmp_path, bare)

@@ -18,6 +18,7 @@ from models.analysers.pack import Pack
 from models.analysers.turned import (
     APART_DEG,
     LEVEL_DEG,
+    SURE_NORM,
     SecondLook,
     Sight,
     between_deg,
@@ -84,8 +85,20 @@ class Observer:
         picture = view.resized(width, height)
         found = self._detector.detect_scaled([picture], scale, self._min_score)[0]
         self._count(scans=1)
-        seen = [self._again.judged(view, Sight(*one)) for one in zip(*found, strict=True)]
-        return self._embedded(view, [self._again.upright(view, sight) for sight in seen])
+        sights = [Sight(*one) for one in zip(*found, strict=True)]
+        faces = self._embedded(view, sights)
+        return [self._trusted(view, *one) for one in zip(sights, faces, strict=True)]
+
+    def _trusted(self, view: View, sight: Sight, face: Face) -> Face:
+        """The face as it was detected where that is in no doubt, or what a second look says."""
+        level = abs(roll_deg(sight.points)) <= LEVEL_DEG
+        if level and face.embedding_norm >= SURE_NORM.get(self._pack.name, math.inf):
+            return face
+        judged = self._again.judged(view, sight)
+        best = self._again.upright(view, judged)
+        if best is judged:
+            return replace(face, mesh_agrees=judged.agrees)
+        return self._embedded(view, [best])[0]
 
     def look(self, view: View, expected: Face, *, measure: bool) -> Face | None:
         """The face near where it is `expected`: the detector in a window around it; None: gone.
@@ -99,7 +112,7 @@ class Observer:
         if sight is None:
             return None
         if measure:
-            return self._embedded(view, [sight])[0]
+            return replace(self._embedded(view, [sight])[0], mesh_agrees=sight.agrees)
         seen = moved(expected, sight.bbox, sight.points)
         return replace(
             seen,
@@ -173,7 +186,6 @@ class Observer:
                 sight.points.astype(np.float32),
                 units[i],
                 float(norms[i]),
-                mesh_agrees=sight.agrees,
             )
             for i, sight in enumerate(sights)
         ]

@@ -43,9 +43,11 @@ MESH_SCORE = 0.5
 """A mesh below this shows no face."""
 QUARTERS = (90.0, 180.0, -90.0)
 """Turns that are tried beside the one that the points state."""
+UPRIGHT_DEG = 8.0
+"""Lean in a turned picture from which it is turned once more."""
 APART_DEG = 30.0
 """Turns nearer to each other than this are one."""
-SIDE_PX, CONTEXT = 192, 2.2
+SIDE_PX, CONTEXT = 224, 2.2
 """Side of the picture of a second look, and its length in longer sides of the face's box."""
 SAME_FACE = 0.3
 """Overlap with the middle of that picture from which a face is the one looked for."""
@@ -148,7 +150,7 @@ class SecondLook:
     def turned(self, view: View, near: Sight, turn_deg: float) -> Sight | None:
         """The face near another sight of it, in a picture turned so that `turn_deg` is upright."""
         seen = self._once(view, near.bbox, turn_deg)
-        if seen is not None and abs(seen.lean_deg) > APART_DEG / 2:
+        if seen is not None and abs(seen.lean_deg) > UPRIGHT_DEG:
             # The points of a leaning face are not the best yet, but tell how it leans.
             seen = self._once(view, seen.bbox, turn_deg + seen.lean_deg) or seen
         return None if seen is None else self._meshed(view, seen)

@@ -38,7 +38,8 @@ def test_a_turned_head_is_found_upright(upright, pack_folder, tmp_path, turn_deg
     true = alignment.apply(affine, as_numpy(other["landmarks_5"], (5, 2)))
     eyes = np.linalg.norm(true[:, 1] - true[:, 0], axis=1)
     off = np.linalg.norm(points - true, axis=2).mean(axis=1) / eyes
-    assert off.max() < 0.15
+    # Two upright pictures of one face differ by up to .1; misread ones by .3 to 1.4.
+    assert off.max() < 0.17
     vectors = [as_numpy(t["normed_embedding"], (128,)) for t in (own, other)]
     assert (vectors[0] * vectors[1]).sum(axis=1).min() > 0.8
     # The crops are upright and look the same way; the roll is that of the picture.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from likeness.media import container as files
-from likeness.media.timeline import Timeline, timeline
+from likeness.media.timeline import MOST_REORDERED, Timeline, timeline
 
 
 @dataclass
@@ -85,13 +85,13 @@ def _decode(path: Path, count: int, draft: bool) -> Iterator[Picture]:
 class _Order:
     """Gives decoded frames their times, and puts those that are missing between them.
 
-    Where packets state no presentation times, the frames that lie between a packet and its frame
-    are held back, and the earliest of their packets' times goes to the first of them.
+    Where packets state no presentation times, as many frames are held back as may lie between a
+    packet and its frame, and the earliest of their packets' times goes to the first of them.
     """
 
     def __init__(self, path: Path, times: Timeline, depth: int) -> None:
         self._path, self._times = path, times
-        self._held_back = depth + 1 if times.in_order and depth else 0
+        self._held_back = MOST_REORDERED if times.in_order and depth else 0
         self._held: deque[Any] = deque()
         self._waiting: list[int] = []
         self._next = 0

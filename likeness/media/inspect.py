@@ -12,6 +12,7 @@ from typing import Any
 
 from likeness.contracts.errors import FootageError
 from likeness.media.container import footage_error, is_cover, open_container
+from likeness.media.footage import open_footage
 from likeness.media.links import require_inside
 from likeness.media.pictures import read_image
 from likeness.media.probe import probe, stills_facts
@@ -92,6 +93,7 @@ def _few(names: list[str]) -> str:
 def _video(source: Path, damage: str, sound_codec: SoundCodec) -> dict[str, Any]:
     facts, times = probe(source), timeline(source)
     tracks = judged(source)
+    _convert_one(source)
     facts["frames_hint"] = len(times.expected)
     warnings = [*remarks(facts), *_others(source), *time_lines(times, facts)]
     lines = loss_lines(times)
@@ -99,6 +101,20 @@ def _video(source: Path, damage: str, sound_codec: SoundCodec) -> dict[str, Any]
         raise footage_error(source, lines[0])
     sound = [track.described(sound_codec) for track in tracks]
     return {"facts": facts, "names": [], "sound": sound, "warnings": [*warnings, *lines]}
+
+
+def _convert_one(source: Path) -> None:
+    """Convert one picture, since not every format that is decoded can be.
+
+    Raises:
+        FootageError: it cannot.
+    """
+    with open_footage(source, 1) as footage:
+        for frame in footage.frames():
+            if frame.decoded:
+                frame.planes()
+                return
+    raise footage_error(source, "has no frame that can be decoded")
 
 
 def _others(source: Path) -> list[str]:

@@ -85,7 +85,7 @@ def _track(stream: Any, count: int, sample: list[Any]) -> Track:
     language = stream.metadata.get("language", "")
     language = "" if language in _UNKNOWN_LANGUAGES else language
     default = bool(stream.disposition & type(stream.disposition).default)
-    codec = stream.codec_context.name if stream.codec_context else "unknown"
+    codec = stream.codec_context.codec.canonical_name if stream.codec_context else "unknown"
     known = (stream.index, codec, language, default)
     if not count:
         return Track(*known, "left out", "it is empty")

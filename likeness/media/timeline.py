@@ -27,7 +27,7 @@ UNTIMED_FORMATS = ("avi", "h264", "hevc", "m4v", "mpegvideo", "av1", "obu")
 """Containers that store no presentation times; frames get the packets' times in order."""
 _JUMP_S = 10
 """A jump ahead from which a transport stream counts as joined; FFmpeg's own limit."""
-_MOST_REORDERED = 17
+MOST_REORDERED = 17
 """Frames that a codec may show before one that was decoded earlier, and one: 16 in H.264."""
 _BACK_S = Fraction(1, 10)
 """A jump back from which sound counts as started again."""
@@ -111,7 +111,7 @@ def _settled(path: Path, container: Any, stream: Any, found: Packets) -> Timelin
     numbers = found.of(stream.index)
     pts = [found.pts(n) for n in numbers]
     timed = container.format.name not in UNTIMED_FORMATS and None not in pts
-    raw = [_time(found, n, i * step) for i, n in enumerate(numbers)]
+    raw = _times(found, numbers, step)
     ahead = round(_JUMP_S / stream.time_base) if _restarts(container) else None
     jumps = list(_jumps(found, numbers, raw, step, ahead))
     breaks = _breaks(raw, jumps, numbers, step)
@@ -135,9 +135,13 @@ def _settled(path: Path, container: Any, stream: Any, found: Packets) -> Timelin
     )
 
 
-def _time(found: Packets, number: int, otherwise: int) -> int:
-    pts, coded = found.pts(number), found.coded(number)
-    return pts if pts is not None else coded if coded is not None else otherwise
+def _times(found: Packets, numbers: list[int], step: int) -> list[int]:
+    """Times of the video's packets: all of one kind, or else even ones."""
+    for kind in (found.pts, found.dts):
+        times = [t for t in map(kind, numbers) if t is not None]
+        if len(times) == len(numbers):
+            return times
+    return [place * step for place in range(len(numbers))]
 
 
 def _restarts(container: Any) -> bool:
@@ -164,7 +168,7 @@ def _jumps(
     taken: set[int] = set()
     highest: int | None = None
     coded: int | None = None
-    far = _MOST_REORDERED * step
+    far = MOST_REORDERED * step
     for place, (number, time) in enumerate(zip(numbers, raw, strict=True)):
         slot, before, coded = round(time / step), coded, found.dts(number)
         if highest is not None:

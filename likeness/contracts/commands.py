@@ -13,6 +13,8 @@ from types import FrameType
 from likeness.contracts.errors import LikenessError
 
 INTERRUPTED = 130
+CODEC_ERRORS = "av.error"
+"""Module of what FFmpeg raises; named, since most commands never load it."""
 
 
 def positive(text: str) -> int:
@@ -46,7 +48,7 @@ def ended(
         step: what to do about a fault of the disk.
 
     Returns:
-        0; 2 with one line on a fault of the material or disk; 130 on Ctrl-C.
+        0; 2 with one line on a fault of the material, memory or disk; 130 on Ctrl-C.
     """
     signal.signal(signal.SIGTERM, _interrupt)
     for out in (sys.stdout, sys.stderr):
@@ -61,7 +63,17 @@ def ended(
         fault = LikenessError(error.filename or subject, error.strerror or str(error), step)
         print(f"error: {fault}", file=sys.stderr)
         return fault.exit_code
+    except MemoryError:
+        fault = LikenessError(subject, "needs more memory than there is", "free some, then go on")
+        print(f"error: {fault}", file=sys.stderr)
+        return fault.exit_code
     except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)
         return INTERRUPTED
+    except Exception as error:
+        if type(error).__module__ != CODEC_ERRORS:
+            raise
+        fault = LikenessError(subject, f"FFmpeg gave up ({error})", "check the footage's sound")
+        print(f"error: {fault}", file=sys.stderr)
+        return fault.exit_code
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -13,6 +14,7 @@ from av.codec.context import Flags
 
 from likeness.contracts.errors import FootageError
 from likeness.media.colour import Planes
+from likeness.media.container import named_faults
 from likeness.media.encode import Described, encoder_options
 from likeness.media.footage import Footage, Frame
 from likeness.media.planes import plane_view
@@ -41,8 +43,14 @@ def encoded(frames: Sequence[Planes], model: Described, crf: float, preset: str)
     height, width = frames[0][0].shape
     rate = Fraction(*model.facts["average_rate"])
     encoder = _encoder(width, height, rate, crf, preset)
-    packets = [p for i, planes in enumerate(frames) for p in encoder.encode(_picture(planes, i))]
-    return b"".join(bytes(packet) for packet in [*packets, *encoder.encode(None)])
+    with named_faults(model.path, "cannot be encoded", "report this"):
+        packets = [
+            packet
+            for i, planes in enumerate(frames)
+            for packet in encoder.encode(_picture(planes, i))
+        ]
+        packets += encoder.encode(None)
+    return b"".join(bytes(packet) for packet in packets)
 
 
 def decoded(stream: bytes, count: int) -> list[Planes]:
@@ -53,8 +61,9 @@ def decoded(stream: bytes, count: int) -> list[Planes]:
     """
     decoder: Any = av.CodecContext.create("h264", "r")
     decoder.thread_count = 1
-    packets = [*decoder.parse(stream), *decoder.parse(b""), None]
-    pictures = [picture for packet in packets for picture in decoder.decode(packet)]
+    with named_faults(Path("H.264"), "cannot be decoded after encoding", "run `dvc repro`"):
+        packets = [*decoder.parse(stream), *decoder.parse(b""), None]
+        pictures = [picture for packet in packets for picture in decoder.decode(packet)]
     if len(pictures) != count:
         problem = f"gave back {len(pictures)} of {count} frames after encoding"
         raise FootageError("H.264", problem, "run `dvc repro`")

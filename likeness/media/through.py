@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -18,8 +19,11 @@ from av.video.reformatter import VideoReformatter
 
 from likeness.contracts.errors import FootageError
 from likeness.media.colour import Planes
+from likeness.media.container import named_faults
 from likeness.media.encode import ENCODER_THREADS, Described, encoder_options
 from likeness.media.planes import stored_planes
+
+_STREAM = Path("H.264")
 
 
 def through_encoder(
@@ -48,7 +52,9 @@ def through_encoder(
     given = returned = 0
     for packet in _packets(frames, encoder, per_unit):
         given += packet is not None
-        for picture in decoder.decode(packet):
+        with named_faults(footage.path, "cannot be decoded after encoding", "report this"):
+            pictures = decoder.decode(packet)
+        for picture in pictures:
             returned += 1
             yield stored_planes(picture, facts, reformatter)
     if given != returned:
@@ -61,8 +67,12 @@ def _packets(
 ) -> Iterator[Any | None]:
     """One packet per frame, late by what the encoder looks ahead, then None."""
     for planes, pts in frames:
-        yield from encoder.encode(_picture(planes, encoder, pts * per_unit))
-    yield from encoder.encode(None)
+        with named_faults(_STREAM, "cannot be encoded", "report this"):
+            packets = encoder.encode(_picture(planes, encoder, pts * per_unit))
+        yield from packets
+    with named_faults(_STREAM, "cannot be encoded", "report this"):
+        packets = encoder.encode(None)
+    yield from packets
     yield None
 
 

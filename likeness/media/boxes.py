@@ -85,6 +85,28 @@ def stated_bytes(path: Path) -> int | None:
     return None
 
 
+def media_end(path: Path) -> int | None:
+    """Where the pictures of an AVI end: behind that stands its index, whose entries look like them.
+
+    None for other files, and for AVIs in several parts, which have an index in each.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if file.read(4) != b"RIFF" or file.read(8)[4:] != b"AVI ":
+            return None
+        start = 12
+        while start + 12 <= size:
+            file.seek(start)
+            kind, length, form = struct.unpack("<4sI4s", file.read(12))
+            if (kind, form) == (b"LIST", b"movi"):
+                end = start + 8 + length + length % 2
+                file.seek(end)
+                rest = file.read(1 << 16)
+                return None if b"RIFF" in rest or length == 0 else end
+            start += 8 + length + length % 2
+    return None
+
+
 def _riff_end(file: BinaryIO, size: int) -> int:
     """End of the last RIFF list; a long AVI has several."""
     start = 0

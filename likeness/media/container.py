@@ -137,8 +137,14 @@ def video_stream(container: Any) -> Any:
     return next(s for s in container.streams.video if not is_cover(s))
 
 
-def packets(container: Any, *streams: Any) -> Iterator[Any]:
-    """Packets of `streams`, all if none is named; what lies behind damaged data is looked for."""
+def packets(container: Any, *streams: Any, end: int | None = None) -> Iterator[Any]:
+    """Packets of `streams`, all if none is named; what lies behind damaged data is looked for.
+
+    Args:
+        container: open.
+        streams: of it.
+        end: place in the file behind which there are none, whatever is found there.
+    """
     source, failed = container.demux(*streams), 0
     while failed < _MOST_ERRORS:
         try:
@@ -151,7 +157,7 @@ def packets(container: Any, *streams: Any) -> Iterator[Any]:
             continue
         if packet is None:
             return
-        if packet.size:
+        if packet.size and (end is None or packet.pos is None or packet.pos < end):
             failed = 0
             yield packet
 

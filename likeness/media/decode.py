@@ -74,7 +74,7 @@ def _decode(path: Path, count: int, draft: bool) -> Iterator[Picture]:
         if draft:
             stream.codec_context.options = {"skip_loop_filter": "noref"}
         order = _Order(path, times, int(stream.codec_context.reorder_depth))
-        for number, packet in enumerate(files.packets(container, stream)):
+        for number, packet in enumerate(files.packets(container, stream, end=times.end)):
             # Its number comes back with the frame that is made of it, whatever its times are.
             packet.pts = packet.dts = number
             yield from order.arrive(files.decode(stream.codec_context, packet))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
 from typing import Any
 
 from likeness.media import container as files
@@ -71,18 +70,14 @@ class Packets:
         return bool(self._flags[number] & _SHOWN)
 
 
-def read_packets(container: Any, video: Any) -> Packets:
-    """Every packet of an open file."""
+def read_packets(container: Any, video: Any, end: int | None) -> Packets:
+    """Every packet of an open file, to the place `end`."""
     found = Packets()
     vp8 = video.codec_context.name.startswith("vp8")
-    for packet in _all(container):
+    for packet in files.packets(container, end=end):
         shown = not packet.is_discard
         if vp8 and packet.stream_index == video.index:
             # Alternate reference frames are never shown (RFC 6386, 9.1).
             shown = shown and bool(memoryview(packet)[0] & 0x10)
         found.add(packet, shown=shown)
     return found
-
-
-def _all(container: Any) -> Iterator[Any]:
-    return files.packets(container)

@@ -169,7 +169,8 @@ class Soundtrack:
             return
         numbers = dict.fromkeys(indices, 0)
         last: dict[int, int] = {}
-        for packet in packets(self._source, *(self._source.streams[i] for i in indices)):
+        streams = [self._source.streams[index] for index in indices]
+        for packet in packets(self._source, *streams, end=self._times.end):
             index = packet.stream_index
             shift = self._times.sound_shift(index, numbers[index])
             numbers[index] += 1
@@ -196,6 +197,9 @@ class Soundtrack:
             if shift and at < before + (packet.duration or 0) / 2:
                 return False  # the part before a break reaches into the one behind it
             at = before + 1
+        if not packet.duration and before is not None:
+            # The last sample of a track without a length would lie behind the track's end.
+            packet.duration = at - before
         late = at - coded
         packet.pts = at if packet.pts is None else packet.pts + late
         packet.dts = last[index] = at

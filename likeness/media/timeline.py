@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 from av.format import Flags
 
 from likeness.media import container as files
+from likeness.media.boxes import media_end
 from likeness.media.losses import Held, losses
 from likeness.media.packets import Packets, read_packets
 from likeness.media.stills import STILLS_RATE
@@ -65,6 +66,7 @@ class Timeline:
         cut_bytes: how much longer the file says it is.
         zero_bytes: zeros at its end, where there are many.
         short_s: seconds by which all streams end before the file says.
+        end: place in the file behind which nothing counts as a packet.
     """
 
     times: tuple[int, ...]
@@ -78,6 +80,7 @@ class Timeline:
     cut_bytes: int = 0
     zero_bytes: int = 0
     short_s: float = 0.0
+    end: int | None = None
 
     def sound_shift(self, stream: int, number: int) -> Fraction:
         """Seconds to add to packet `number` of a sound stream, so that it stays in step."""
@@ -100,8 +103,9 @@ def timeline(path: Path) -> Timeline:
 def _read(path: Path, _state: tuple[int, int]) -> Timeline:
     with files.open_container(path) as container:
         stream = files.video_stream(container)
-        found = read_packets(container, stream)
-        return _settled(path, container, stream, found)
+        end = media_end(path)
+        found = read_packets(container, stream, end)
+        return replace(_settled(path, container, stream, found), end=end)
 
 
 def _settled(path: Path, container: Any, stream: Any, found: Packets) -> Timeline:
@@ -111,7 +115,7 @@ def _settled(path: Path, container: Any, stream: Any, found: Packets) -> Timelin
     numbers = found.of(stream.index)
     pts = [found.pts(n) for n in numbers]
     timed = container.format.name not in UNTIMED_FORMATS and None not in pts
-    raw = _times(found, numbers, step)
+    raw = _times(found, numbers, step, counted=container.format.name == "avi")
     ahead = round(_JUMP_S / stream.time_base) if _restarts(container) else None
     jumps = list(_jumps(found, numbers, raw, step, ahead))
     breaks = _breaks(raw, jumps, numbers, step)
@@ -135,10 +139,18 @@ def _settled(path: Path, container: Any, stream: Any, found: Packets) -> Timelin
     )
 
 
-def _times(found: Packets, numbers: list[int], step: int) -> list[int]:
-    """Times of the video's packets: all of one kind, or else even ones."""
-    for kind in (found.pts, found.dts):
-        times = [t for t in map(kind, numbers) if t is not None]
+def _times(found: Packets, numbers: list[int], step: int, *, counted: bool) -> list[int]:
+    """Times of the video's packets: all of one kind, or else even ones.
+
+    `counted`: the file counts its pictures (AVI). Presentation times are FFmpeg's guess then, which
+    damage spoils; the first of them tells how late the pictures are.
+    """
+    late = 0
+    if counted and numbers:
+        first, coded = found.pts(numbers[0]), found.dts(numbers[0])
+        late = first - coded if first is not None and coded is not None else 0
+    for kind in (found.dts,) if counted else (found.pts, found.dts):
+        times = [t + late for t in map(kind, numbers) if t is not None]
         if len(times) == len(numbers):
             return times
     return [place * step for place in range(len(numbers))]

@@ -102,6 +102,8 @@ def _own_environment() -> None:
     for name, value in PATIENT.items():
         os.environ.setdefault(name, value)
     os.environ["RAY_BACKEND_LOG_LEVEL"] = "fatal"  # Ray complains of its own watcher at each start
+    # Without a dashboard there is none to look for, among other people's Rays on this machine.
+    os.environ["RAY_API_SERVER_ADDRESS"] = "http://127.0.0.1:1"
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 

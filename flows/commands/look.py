@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from flows.commands.common import ROOT, Json, complete_identity, print_json
+from flows.layout import reduce
 from flows.remarks import say_remarks
 from flows.report import show_table
 from flows.status import brief, read_state, will_run
@@ -64,11 +65,14 @@ def graph(
         picture.write_bytes(draw_graph(found, states, kind))
         print(f"wrote {picture}")
         return
-    rows = [(n.address, n.resource, ", ".join(found.upstream[n.address])) for n in found.stages]
     if as_json:
-        print_json([{"stage": a, "resource": r, "upstream": list(found.upstream[a])}
-                    for a, r, _ in rows])  # fmt: skip
+        print_json([{"stage": n.address, "resource": n.resource,
+                     "upstream": list(found.upstream[n.address])}
+                    for n in found.stages])  # fmt: skip
         return
+    # What a longer path implies is left out, as in the picture: `names` stands before everything.
+    above = reduce({address: set(up) for address, up in found.upstream.items()})
+    rows = [(n.address, n.resource, ", ".join(sorted(above[n.address]))) for n in found.stages]
     show_table("Stages", ("stage", "resource", "reads from"), rows)
 
 

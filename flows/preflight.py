@@ -13,6 +13,7 @@ from pathlib import Path
 
 from likeness.contracts.catalog import (
     DATA,
+    Role,
     identity_names,
     list_clips,
     list_identities,
@@ -110,6 +111,22 @@ def check_consents() -> None:
             raise ParamsError(subject, f"there is no identity `{clip.identity}`", step)
 
 
+def check_targets() -> None:
+    """Check that whoever's footage a swap shows allows that, whatever role its clip has.
+
+    Raises:
+        ConsentError: the record that does not allow it.
+    """
+    clips = {clip.clip: clip for clip in list_clips()}
+    mode = (load_yaml(PARAMS).get("blend") or {}).get("mode")
+    for name in entry_names("swaps", PARAMS):
+        swap = load_entry("swaps", name, SwapEntry, PARAMS)
+        clip = clips[swap.target]
+        if clip.role == "source":
+            role: Role = "driver" if swap.blend.get("mode", mode) == "crop" else "target"
+            require_consent(CONSENTS / f"{clip.consent}.yaml", clip.identity, role)
+
+
 def check_repository(root: Path) -> None:
     """Run all checks; messages name paths relative to `root`.
 
@@ -120,3 +137,4 @@ def check_repository(root: Path) -> None:
         check_sections()
         check_entries()
         check_consents()
+        check_targets()

@@ -70,14 +70,16 @@ def is_whole(metrics: Mapping[str, Any]) -> bool:
 def swap_uses(entry: SwapEntry, context: Context[PublishParams], stages: list[Ran]) -> list[Use]:
     """Every face in the lineage, and the source of the swap, as what they are used.
 
-    A driver whose footage is shown with another face is a target, whatever clip.yaml says.
+    Whoever's footage is shown with another face is a target, whatever clip.yaml says; where nothing
+    of it is shown, its person has driven.
     """
     identity = find_identity(entry.source, ROOT / DATA)
     own = Use(entry.source, "source", DATA / "consents" / f"{identity.consent}.yaml")
     shown = not is_whole(read_json(context.inputs["metrics"]))
+    role = "target" if shown else "driver"
     clips = [
-        clip.model_copy(update={"role": "target"})
-        if shown and clip.clip == entry.target and clip.role == "driver"
+        clip.model_copy(update={"role": role})
+        if clip.clip == entry.target and (shown or clip.role == "source")
         else clip
         for clip in record.clips_behind(stages, ROOT)
     ]

@@ -322,6 +322,25 @@ def test_wrong_pools_and_continued_models_are_one_line(house: Path, likeness: Li
         assert said in str(caught.value)
 
 
+def test_whoever_is_shown_must_have_agreed_to_it(house: Path) -> None:
+    """A clip whose role is `source` may stand as a swap's target; its person must allow that."""
+    for clip in ("ann-1", "ben-1"):
+        place_clip(house, clip, clip[:3])
+    path = house / "data/clips/ben-1/clip.yaml"
+    path.write_text(path.read_text().replace("role: target", "role: source"))
+    enrol(house, "ann", "ben")
+    change_params(
+        house,
+        models={"ab": {"family": "mesh_transfer", "source": "ann", "target": "ben"}},
+        swaps={"ann-on-ben": {"source": "ann", "target": "ben-1", "model": "ab"}},
+    )
+    check_repository(house)
+    record = write_consent(house, "ben")
+    record.write_text(record.read_text().replace("  - target\n", ""))
+    with pytest.raises(LikenessError, match="allows source, not `target`"):
+        check_repository(house)
+
+
 def test_sync_copies_the_template_beside_each_clip(house: Path, likeness: Likeness) -> None:
     place_clip(house, "ann-1", "ann")
     enrol(house, "ann")

@@ -191,9 +191,13 @@ def test_a_role_that_was_not_allowed_stops_it(case: Case, identity: str, role: s
         ("crop", "target", ["driver"], None),
         ("frame", "driver", ["target"], "target"),
         ("frame", "driver", ["driver"], None),
+        ("frame", "source", ["source", "target"], "target"),
+        ("frame", "source", ["source"], None),
+        ("crop", "source", ["source", "driver"], "driver"),
+        ("crop", "source", ["source"], None),
     ],
 )
-def test_a_driver_agrees_to_be_a_target_where_the_footage_is_shown(
+def test_who_is_shown_agrees_to_be_a_target_and_who_moves_to_drive(
     case: Case, picture: str, role: str, roles: list[str], used: str | None
 ) -> None:
     clip = case.clip / "clip.yaml"

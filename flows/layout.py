@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from flows.graph import Graph, StageNode
+from flows.graph import Graph
 
 MANY_CLIPS = 8
 """With more clips than this, clip-level stages are drawn once per identity, with their number."""
@@ -25,23 +25,26 @@ class Box:
 Edges = dict[str, set[str]]
 
 
-def _identity(graph: Graph, node: StageNode) -> str:
-    """Identity that a clip's stages end in, read off the crops they lead to."""
-    for address in graph.below(node.address):
-        below = graph.nodes[address]
-        if below.name == "shard":
-            return below.key
-    return node.key
+def _identities(graph: Graph) -> dict[str, str]:
+    """Identity that a clip's stages end in, by their dvc.yaml, read off the crops they lead to."""
+    clips = [node for node in graph.nodes.values() if node.file.startswith("data/clips/")]
+    return {
+        node.file: below.key
+        for node in clips
+        for below in (graph.nodes[address] for address in graph.below(node.address))
+        if below.name == "shard"
+    }
 
 
 def _grouped(graph: Graph) -> dict[str, list[str]]:
     clips = {n.key for n in graph.nodes.values() if n.file.startswith("data/clips/")}
+    people = _identities(graph) if len(clips) > MANY_CLIPS else {}
     groups: dict[str, list[str]] = defaultdict(list)
     for node in graph.nodes.values():
         clip_level = node.file.startswith("data/clips/")
         key = node.address
         if clip_level and len(clips) > MANY_CLIPS:
-            key = f"{node.name}/{_identity(graph, node)}"
+            key = f"{node.name}/{people.get(node.file, node.key)}"
         groups[key].append(node.address)
     return dict(groups)
 

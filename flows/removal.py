@@ -94,8 +94,8 @@ def _check_identity(identity: str, clips: list[Clip], root: Path) -> Removal:
 def identity_paths(identity: str, root: Path) -> list[Path]:
     """Everything that goes with an identity: its documents first, so that its stages go first."""
     home = identity_folder(identity, root / "data")
-    crops = root / "data/crops" / identity
-    return [home, crops, *outputs(identities.TEMPLATE, root, "identity", identity=identity)]
+    clips = [root / "data" / kind / identity for kind in ("crops", "galleries")]
+    return [home, *clips, *outputs(identities.TEMPLATE, root, "identity", identity=identity)]
 
 
 def outputs(template: Path, root: Path, kind: str, **names: str) -> list[Path]:

@@ -105,7 +105,7 @@ def _orphan(before: Clip, root: Path) -> str:
 
 
 def assign(wanted: Assignment, root: Path, say: Say = print) -> None:
-    """Write what was checked; crops of another person than the clip's go.
+    """Write what was checked; crops and embeddings as another person's go.
 
     Raises:
         CatalogError: the clip has changed since it was checked.
@@ -117,7 +117,9 @@ def assign(wanted: Assignment, root: Path, say: Say = print) -> None:
         enrol(change, after.identity, after.consent)
         change.write(clip_folder(after.clip, root / "data") / "clip.yaml", clip_text(after))
         if after.identity != wanted.before.identity:
-            change.put_aside(root / f"data/crops/{wanted.before.identity}/{after.clip}.parquet")
+            for kind in ("crops", "galleries"):
+                old = root / "data" / kind / wanted.before.identity
+                change.put_aside(old / f"{after.clip}.parquet")
         for path in identity_paths(wanted.orphan, root) if wanted.orphan else ():
             change.put_aside(path)
         change.commit()

@@ -104,16 +104,21 @@ def build_map(
 
 
 def read_crops(folder: Path, wanted: Collection[int], side_px: int) -> dict[int, Pixels]:
-    """Some training crops, by their place in all shards, at `side_px`; read batch by batch."""
-    found, first = {}, 0
+    """Some training crops, by their place in all shards, at `side_px`.
+
+    Only the groups of rows that hold one of them are read.
+    """
+    found, first, places = {}, 0, np.array(sorted(wanted), np.int64)
     for path in sorted(folder.glob("train-*.parquet")) if wanted else ():
-        for rows in SHARDS.batches(path, ["crop"]):
-            for place in range(rows.num_rows):
-                if first + place in wanted:
-                    crop = decode_jpeg(rows["crop"][place].as_py())
-                    small = cv2.resize(crop, (side_px, side_px), interpolation=cv2.INTER_AREA)
-                    found[first + place] = np.asarray(small)
-            first += rows.num_rows
+        count = SHARDS.count(path)
+        here = places[(places >= first) & (places < first + count)]
+        waiting = iter(here.tolist())
+        for rows in SHARDS.pick(path, here - first, ["crop"]):
+            for cell, place in zip(rows["crop"], waiting, strict=False):
+                crop = decode_jpeg(cell.as_py())
+                small = cv2.resize(crop, (side_px, side_px), interpolation=cv2.INTER_AREA)
+                found[place] = np.asarray(small)
+        first += count
     return found
 
 

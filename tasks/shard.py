@@ -167,51 +167,73 @@ def choose_all(paths: dict[str, Path], params: ShardParams) -> list[Chosen]:
     return chosen
 
 
-def shard_rows(chosen: list[Chosen], half: str, weights: npt.NDArray[np.float32]) -> Any:
-    """Record batches of one half, clip by clip in order of frames, with clip and weight."""
-    done = 0
+class Half:
+    """One half of the data set, written shard by shard as its crops come.
+
+    Args:
+        folder: for the shards.
+        name: "train" or "val".
+        chosen: what becomes of every crop.
+        facts: for the metadata of the shards.
+        params: how they are weighed and how many rows a shard has.
+
+    Attributes:
+        files: name, rows and sha256 of each shard so far.
+        pose_deg: (N,3) of its crops.
+    """
+
+    def __init__(
+        self, folder: Path, name: str, chosen: list[Chosen], facts: Facts, params: ShardParams
+    ) -> None:
+        poses = [part.pose_deg[part.split == name] for part in chosen]
+        self.pose_deg = np.concatenate(poses) if poses else np.zeros((0, 3), np.float32)
+        self.files: list[dict[str, Any]] = []
+        self._weights = selection.balance_weights(
+            self.pose_deg, params.pose_bin_deg, params.balance, params.max_weight_ratio
+        )
+        self._folder, self._name, self._facts = folder, name, facts
+        self._most, self._done = params.rows_per_shard, 0
+        self._pending: list[pa.Table] = []
+
+    def add(self, rows: pa.Table, part: Chosen, split: npt.NDArray[np.str_]) -> None:
+        """Take those of a clip's rows, with their split, that belong here."""
+        table = rows.filter(pa.array(split == self._name))
+        if not table.num_rows:
+            return
+        table = table.append_column("clip", pa.array([part.clip] * table.num_rows))
+        weight = self._weights[self._done : self._done + table.num_rows]
+        self._done += table.num_rows
+        self._pending.append(table.append_column("sample_weight", pa.array(weight)))
+        while sum(t.num_rows for t in self._pending) >= self._most:
+            self._flush()
+
+    def finish(self) -> None:
+        """Write what is left; a half without crops has one empty shard."""
+        if self._pending or not self.files:
+            self._flush()
+
+    def _flush(self) -> None:
+        joined = pa.concat_tables(self._pending) if self._pending else SHARDS.schema.empty_table()
+        path = self._folder / f"{self._name}-{len(self.files):05d}.parquet"
+        with Writer(SHARDS, path) as writer:
+            writer.add(joined.slice(0, self._most))
+            writer.facts.update(self._facts, split=self._name)
+        self.files.append({"file": path.name, "rows": writer.rows, "sha256": sha256_of(path)})
+        rest = joined.slice(self._most)
+        self._pending = [rest] if rest.num_rows else []
+
+
+def write_halves(chosen: list[Chosen], halves: list[Half]) -> None:
+    """Write both halves in one pass over the crops, clip by clip in order of frames."""
     for part in chosen:
         row = 0
         for batch in CROPS.batches(part.path):
-            mask = part.split[row : row + batch.num_rows] == half
+            split = part.split[row : row + batch.num_rows]
             row += batch.num_rows
-            table = pa.Table.from_batches([batch]).filter(pa.array(mask))
-            if not table.num_rows:
-                continue
-            table = table.append_column("clip", pa.array([part.clip] * table.num_rows))
-            weight = weights[done : done + table.num_rows]
-            done += table.num_rows
-            yield table.append_column("sample_weight", pa.array(weight))
-
-
-def write_half(
-    folder: Path, chosen: list[Chosen], half: str, facts: Facts, params: ShardParams
-) -> tuple[list[dict[str, Any]], npt.NDArray[np.float32]]:
-    """Write the shards of one half; returns name, rows and sha256 of each, and the poses."""
-    poses = [part.pose_deg[part.split == half] for part in chosen]
-    pose_deg = np.concatenate(poses) if poses else np.zeros((0, 3), np.float32)
-    weights = selection.balance_weights(
-        pose_deg, params.pose_bin_deg, params.balance, params.max_weight_ratio
-    )
-    pending: list[pa.Table] = []
-    files: list[dict[str, Any]] = []
-
-    def flush(rows: int) -> None:
-        joined = pa.concat_tables(pending) if pending else SHARDS.schema.empty_table()
-        path = folder / f"{half}-{len(files):05d}.parquet"
-        with Writer(SHARDS, path) as writer:
-            writer.add(joined.slice(0, rows))
-            writer.facts.update(facts, split=half)
-        files.append({"file": path.name, "rows": writer.rows, "sha256": sha256_of(path)})
-        pending[:] = [joined.slice(rows)] if joined.num_rows > rows else []
-
-    for table in shard_rows(chosen, half, weights):
-        pending.append(table)
-        while sum(t.num_rows for t in pending) >= params.rows_per_shard:
-            flush(params.rows_per_shard)
-    if pending or not files:
-        flush(params.rows_per_shard)
-    return files, pose_deg
+            for half in halves:
+                half.add(pa.Table.from_batches([batch]), part, split)
+    for half in halves:
+        half.finish()
 
 
 def manifest(
@@ -242,12 +264,13 @@ def run(context: Context[ShardParams]) -> None:
     facts = dict.fromkeys(AGREED) | agreed | {"identity": roster["identity"]}
     chosen = choose_all(paths, params)
     folder.mkdir()
+    parts = {name: Half(folder, name, chosen, facts, params) for name in SPLITS}
+    write_halves(chosen, list(parts.values()))
     halves = {}
-    for half in SPLITS:
-        files, pose_deg = write_half(folder, chosen, half, facts, params)
-        histogram = selection.pose_histogram(pose_deg, params.pose_bin_deg)
-        rows = sum(file["rows"] for file in files)
-        halves[half] = {"rows": rows, "files": files, "pose_histogram": histogram}
+    for name, half in parts.items():
+        histogram = selection.pose_histogram(half.pose_deg, params.pose_bin_deg)
+        rows = sum(file["rows"] for file in half.files)
+        halves[name] = {"rows": rows, "files": half.files, "pose_histogram": histogram}
     content = manifest(roster, facts, chosen, halves)
     for path in (folder / "manifest.json", context.outputs["manifest"]):
         path.write_text(to_json(content), encoding="utf-8")

@@ -22,6 +22,7 @@ from likeness.contracts.names import Filler
 from likeness.contracts.orphans import end_with_dvc
 from likeness.contracts.params import PARAMS_FILE, load_section
 from likeness.contracts.progress import Advance, progress
+from likeness.contracts.reads import READ
 
 if TYPE_CHECKING:
     # Arrow and numpy take longer to import than all the rest: stages without tables
@@ -115,12 +116,16 @@ class Stage(Generic[P]):
         inputs = {name: Path(given[name]) for name in self.inputs}
         final = {name: Path(given[name]) for name in self.outputs}
         facts = {name: self._enter(name, path) for name, path in inputs.items()}
+        READ.clear()
         with contextlib.ExitStack() as stack:
             temporary = {n: stack.enter_context(atomic.atomic_path(p)) for n, p in final.items()}
             self.run(Context(params, inputs, temporary, options, facts, given["params"], final))
             for name, path in temporary.items():
                 self._leave(name, path, final[name])
         # ExitStack renames in reverse order, so the first declared output appears last.
+        if READ:
+            rows = ", ".join(f"{name} {count}" for name, count in sorted(READ.items()))
+            print(f"{self.name}: rows read: {rows}", file=sys.stderr, flush=True)
 
     def _enter(self, name: str, path: Path) -> Facts:
         door = self.inputs[name]

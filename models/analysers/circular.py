@@ -7,6 +7,7 @@ from typing import Any
 
 from likeness.contracts.documents import read_json
 from likeness.contracts.errors import WeightsError
+from models.analysers.pack import load_pack
 
 JUDGE_FILE = "judge.json"
 
@@ -21,6 +22,19 @@ def read_judge(folder: Path) -> dict[str, Any]:
         raise WeightsError(folder, f"holds no {JUDGE_FILE}", "run `dvc repro judge`")
     content: dict[str, Any] = read_json(folder / JUDGE_FILE)
     return content
+
+
+def embedder_facts(pack_folder: Path, judge_folder: Path) -> dict[str, Any]:
+    """Who looks faces up: the second embedder, or else the pack's, which chose them (circular).
+
+    Returns name, independent and circular, without loading a network.
+
+    Raises:
+        WeightsError: a folder is no output of its stage.
+    """
+    second = read_judge(judge_folder)["name"]
+    name = second or f"{load_pack(pack_folder).name} (pack)"
+    return {"name": name, "independent": second is not None, "circular": second is None}
 
 
 def embedders_of(pack: dict[str, Any]) -> set[str]:

@@ -109,7 +109,7 @@ def test_one_more_clip_of_the_source_runs_exactly_what_it_reaches(
     add(house, films["woman-2"], "woman", "source", "woman-2")
     new, person = "data/clips/woman-2/dvc.yaml", "data/identities/woman/dvc.yaml"
     assert ran(house) == {
-        f"{new}:frames", f"{new}:detect", f"{new}:filter", f"{new}:align",
+        f"{new}:frames", f"{new}:detect", f"{new}:filter", f"{new}:align", f"{new}:embed",
         f"{person}:shard", f"{person}:appearance", "train@mesh",
         f"convert@{SWAP}", f"blend@{SWAP}", f"baselines@{SWAP}", f"evaluate@{SWAP}",
         f"publish@{SWAP}", f"traces@{SWAP}", "detectability", f"probes@{SWAP}", "retrieval",
@@ -207,7 +207,7 @@ def test_another_pack_reruns_what_reads_it(house: Path) -> None:
     graph = read_graph(house)
     below = {graph.nodes[a].name for a in graph.below("pack")}
     assert below == {
-        "pack", "detect", "filter", "align", "shard", "train", "convert", "blend", "evaluate",
+        "pack", "detect", "filter", "align", "embed", "shard", "train", "convert", "blend", "evaluate",
         "publish", "judge", "traces", "detectability", "probes", "retrieval", "appearance",
         "baselines", "views",
     }  # fmt: skip
@@ -336,7 +336,7 @@ def test_every_stage_survives_being_killed(house: Path, number: int, everyone: b
         node for node in reversed(graph.stages) if node.key in {"", "man-1", "woman", "mesh", SWAP}
     ]
     assert {node.name for node in chosen} == {
-        "pack", "frames", "detect", "filter", "align", "roster", "shard", "train", "convert",
+        "pack", "frames", "detect", "filter", "align", "embed", "roster", "shard", "train", "convert",
         "blend", "evaluate", "publish", "judge", "traces", "detectability", "probes", "retrieval",
         "appearance", "perceptual", "baselines", "names", "views",
     }  # fmt: skip

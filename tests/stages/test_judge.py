@@ -1,4 +1,4 @@
-"""Stages `judge`, `probes` and `retrieval`: who judges, and whose face is nearest."""
+"""Stages `judge`, `probes`, `embed` and `retrieval`: who judges, and whose face is nearest."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 
 from likeness.contracts.errors import ParamsError, TableError, WeightsError
 from likeness.contracts.tables.base import Writer
+from likeness.contracts.tables.crops import CROPS
+from likeness.contracts.tables.galleries import GALLERIES
 from likeness.contracts.tables.probes import PROBES
-from likeness.contracts.tables.shards import SHARDS
 from likeness.media.images import encode_jpeg
 from likeness.media.pictures import read_image
 from likeness.metrics import identity, views
@@ -21,6 +22,7 @@ from models.analysers.circular import refuse_circular
 from models.analysers.dlibface import DlibEmbedder, to_chip
 from models.analysers.judge import load_judge
 from models.analysers.pack import load_pack
+from tasks.embed import STAGE as EMBED
 from tasks.judge import STAGE
 from tasks.retrieval import STAGE as RETRIEVAL
 
@@ -163,13 +165,11 @@ def test_a_judge_that_changed_is_refused(pack: Path) -> None:
 
 @pytest.fixture
 def enrolled(pack: Path, shared: Path) -> dict[str, np.ndarray]:
-    """Shards of two people under data/shards; the embedding of one photo each."""
+    """Galleries of two people; the embedding of one photo each."""
     judge(pack, "embedder: none")
     loaded, found = load_judge(pack, Path("judge")), {}
     Path("probes").mkdir()
     for name, photos in PHOTOS.items():
-        folder = Path("shards") / name
-        folder.mkdir(parents=True)
         columns: dict[str, list[object]] = {"crop": [], "landmarks_5": []}
         for photo in photos:
             rgb = read_image(shared / "photos" / photo)
@@ -184,11 +184,29 @@ def enrolled(pack: Path, shared: Path) -> dict[str, np.ndarray]:
         zeros = {n: [0.0] * count for n in ("pts_s", "similarity", "sharpness", "mesh_error")}
         shapes = {"affine_matrix": 6, "landmarks_468": 1404, "pose_deg": 3}
         flat = {n: np.zeros((count, length)) for n, length in shapes.items()}
-        more = {"mask": [b""] * count, "clip": [name] * count, "sample_weight": [1.0] * count}
-        with Writer(SHARDS, folder / "train-00000.parquet") as writer:
-            writer.add({**rest, **zeros, **flat, **more, **columns})
-            writer.facts.update(dict.fromkeys(SHARDS.facts))
+        flat["pose_deg"][:, 0] = 5 * np.arange(count)
+        write_crops(name, {**rest, **zeros, **flat, "mask": [b""] * count, **columns})
+        embed(pack, name)
     return found
+
+
+def write_crops(name: str, columns: dict[str, object]) -> None:
+    for folder in (Path("crops"), Path("rosters")):
+        folder.mkdir(exist_ok=True)
+    with Writer(CROPS, Path("crops") / f"{name}-1.parquet") as writer:
+        writer.add(columns)
+        facts = {"clip": f"{name}-1", "identity": name, "pack": "embedded"}
+        writer.facts.update(dict.fromkeys(CROPS.facts) | facts)
+    roster = {"identity": name, "clips": [{"clip": f"{name}-1"}]}
+    Path("rosters", f"{name}.json").write_text(json.dumps(roster))
+
+
+def embed(pack: Path, name: str) -> Path:
+    made = Path("galleries") / name / f"{name}-1.parquet"
+    made.parent.mkdir(parents=True, exist_ok=True)
+    given = {"pack": pack, "judge": "judge", "crops": f"crops/{name}-1.parquet", "gallery": made}
+    EMBED.execute([part for k, v in given.items() for part in (f"--{k}", str(v))])
+    return made
 
 
 def probe(swap: str, source: str, embeddings: list[np.ndarray], embedder: str) -> None:
@@ -204,8 +222,10 @@ def probe(swap: str, source: str, embeddings: list[np.ndarray], embedder: str) -
 def retrieve(pack: Path, swaps: str) -> dict[str, object]:
     Path("people.json").write_text('{"identities": ["ann", "franck", "nobody"]}')
     Path("params.yaml").write_text(f"swaps: {{{swaps}}}\n")
-    folders = {"pack": str(pack), "judge": "judge", "probes": "probes", "shards": "shards"}
-    folders["people"] = "people.json"
+    roster = {"identity": "nobody", "clips": []}
+    Path("rosters/nobody.json").write_text(json.dumps(roster))
+    folders = {name: name for name in ("judge", "probes", "galleries", "rosters")}
+    folders |= {"pack": str(pack), "people": "people.json"}
     RETRIEVAL.execute(
         [part for k, v in {**folders, "metrics": "out.json"}.items() for part in (f"--{k}", v)]
     )
@@ -227,6 +247,49 @@ def test_faces_are_found_as_who_they_are(pack: Path, enrolled: dict[str, np.ndar
     assert found["gallery"] == {"ann": 1, "franck": 2}
     assert (found["top_1"], found["chance"]) == (0.6, 0.5)
     assert found["embedder"] == {"name": own, "independent": False, "circular": True}
+
+
+def test_a_clip_is_embedded_once_of_nearly_the_same_faces(
+    pack: Path, enrolled: dict[str, np.ndarray]
+) -> None:
+    made = Path("galleries/franck/franck-1.parquet")
+    rows = GALLERIES.read(made).to_pydict()
+    assert np.linalg.norm(rows["normed_embedding"], axis=1) == pytest.approx(1, abs=1e-5)
+    assert rows["judge_embedding"] == [None, None]
+    want = enrolled["franck"] / np.linalg.norm(enrolled["franck"])
+    assert np.array(rows["normed_embedding"][1]) @ want == pytest.approx(1, abs=1e-3)
+    facts = GALLERIES.check(made)
+    assert (facts["clip"], facts["pack"], facts["judge"]) == ("franck-1", "embedded", None)
+    before = made.read_bytes()
+    assert embed(pack, "franck").read_bytes() == before
+    Path("params.yaml").write_text("embed: {thin_pose_deg: 45, thin_expression: 0.1}\n")
+    assert GALLERIES.count(embed(pack, "franck")) == 1
+    Path("params.yaml").write_text("embed: {max_mesh_error: 0.0001, thin_pose_deg: 0}\n")
+    assert GALLERIES.count(embed(pack, "franck")) == 2
+
+
+def test_retrieval_reads_vectors_alone_and_those_that_it_is_asked_for(
+    pack: Path, enrolled: dict[str, np.ndarray], capfd: pytest.CaptureFixture[str]
+) -> None:
+    probe("right", "franck", [enrolled["franck"]], "embedded (pack)")
+    capfd.readouterr()
+    retrieve(pack, "right: {}")
+    said = capfd.readouterr().err
+    assert "retrieval: rows read: gallery 3, probes 1\n" in said
+    assert "retrieval: faces compared: 3 in" in said
+    assert "onnxruntime" not in said
+    content = retrieve(pack, "right: {}}\nretrieval: {gallery_faces: 1")
+    assert content["gallery"] == {"ann": 1, "franck": 1}
+
+
+def test_a_gallery_of_another_embedder_is_refused(
+    pack: Path, enrolled: dict[str, np.ndarray]
+) -> None:
+    probe("right", "franck", [enrolled["franck"]], "other")
+    about = json.loads(Path("judge/judge.json").read_text())
+    Path("judge/judge.json").write_text(json.dumps(about | {"name": "other"}))
+    with pytest.raises(TableError, match=r"is of embedder None, not other; .*ann-1/dvc.yaml:embed"):
+        retrieve(pack, "right: {}")
 
 
 def test_probes_of_another_embedder_are_refused(

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from likeness.contracts.errors import TableError
+from likeness.contracts.reads import READ
 
 # Arrow's own allocator keeps what is freed, per thread: resident size would grow with the clip.
 pa.set_memory_pool(pa.system_memory_pool())
@@ -74,6 +75,7 @@ class Table:
         # pq.read_table would load the whole of pyarrow.dataset: most of a second in every stage.
         with pq.ParquetFile(path, pre_buffer=False) as file:
             rows = file.read(columns=columns)
+        READ[self.name] += rows.num_rows
         return rows if columns is None else rows.select(columns)
 
     def batches(
@@ -82,7 +84,37 @@ class Table:
         """Read in batches of at most `rows`, so that memory does not grow with the table."""
         self.check(path)
         with pq.ParquetFile(path, pre_buffer=False) as file:
-            yield from file.iter_batches(batch_size=rows, columns=columns, use_threads=False)
+            for batch in file.iter_batches(batch_size=rows, columns=columns, use_threads=False):
+                READ[self.name] += batch.num_rows
+                yield batch
+
+    def pick(
+        self,
+        path: Path,
+        wanted: npt.NDArray[np.integer],
+        columns: list[str],
+        rows: int = ROWS_PER_GROUP,
+    ) -> Iterator[pa.RecordBatch]:
+        """Some rows alone, in batches of at most `rows`; groups that hold none are not read.
+
+        Args:
+            path: of the table.
+            wanted: indices of rows, rising.
+            columns: to read.
+            rows: of a batch.
+        """
+        self.check(path)
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            first = 0
+            for group in range(file.num_row_groups):
+                count = file.metadata.row_group(group).num_rows
+                here = wanted[(wanted >= first) & (wanted < first + count)] - first
+                first += count
+                if not len(here):
+                    continue
+                READ[self.name] += count
+                table = file.read_row_group(group, columns=columns, use_threads=False)
+                yield from table.take(pa.array(here)).combine_chunks().to_batches(rows)
 
     def count(self, path: Path) -> int:
         """Number of rows."""

@@ -207,9 +207,9 @@ def test_another_pack_reruns_what_reads_it(house: Path) -> None:
     graph = read_graph(house)
     below = {graph.nodes[a].name for a in graph.below("pack")}
     assert below == {
-        "pack", "detect", "filter", "align", "embed", "shard", "train", "convert", "blend", "evaluate",
-        "publish", "judge", "traces", "detectability", "probes", "retrieval", "appearance",
-        "baselines", "views",
+        "pack", "detect", "filter", "align", "embed", "shard", "train", "convert", "blend",
+        "evaluate", "publish", "judge", "traces", "detectability", "probes", "retrieval",
+        "appearance", "baselines", "views",
     }  # fmt: skip
 
 
@@ -336,9 +336,9 @@ def test_every_stage_survives_being_killed(house: Path, number: int, everyone: b
         node for node in reversed(graph.stages) if node.key in {"", "man-1", "woman", "mesh", SWAP}
     ]
     assert {node.name for node in chosen} == {
-        "pack", "frames", "detect", "filter", "align", "embed", "roster", "shard", "train", "convert",
-        "blend", "evaluate", "publish", "judge", "traces", "detectability", "probes", "retrieval",
-        "appearance", "perceptual", "baselines", "names", "views",
+        "pack", "frames", "detect", "filter", "align", "embed", "roster", "shard", "train",
+        "convert", "blend", "evaluate", "publish", "judge", "traces", "detectability", "probes",
+        "retrieval", "appearance", "perceptual", "baselines", "names", "views",
     }  # fmt: skip
     files = [house / o for node in graph.stages for o in node.outputs if (house / o).is_file()]
     whole = {str(path.relative_to(house)): path.read_bytes() for path in files}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -47,3 +48,27 @@ def test_both_are_kept_where_asked(doubled):
     boxes, tracks = as_numpy(shot.faces["bbox"], (4,)), as_numpy(table["track_index"])
     left = boxes[:, [0, 2]].mean(axis=1) < middle
     assert len(np.unique(tracks[left])) == len(np.unique(tracks[~left])) == 1
+
+
+def crossing(rgb, index):
+    """Two copies, one mirrored, on their way to each other's place; one passes before the other."""
+    side = 256
+    copy = cv2.resize(rgb[96:, 40:424], (side, side), interpolation=cv2.INTER_AREA)
+    stage = np.full((side + 32, 3 * side, 3), 96, np.uint8)
+    gone = round(index / (FRAMES * 2 - 1) * 2 * side)
+    for picture, left in ((copy[:, ::-1], 2 * side - gone), (copy, gone)):
+        stage[16 : 16 + side, left : left + side] = picture
+    return stage
+
+
+def test_they_cross_and_the_chosen_one_goes_on(shared, pack_folder, tmp_path):
+    shown = pictures(shared / "footage/lp_d6.mp4", FRAMES * 2)
+    film = write(tmp_path / "a.mp4", [crossing(rgb, index) for index, rgb in enumerate(shown)])
+    shot = Shot(tmp_path, pack_folder, film).analysed()
+    boxes = as_numpy(shot.faces["bbox"], (4,))
+    assert len(boxes) >= 1.9 * FRAMES
+    assert changes(as_numpy(shot.faces["track_index"])) == 0
+    # The same head all the way: it never goes back, and arrives on the other side.
+    way = np.abs(np.diff(boxes[:, [0, 2]].mean(axis=1)))
+    assert way.max() < 40
+    assert abs(boxes[-1, 0] - boxes[0, 0]) > 400

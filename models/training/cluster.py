@@ -101,7 +101,6 @@ def _own_environment() -> None:
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     for name, value in PATIENT.items():
         os.environ.setdefault(name, value)
-    os.environ["RAY_BACKEND_LOG_LEVEL"] = "fatal"  # Ray complains of its own watcher at each start
     # Without a dashboard there is none to look for, among other people's Rays on this machine.
     os.environ["RAY_API_SERVER_ADDRESS"] = "http://127.0.0.1:1"
     os.environ["RAY_AUTH_MODE"] = "token"
@@ -174,7 +173,8 @@ def _start(workers: int, threads: int) -> None:
     # Without its dashboard Ray warns every second that it cannot ask it. What goes wrong in a
     # worker comes back as an error, not as its log; the workers' own progress shows.
     quiet = ray.LoggingConfig(log_level="CRITICAL")
-    ray.init("local", num_cpus=workers * threads, include_dashboard=False, logging_config=quiet)
+    with _muffled():
+        ray.init("local", num_cpus=workers * threads, include_dashboard=False, logging_config=quiet)
     heard = {node["NodeManagerAddress"] for node in ray.nodes()}
     if heard != {LOOPBACK}:
         raise ModelError("ray", f"listens at {heard}, not at {LOOPBACK} alone", "report this")

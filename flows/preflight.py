@@ -20,6 +20,7 @@ from likeness.contracts.catalog import (
     require_consent,
     require_slug,
 )
+from likeness.contracts.checked import require_settings
 from likeness.contracts.choices import choices
 from likeness.contracts.documents import line_of, load_yaml
 from likeness.contracts.errors import ParamsError
@@ -138,3 +139,4 @@ def check_repository(root: Path) -> None:
         check_entries()
         check_consents()
         check_targets()
+        require_settings(PARAMS)

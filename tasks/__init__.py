@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from likeness.contracts.machine import require_environment
+from likeness.contracts.machine import require_environment, say_memory_in_one_line
 from likeness.contracts.orphans import end_with_dvc
 
 # While Python looks for the module of `-m`, this is what stands in place of its name.
 if sys.argv[0] == "-m":
     end_with_dvc()
     require_environment()
+    say_memory_in_one_line("the stage")

@@ -2,13 +2,15 @@
 
 In: params.yaml and the documents of clips and identities. Out: data/names.txt, which never changes
 and on which every stage depends whose outputs bear such a name: DVC deletes outputs before it runs
-a stage, and would follow a name like `../../docs`. And data/people.json, which stages read that
-look over everybody. This stage always runs, since no dependency can say "all identities".
+a stage, and would follow a name like `../../docs`. It also has every value of params.yaml checked,
+so that a training does not end in a word that `blend` refuses. And data/people.json, which stages
+read that look over everybody. This stage always runs, since no dependency can say "all identities".
 """
 
 from __future__ import annotations
 
 from likeness.contracts.catalog import identity_names
+from likeness.contracts.checked import require_settings
 from likeness.contracts.documents import Document, to_json
 from likeness.contracts.names import check_names
 from likeness.contracts.stage import Context, Stage
@@ -21,9 +23,10 @@ class NamesParams(Document):
 
 
 def run(context: Context[NamesParams]) -> None:
-    """Check all names, list the identities."""
+    """Check all names and settings, list the identities."""
     data = context.inputs["data"]
     check_names(context.params_file, data)
+    require_settings(context.params_file)
     content = {"identities": identity_names(data)}
     context.outputs["people"].write_text(to_json(content), encoding="utf-8")
     context.outputs["names"].write_text(CHECKED, encoding="utf-8")

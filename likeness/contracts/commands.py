@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from likeness.contracts.errors import LikenessError
+from likeness.contracts.machine import NO_MEMORY, is_memory
 
 INTERRUPTED = 130
 CODEC_ERRORS = "av.error"
@@ -60,6 +61,8 @@ def ended(
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except OSError as error:
+        if is_memory(error):
+            return _no_memory(subject)
         fault = LikenessError(error.filename or subject, error.strerror or str(error), step)
         print(f"error: {fault}", file=sys.stderr)
         return fault.exit_code
@@ -71,9 +74,16 @@ def ended(
         print(interrupted, file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
+        if is_memory(error):
+            return _no_memory(subject)
         if type(error).__module__ != CODEC_ERRORS:
             raise
         fault = LikenessError(subject, f"FFmpeg gave up ({error})", "check the footage's sound")
         print(f"error: {fault}", file=sys.stderr)
         return fault.exit_code
     return 0
+
+
+def _no_memory(subject: Path | str) -> int:
+    print(f"error: {LikenessError(subject, *NO_MEMORY)}", file=sys.stderr)
+    return LikenessError.exit_code

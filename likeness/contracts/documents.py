@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
 
 from likeness.contracts.atomic import write_text
 from likeness.contracts.errors import LikenessError, ParamsError
+from likeness.contracts.strict import Strict
+from likeness.contracts.yamltext import read
 
 
-class Document(BaseModel):
+class Document(Strict):
     """Base of everything read from YAML: frozen, and unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -31,17 +31,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
     Raises:
         ParamsError: the file is missing, is not YAML, or is not a mapping.
     """
-    try:
-        content = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ParamsError(path, "does not exist", "create it or correct the path") from None
-    except UnicodeDecodeError:
-        raise ParamsError(path, "is not UTF-8 text", "save it as UTF-8") from None
-    except MarkedYAMLError as error:
-        mark = error.problem_mark
-        line = mark.line + 1 if mark else 0
-        problem = f"is not valid YAML ({error.problem})"
-        raise ParamsError(f"{path}:{line}", problem, "correct that line") from None
+    content = read(path)
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -90,9 +80,22 @@ def _explain(
         return ParamsError(subject, f"unknown key `{key}`", f"{hint}allowed: {', '.join(allowed)}")
     if error["type"] == "missing":
         return ParamsError(subject, f"key `{key}` is missing", f"add `{location[-1]}:`")
-    given = error.get("input")
     message = error["msg"][0].lower() + error["msg"][1:]
+    given = shown(error.get("input"))
+    if isinstance(error.get("input"), str) and error["type"].startswith(("int", "float", "bool")):
+        given = f'"{given}"'
     return ParamsError(subject, f"`{key}: {given}` is not allowed", message)
+
+
+def shown(given: object) -> str:
+    """A value as YAML writes it, short enough for a message, whatever it is."""
+    if given is None or isinstance(given, bool):
+        return {None: "null", True: "true", False: "false"}[given]
+    try:
+        text = str(given)
+    except ValueError:  # a number of thousands of digits
+        text = type(given).__name__
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def validate(

@@ -6,11 +6,13 @@ one line what the imports after it would say in forty.
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 ROOT = Path(__file__).resolve().parents[2]
 OLDEST = (3, 11)
@@ -18,9 +20,42 @@ NEEDED = ("pydantic", "ruamel.yaml", "numpy", "pyarrow", "cv2", "av", "simplejpe
 """Modules that tell an environment of this project from a bare Python."""
 _TRIED = "LIKENESS_INTERPRETER_TRIED"
 """Says to the interpreter that was started in another's place that it is the last one."""
+NO_MEMORY = (
+    "there is not enough memory",
+    "close other programs, set LIKENESS_THREADS=1, or take smaller batches or crops",
+)
+"""What is wrong, and what to do about it."""
+_WORDS = re.compile(
+    r"can't allocate memory|cannot allocate memory|out of memory|insufficient memory|bad_?alloc"
+    r"|failed to allocate|failed to map segment|can't start new thread"
+    r"|could not create a primitive",
+    re.IGNORECASE,
+)
+"""What torch, OpenCV, ONNX Runtime, FFmpeg, Arrow and Python say of memory that is not there."""
 NO_WINDOWS = (
     "error: Windows: is not supported; use WSL 2 (`wsl --install`, then everything as on Linux)"
 )
+
+
+def is_memory(error: BaseException) -> bool:
+    """Whether there was no memory, or no room for a thread: libraries each say so in their way."""
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return True
+    return _WORDS.search(str(error)) is not None
+
+
+def say_memory_in_one_line(subject: str) -> None:
+    """Let a library that cannot even be loaded for lack of memory end the process with one line."""
+    usual = sys.excepthook
+
+    def hook(kind: Any, error: BaseException, trace: Any) -> None:
+        if not is_memory(error):
+            usual(kind, error, trace)
+            return
+        print(f"error: {subject}: {'; '.join(NO_MEMORY)}", file=sys.stderr, flush=True)
+        os._exit(2)
+
+    sys.excepthook = hook
 
 
 def refuse_windows() -> None:

@@ -9,14 +9,15 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from likeness.contracts.choices import choices
-from likeness.contracts.documents import Document, line_of, load_yaml, validate
+from likeness.contracts.documents import Document, line_of, load_yaml, shown, validate
 from likeness.contracts.errors import ParamsError
+from likeness.contracts.strict import Strict
 
 PARAMS_FILE = Path("params.yaml")
 P = TypeVar("P", bound=BaseModel)
 
 
-class ModelEntry(BaseModel):
+class ModelEntry(Strict):
     """`models.<name>`: a family, the identities it learns, and settings of that family."""
 
     # The keys beside these are the family's own Config; the family checks them.
@@ -56,11 +57,13 @@ def load_section(
     Raises:
         ParamsError: with file, line, key and allowed values.
     """
-    section = load_yaml(path).get(name)
+    content = load_yaml(path)
+    section = content.get(name)
     if section is None:
         section = {}
     if not isinstance(section, dict):
-        raise ParamsError(path, f"section `{name}` is no mapping", "write `key: value` below it")
+        subject = f"{path}:{line_of(content, (name,))}"
+        raise ParamsError(subject, f"section `{name}` is no mapping", "write `key: value` below it")
     for key, value in (overrides or {}).items():
         section[key] = value
     return validate(model, section, path, (name,))
@@ -72,7 +75,7 @@ def load_entry(kind: str, name: str, model: type[P], path: Path = PARAMS_FILE) -
     Raises:
         ParamsError: no such entry (the known ones are listed), or one that is not allowed.
     """
-    entries = load_yaml(path).get(kind) or {}
+    entries = load_entries(kind, path)
     if name not in entries:
         raise ParamsError(path, f"no entry `{kind}.{name}`", choices(name, sorted(entries)))
     return validate(model, entries[name], path, (kind, name))
@@ -80,7 +83,26 @@ def load_entry(kind: str, name: str, model: type[P], path: Path = PARAMS_FILE) -
 
 def entry_names(kind: str, path: Path = PARAMS_FILE) -> list[str]:
     """Names under `pools:`, `models:` or `swaps:`, in the file's order."""
-    return list(load_yaml(path).get(kind) or {})
+    return list(load_entries(kind, path))
+
+
+def load_entries(kind: str, path: Path = PARAMS_FILE) -> dict[str, Any]:
+    """What stands under `pools:`, `models:`, `finetuned:` or `swaps:`, by name.
+
+    Raises:
+        ParamsError: it is no mapping of names, with the line.
+    """
+    content = load_yaml(path)
+    found = content.get(kind)
+    if found is None:
+        return {}
+    keys = [key for key in found if not isinstance(key, str)] if isinstance(found, dict) else []
+    if keys or not isinstance(found, dict):
+        wrong, place = (keys[0], (kind, keys[0])) if keys else (found, (kind,))
+        line = line_of(content, place)
+        problem = f"`{kind}` holds `{shown(wrong)}` where a name and its settings are meant"
+        raise ParamsError(f"{path}:{line}", problem, f"write `{kind}: {{}}` or a name below it")
+    return dict(found)
 
 
 def refuse_identities(path: Path = PARAMS_FILE) -> None:

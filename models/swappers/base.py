@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 from torch import Tensor, nn
+
+from likeness.contracts.strict import Strict
 
 if TYPE_CHECKING:  # families without it do not depend on it
     from models.layers.feature_network import FeatureNetwork
@@ -33,7 +35,7 @@ A source that `swap` is given by its appearance map (`source_views`) also holds 
 """
 
 
-class SwapperConfig(BaseModel):
+class SwapperConfig(Strict):
     """Base of a family's settings: frozen, unknown keys are errors.
 
     Families give `size_px` a default and bounds, and may have a `coverage` (`Swapper.coverage`).

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
+
+from likeness.contracts.strict import Strict
 
 
-class _Section(BaseModel):
+class _Section(Strict):
     """Frozen, unknown keys are errors; pydantic alone, so that training needs no YAML reader."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

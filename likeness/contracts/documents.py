@@ -82,8 +82,8 @@ def _explain(
         return ParamsError(subject, f"key `{key}` is missing", f"add `{location[-1]}:`")
     message = error["msg"][0].lower() + error["msg"][1:]
     given = shown(error.get("input"))
-    if isinstance(error.get("input"), str) and error["type"].startswith(("int", "float", "bool")):
-        given = f'"{given}"'
+    if isinstance(error.get("input"), str) and given[:1].isdigit():
+        given = f'"{given}"'  # a text that looks like a number
     return ParamsError(subject, f"`{key}: {given}` is not allowed", message)
 
 

@@ -82,6 +82,7 @@ class _Builder:
         if depth > MOST_DEPTH or id(node) in self._open:
             raise fault(self.path, node.start_mark, "is nested too deeply")
         self._open.add(id(node))
+        made: Any
         if isinstance(node, MappingNode) and node.tag == "tag:yaml.org,2002:map":
             made, size = self._mapping(node, depth)
         elif isinstance(node, SequenceNode) and node.tag == "tag:yaml.org,2002:seq":

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from flows.process import environment
-from likeness.contracts.documents import load_yaml, read_json
+from likeness.contracts.documents import load_yaml, read_json, write_json
+from likeness.contracts.environment import state_folder
 from likeness.contracts.errors import LikenessError
 
 MEASURED = Path(".likeness/bench/families.json")
@@ -18,8 +23,19 @@ SPEEDS = ("train_images_s", "swap_ms")
 COLUMNS = ("family", "mode", "for", "needs", "side", "parameters", "step", "images/s", "ms a crop")
 
 
-def describe(root: Path) -> list[dict[str, Any]]:
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def describe(root: Path, say: Callable[[str], object] = _tell) -> list[dict[str, Any]]:
     """One row per family, sorted; memory of a step at the batch of params.yaml.
+
+    What is counted follows from the code, the version of torch and the batch alone: it is kept
+    until one of them changes.
+
+    Args:
+        root: folder of the repository.
+        say: told of each family while it is counted, which takes seconds.
 
     Raises:
         LikenessError: a family cannot be built; its own last line says why.
@@ -27,17 +43,50 @@ def describe(root: Path) -> list[dict[str, Any]]:
     train = load_yaml(root / "params.yaml").get("train") or {}
     given = (("--batch", "batch_images"), ("--parts", "micro_batches"))
     sizes = [part for flag, key in given if key in train for part in (flag, str(train[key]))]
-    command = [sys.executable, "-m", "models.families", *sizes]
-    done = subprocess.run(
-        command, cwd=root, env=environment(), capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        said = done.stderr.strip().splitlines() or ["no reason given"]
-        raise LikenessError("models.families", said[-1], "correct the family named there")
+    note, state = root / state_folder() / "families.json", _state(root, sizes)
+    kept = read_json(note) if note.is_file() else {}
+    if kept.get("state") != state:
+        kept = {"state": state, "rows": counted(root, sizes, say)}
+        write_json(note, kept)
     measured = read_json(root / MEASURED) if (root / MEASURED).is_file() else {}
-    rows: list[dict[str, Any]] = json.loads(done.stdout)
+    rows: list[dict[str, Any]] = kept["rows"]
     for row in rows:
         row |= {speed: measured.get(row["family"], {}).get(speed) for speed in SPEEDS}
+    return rows
+
+
+def _state(root: Path, sizes: Sequence[str]) -> str:
+    """Changes with whatever a count follows from."""
+    digest = hashlib.sha256(json.dumps([version("torch"), *sizes]).encode())
+    for path in sorted((root / "models").rglob("*.py")):
+        digest.update(path.as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def counted(root: Path, sizes: Sequence[str], say: Callable[[str], object]) -> list[dict[str, Any]]:
+    """Rows of all families, counted anew by a process of its own.
+
+    Raises:
+        LikenessError: see `describe`.
+    """
+    modules = [path.stem for path in sorted((root / "models/swappers").glob("*.py"))]
+    names = [name for name in modules if name[0] != "_" and name not in {"base", "registry"}]
+    say(f"counting {len(names)} families; the next time this is known at once")
+    command = [sys.executable, "-m", "models.families", *sizes]
+    rows: list[dict[str, Any]] = []
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(
+            command, cwd=root, env=environment(), stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as child,
+    ):
+        for line in child.stdout or ():
+            rows.append(json.loads(line))
+            say(f"  {rows[-1]['family']} ({len(rows)} of {len(names)})")
+        if child.wait() != 0:
+            errors.seek(0)
+            said = errors.read().strip().splitlines() or ["no reason given"]
+            raise LikenessError("models.families", said[-1], "correct the family named there")
     return rows
 
 

@@ -2,9 +2,10 @@
 
     python -m models.families --batch 16 --parts 2
 
-prints JSON for `likeness families`. The memory of a step is counted on torch's meta device, where
-tensors have shapes and no content: nothing is computed, and the figures are those of float32. What
-a family makes of the numbers themselves (where a mask is, which lines are drawn) is that of zeros.
+prints a line of JSON per family for `likeness families`, each as soon as it is known. The memory of
+a step is counted on torch's meta device, where tensors have shapes and no content: nothing is
+computed, and the figures are those of float32. What a family makes of the numbers themselves (where
+a mask is, which lines are drawn) is that of zeros.
 """
 
 from __future__ import annotations
@@ -165,13 +166,14 @@ def describe(family: str, plan: Plan) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Print all families as JSON."""
+    """Print all families, a line of JSON each."""
     parser = argparse.ArgumentParser(prog="python -m models.families", description=__doc__)
     parser.add_argument("--batch", type=positive, default=16, help="crops of each side per step")
     parser.add_argument("--parts", type=positive, default=2, help="parts of a batch")
     given = parser.parse_args()
     plan = Plan(batch_images=given.batch, micro_batches=given.parts)
-    print(json.dumps([describe(family, plan) for family in registry.names()]))
+    for family in registry.names():
+        print(json.dumps(describe(family, plan)), flush=True)
 
 
 if __name__ == "__main__":

@@ -68,16 +68,18 @@ def test_speeds_come_from_the_benchmark(
     (tmp_path / families.MEASURED).write_text(json.dumps(speeds))
     given: list[list[str]] = []
 
-    class Done:
-        returncode, stdout, stderr = 0, json.dumps(rows), ""
+    def counted(_root: Path, sizes: list[str], _say: object) -> list[dict[str, object]]:
+        given.append(sizes)
+        return [{name: row[name] for name in row if name not in families.SPEEDS} for row in rows]
 
-    def run(command: list[str], **_: object) -> Done:
-        given.append(command[3:])
-        return Done()
-
-    monkeypatch.setattr(families.subprocess, "run", run)
-    shown = {row["family"]: families.cells(row) for row in families.describe(tmp_path)}
+    monkeypatch.setattr(families, "counted", counted)
+    monkeypatch.setenv("LIKENESS_STATE", str(tmp_path / "state"))
+    for _ in range(2):  # the second time it is known
+        shown = {row["family"]: families.cells(row) for row in families.describe(tmp_path)}
     assert given == [["--batch", "4", "--parts", "4"]]
+    (tmp_path / "params.yaml").write_text("train: {batch_images: 8, micro_batches: 4}\n")
+    families.describe(tmp_path)
+    assert given[1] == ["--batch", "8", "--parts", "4"]
     assert shown["autoencoder"][-2:] == ("371.3", "4.0")
     assert shown["autoencoder"][5] == "82.1 M"
     assert shown["mesh_transfer"][-4:] == ("0", "-", "-", "-")

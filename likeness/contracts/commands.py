@@ -57,33 +57,26 @@ def ended(
             out.reconfigure(errors="backslashreplace")
     try:
         work()
-    except LikenessError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        if is_memory(error):
-            return _no_memory(subject)
-        fault = LikenessError(error.filename or subject, error.strerror or str(error), step)
-        print(f"error: {fault}", file=sys.stderr)
-        return fault.exit_code
-    except MemoryError:
-        fault = LikenessError(subject, "needs more memory than there is", "free some, then go on")
-        print(f"error: {fault}", file=sys.stderr)
-        return fault.exit_code
     except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
-        if is_memory(error):
-            return _no_memory(subject)
-        if type(error).__module__ != CODEC_ERRORS:
+        fault = _fault(error, subject, step)
+        if fault is None:
             raise
-        fault = LikenessError(subject, f"FFmpeg gave up ({error})", "check the footage's sound")
         print(f"error: {fault}", file=sys.stderr)
         return fault.exit_code
     return 0
 
 
-def _no_memory(subject: Path | str) -> int:
-    print(f"error: {LikenessError(subject, *NO_MEMORY)}", file=sys.stderr)
-    return LikenessError.exit_code
+def _fault(error: Exception, subject: Path | str, step: str) -> LikenessError | None:
+    """What an exception says to a person; None for one that is a defect of the code."""
+    if isinstance(error, LikenessError):
+        return error
+    if is_memory(error):
+        return LikenessError(subject, *NO_MEMORY)
+    if type(error).__module__ == CODEC_ERRORS:
+        return LikenessError(subject, f"FFmpeg gave up ({error})", "check the footage's sound")
+    if isinstance(error, OSError):
+        return LikenessError(error.filename or subject, error.strerror or str(error), step)
+    return None

@@ -10,6 +10,8 @@ from typing import BinaryIO
 Matrix = tuple[int, int, int, int]
 _LONGEST_HEADER = 16
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
+_PICTURES = {b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIF", b"avif": "AVIF"}
+"""Major brands of ISO 14496-12 files that hold pictures (ISO 23008-12)."""
 _FIXED = 1 << 16
 """1.0 as ISO 14496-12 writes it, 16.16."""
 
@@ -42,6 +44,8 @@ def track_matrix(path: Path, track_id: int) -> Matrix | None:
 
     None where the file has no such track, or where the matrix turns nothing.
     """
+    if not path.is_file():  # what arrives through a pipe cannot be read twice
+        return None
     size = path.stat().st_size
     with path.open("rb") as file:
         for movie in _inside(file, (0, size), b"moov"):
@@ -66,6 +70,15 @@ def _header(file: BinaryIO, start: int, track_id: int) -> Matrix | None:
         return None
     a, b, _, c, d = struct.unpack_from(">5i", data, 52 if long else 40)
     return a, b, c, d
+
+
+def picture_kind(path: Path) -> str:
+    """Name of a picture format that would pass for a film of its tiles or parts; "" for others."""
+    with path.open("rb") as file:
+        head = file.read(_LONGEST_HEADER)
+    if head[4:8] == b"ftyp":
+        return _PICTURES.get(head[8:12], "")
+    return "WebP" if head[:4] == b"RIFF" and head[8:12] == b"WEBP" else ""
 
 
 def stated_bytes(path: Path) -> int | None:

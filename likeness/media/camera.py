@@ -26,7 +26,7 @@ from av.video.reformatter import VideoReformatter
 from likeness.contracts.errors import FootageError
 from likeness.media import probe
 from likeness.media.colour import Planes, rgb_to_yuv420
-from likeness.media.container import video_stream
+from likeness.media.container import CONTAINERS, video_stream
 from likeness.media.footage import Footage, Frame
 from likeness.media.planes import stored_planes, upright
 
@@ -226,7 +226,8 @@ class Pipe(Arriving):
     ) -> None:
         self._stream, self._since_s, self._clock = _Stream(descriptor), since_s, clock
         try:
-            self._container: Any = av.open(self._stream)
+            options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "none"}
+            self._container: Any = av.open(self._stream, options=options)
             video_stream(self._container).thread_type = "AUTO"
             # There is no way back to the pictures that tell what the video is.
             self._first = probe.first_frames(Path("-"), self._container)

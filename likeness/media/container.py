@@ -17,6 +17,7 @@ from typing import Any
 import av
 
 from likeness.contracts.errors import FootageError
+from likeness.media.boxes import picture_kind
 
 CONTAINERS = (
     "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,mxf,gxf,flv,live_flv,kux,asf,asf_o,ogg,nut,rm,dv,"
@@ -81,6 +82,8 @@ def open_container(path: Path) -> Any:
         raise footage_error(path, "is no file")
     if found.st_size == 0:
         raise footage_error(path, "is empty (0 bytes)")
+    if kind := picture_kind(path):
+        raise FootageError(path, f"is {kind}, which is not read", "convert it to PNG or a video")
     container = _opened(path)
     problem = _unfit(container)
     if problem:
@@ -95,7 +98,7 @@ def _opened(path: Path) -> Any:
     try:  # FFmpeg works on a copy of the handle
         return av.open("fd:", options=options, metadata_errors="replace")
     except av.ArgumentError:
-        problem = "is no readable video: playlists and formats that read other files are not opened"
+        problem = "is no readable video of a kind that opens no other file (as playlists do)"
         raise footage_error(path, problem) from None
     except av.FFmpegError as error:
         if isinstance(error, MemoryError):

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from likeness.contracts.errors import FootageError
-from likeness.media.container import open_container, packets, video_stream
 from likeness.media.footage import Footage, Frame, open_footage
+from likeness.media.timeline import timeline
 from likeness.metrics.retrieval import even_frames
 from likeness.vision.alignment import umeyama
 from likeness.vision.pose import pose_from_mesh
@@ -214,11 +214,12 @@ def _view(footage: Footage, frame: Frame) -> View:
 def frame_count(path: Path) -> int:
     """Frames of a video, counted by its packets: exact where the header only estimates.
 
+    Frames that the file has lost count, as they do where it is read.
+
     Raises:
         FootageError: it cannot be opened, or holds none.
     """
-    with open_container(path) as container:
-        count = sum(1 for _ in packets(container, video_stream(container)))
+    count = len(timeline(path).expected)
     if not count:
         raise FootageError(path, "has no frame that can be decoded", "replace the file")
     return count

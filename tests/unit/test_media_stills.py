@@ -155,3 +155,12 @@ def test_a_name_that_is_no_utf8_is_named(tmp_path: Path) -> None:
         list_stills(tmp_path)
     line = str(caught.value)
     assert line.encode().endswith(rb"/caf\xe9.png: has a name that is not UTF-8; rename the file")
+
+
+def test_pictures_that_look_like_films_are_named(tmp_path: Path) -> None:
+    animated(tmp_path / "a.webp")
+    picture(tmp_path / "b.avif")
+    (tmp_path / "c.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
+    for name, kind in (("a.webp", "WebP"), ("b.avif", "AVIF"), ("c.heic", "HEIC")):
+        with pytest.raises(FootageError, match=f"is {kind}, which is not read; convert it"):
+            open_footage(tmp_path / name)

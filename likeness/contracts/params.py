@@ -106,13 +106,13 @@ def load_entries(kind: str, path: Path = PARAMS_FILE) -> dict[str, Any]:
 
 
 def refuse_identities(path: Path = PARAMS_FILE) -> None:
-    """Check that params.yaml has no section `identities:`, as it had before 0.2.
+    """Check that nobody stands in params.yaml under `identities:`, as people did before 0.2.
 
     Raises:
         ParamsError: with the command that moves it.
     """
     content = load_yaml(path)
-    if "identities" in content:
+    if content.get("identities"):
         subject = f"{path}:{line_of(content, ('identities',))}"
         problem = "people have folders of their own now (data/identities/)"
         raise ParamsError(subject, problem, "run `likeness sync` to move them")

@@ -228,7 +228,7 @@ BAD: list[tuple[str, str, str, list[str]]] = [
     ("params.yaml", "family: mesh_transfer", "family: mesh", ["names no family", "mesh_transfer"]),
     ("data/identities/man/identity.yaml", "consent:", "consnt:", ["did you mean `consent`"]),
     ("data/identities/man/identity.yaml", "identity: man", "identity: a;b", ["no valid identity"]),
-    ("params.yaml", "swaps:", "identities: {a: {consent: b}}\nswaps:", ["run `likeness sync` to m"]),
+    ("params.yaml", "swaps:", "identities: {a: {consent: b}}\nswaps:", ["run `likeness sync`"]),
     ("data/clips/man-1/clip.yaml", "role: target", "role: extra", ["clip.yaml:3", "'target'"]),
     ("data/clips/man-1/clip.yaml", "role:", "rolle:", ["did you mean `role`"]),
     ("data/clips/man-1/clip.yaml", "clip: man-1", "clip: ../man-1", ["no valid clip name"]),

@@ -148,6 +148,8 @@ def rebuild(swap: str | None = None) -> PrefectState[Any]:
         except BaseException:
             board.cancel()  # Ctrl-C, or cancelled on the run page: leave no stage behind
             raise
+        for follow in AFTER:
+            follow(board)
         try:
             publish_artifacts(board)
         except httpx.HTTPError as error:
@@ -157,6 +159,10 @@ def rebuild(swap: str | None = None) -> PrefectState[Any]:
 
 LAST: list[Board] = []
 """The board of the rebuild that this process ran last, for the command line's table."""
+
+
+AFTER: list[Callable[[Board], object]] = []
+"""What the command line does once every stage has ended, while the flow still runs."""
 
 
 def conclusion(board: Board) -> PrefectState[Any]:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from flows.process import bound, end_group, environment
 from likeness.contracts.atomic import write_text
@@ -90,6 +91,20 @@ def answers(url: str, seconds: float = 1.0) -> bool:
         with _direct.open(f"{url}/health", timeout=seconds) as reply:
             return bool(json.load(reply) is True)
     except (OSError, ValueError, urllib.error.URLError):
+        return False
+
+
+def refuses(url: str) -> bool:
+    """Whether nothing listens any more at a URL of this machine; slow is not gone."""
+    parts = urlsplit(url)
+    if parts.hostname not in HERE:
+        return False
+    try:
+        with socket.create_connection((parts.hostname, parts.port or 80), timeout=5):
+            return False
+    except ConnectionRefusedError:
+        return True
+    except OSError:
         return False
 
 

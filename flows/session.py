@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
+from prefect._internal.concurrency import logger as prefect_internals
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 
+from flows import server
 from flows.board import Board
 from flows.commands.judge import report_after_run
-from flows.rebuild import LAST, conclusion
+from flows.rebuild import AFTER, LAST, conclusion
 from flows.rebuild import rebuild as flow
 from flows.remarks import say_remarks
 from flows.report import show_run
 from flows.run import StageRun
-from likeness.contracts.errors import GraphError
+from likeness.contracts.errors import GraphError, LikenessError
 
 DRAIN_S = 8.0
 """Seconds in which the server is told what it has not yet heard."""
+
+
+POLL_S = 1.0
+
+GONE = "warning: the Prefect server has gone; the work goes on, and its pages will not show it"
 
 
 def run_flow(name: str, root: Path) -> None:
@@ -30,13 +40,15 @@ def run_flow(name: str, root: Path) -> None:
     Raises:
         GraphError: a stage failed, or there was no server to begin with.
     """
+    gone = watch(os.environ["PREFECT_API_URL"])
+    AFTER[:] = [lambda board: leave(board, root) if gone.is_set() else None]
     try:
         state: Any = flow(swap=name or None, return_state=True)
     except (httpx.HTTPError, RuntimeError) as error:
         if not LAST:
             step = "try again, or run `likeness swap`"
             raise GraphError("rebuild", f"the Prefect server fails ({error})", step) from None
-        print(f"warning: the Prefect server is gone ({error}); the work went on", file=sys.stderr)
+        print(f"{GONE} ({error})", file=sys.stderr)
         state = conclusion(LAST[-1])
     finally:
         drain()
@@ -61,3 +73,40 @@ def drain() -> None:
     sent = [with_threads.submit(w.drain_all, DRAIN_S) for w in (EventsWorker, APILogWorker)]
     wait(sent, timeout=DRAIN_S)
     with_threads.shutdown(wait=False)
+
+
+def watch(url: str) -> threading.Event:
+    """An event that is set when nothing listens any more at `url`, which is said once.
+
+    Prefect's own clients would say so at every state of every task, and try again for a minute.
+    """
+    gone = threading.Event()
+
+    def look() -> None:
+        refused = 0
+        while refused < 2:
+            refused = refused + 1 if server.refuses(url) else 0
+            gone.wait(POLL_S)
+        print(GONE, file=sys.stderr, flush=True)
+        for logger in (logging.getLogger("prefect.events.clients"), prefect_internals):
+            logger.disabled = True
+        gone.set()
+
+    threading.Thread(target=look, daemon=True, name="watch the server").start()
+    return gone
+
+
+def leave(board: Board, root: Path) -> NoReturn:
+    """Show what ran and end at once: Prefect would ask the server that has gone for a minute."""
+    name, message = board.summary()
+    code = 0
+    try:
+        show(board, root)
+        if name == "Failed":
+            raise GraphError("rebuild", message, "see the log above, then run it again")
+    except LikenessError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = error.exit_code
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -66,7 +66,8 @@ stages:
 """
 
 # Joins its inputs. A line `fail` in an input makes it fail, `sleep` makes it start a long child
-# that notes its number: what a stage with worker processes looks like. `nap` lasts a second.
+# that notes its number: what a stage with worker processes looks like. `nap` lasts a second,
+# `hold` until there is a file `go`.
 WORK = """\
 import pathlib, subprocess, sys, time
 out, *inputs = map(pathlib.Path, sys.argv[1:])
@@ -78,6 +79,10 @@ if "sleep" in lines:
     child = subprocess.Popen(["sleep", "300"])
     pathlib.Path("child.pid").write_text(str(child.pid))
     child.wait()
+if "hold" in lines:
+    pathlib.Path("held").write_text("yes")
+    while not pathlib.Path("go").exists():
+        time.sleep(0.05)
 if "nap" in lines:
     time.sleep(1)
 out.parent.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ ALIGN_BEN = "data/clips/ben-1/dvc.yaml:align"
 @pytest.fixture
 def running(built: Path) -> Iterator[subprocess.Popen[bytes]]:
     """`dvc repro` in the middle of a stage that lasts."""
-    (built / "data/clips/ben-1/footage.txt").write_text("sleep")
+    (built / "data/clips/ben-1/footage.txt").write_text("hold")
     child = subprocess.Popen(
         [sys.executable, "-m", "dvc", "repro"],
         cwd=built,
@@ -29,7 +29,7 @@ def running(built: Path) -> Iterator[subprocess.Popen[bytes]]:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    await_file(built / "child.pid")
+    await_file(built / "held")
     yield child
     os.killpg(child.pid, signal.SIGKILL)
     child.wait()
@@ -67,8 +67,7 @@ def test_a_run_waits_for_another_in_one_line(
     while "waiting for another run" not in lines[-1]:
         lines.append(next(iter(child.stdout)))
     assert lines[-1] == f"waiting for another run (process {running.pid})\n"
-    os.kill(int((built / "child.pid").read_text()), signal.SIGKILL)
-    (built / "data/clips/ben-1/footage.txt").write_text("well")
+    (built / "go").touch()
     rest = child.communicate(timeout=240)[0]
     assert child.returncode == 0, rest
     for words in ("ERROR", "PID", "waiting for another run", "manually remove"):

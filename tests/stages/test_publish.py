@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import json
+import os
 import subprocess
+import threading
+import time
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from likeness.contracts.documents import sha256_of
 from likeness.contracts.errors import ConsentError, GraphError, LikenessError
@@ -53,9 +58,21 @@ def write_locks(changed: str = "") -> None:
                 ],
             }
         wdir = "." if folder == "." else "../../.."
-        content = {"stages": {name.partition("@")[0]: {"wdir": wdir} for name in stages}}
+        content = {
+            "stages": {
+                name.partition("@")[0]: {"wdir": wdir, "outs": placed(folder, outs)}
+                for name, (_, outs) in stages.items()
+            }
+        }
         Path(folder, "dvc.yaml").write_text(json.dumps(content))
         Path(folder, "dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": lock}))
+
+
+def as_yaml(content: dict[str, object]) -> str:
+    """A lock in lines, as DVC writes it."""
+    buffer = io.StringIO()
+    YAML().dump(content, buffer)
+    return buffer.getvalue()
 
 
 def placed(folder: str, paths: list[str]) -> list[str]:
@@ -103,6 +120,50 @@ def test_the_mark_is_in_its_corner_and_nowhere_else(case: Case) -> None:
                 mark.x0 // step : (mark.x0 + columns) // step,
             ] = False
             assert not changed.any()
+
+
+@pytest.mark.parametrize(
+    ("file", "stage", "named"),
+    [
+        (f"data/clips/{CLIP}/dvc.lock", "align", f"data/clips/{CLIP}/aligned.json"),
+        (f"data/clips/{CLIP}/dvc.lock", "frames", f"data/clips/{CLIP}/frames.parquet"),
+        ("dvc.lock", "train@ann-ben", "data/models/ann-ben"),
+        ("dvc.lock", f"evaluate@{SWAP}", f"data/swaps/{SWAP}/report/metrics.json"),
+    ],
+)
+def test_a_record_never_lacks_an_ancestor(case: Case, file: str, stage: str, named: str) -> None:
+    """What a kill while DVC rewrote a lock leaves behind it."""
+    lock = json.loads(Path(file).read_text())
+    del lock["stages"][stage]
+    Path(file).write_text(json.dumps(lock))
+    for old in (f"data/clips/{CLIP}/dvc.lock", "dvc.lock"):
+        os.utime(old, (0, 0))  # nobody is writing them
+    with pytest.raises(GraphError) as caught:
+        publish(case)
+    assert str(caught.value) == f"{named}: no dvc.lock knows who wrote it; run `dvc repro`"
+    assert not (case.swap / "provenance.json").exists()
+
+
+def test_a_lock_that_is_being_rewritten_is_read_whole(case: Case) -> None:
+    """As DVC does it: emptied, then written part by part, here with pauses between the parts."""
+    lock = Path("dvc.lock")
+    text = as_yaml(json.loads(lock.read_text()))
+    middle = text.index("  train@")  # up to there it parses, and lacks what is asked for
+    lock.write_text(text[:middle])
+
+    def rest() -> None:
+        time.sleep(1)
+        with lock.open("a") as handle:
+            handle.write(text[middle : middle + 200])
+            handle.flush()
+            time.sleep(1)
+            handle.write(text[middle + 200 :])
+
+    writer = threading.Thread(target=rest)
+    writer.start()
+    record = publish(case)
+    writer.join()
+    assert len(record["stages"]) == 7  # type: ignore[arg-type]
 
 
 def test_times_and_sound_are_kept(case: Case) -> None:

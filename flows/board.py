@@ -10,13 +10,16 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 from flows.graph import Graph, StageNode
 from flows.process import end_all
 from flows.run import LockedError, State, repro_once, require_success
 from flows.status import brief
+from likeness.contracts import dvclock
 from likeness.contracts.documents import load_yaml
 from likeness.contracts.errors import GraphError
+from likeness.contracts.rwlock import overlap
 from likeness.provenance.lockfile import LOCK, TornError, read_lock, retried
 
 SLOTS = {"compute": 1, "io": 2, "network": 1, "data": 2}
@@ -107,6 +110,7 @@ class Board:
     def __post_init__(self) -> None:
         self._slots = {name: threading.Semaphore(count) for name, count in self.slots.items()}
         self._taken: dict[str, threading.Semaphore] = {}
+        self._said: dict[str, str] = {}
         self._cancelled = threading.Event()
 
     def take_slot(self, address: str) -> bool:
@@ -175,11 +179,13 @@ class Board:
         reason = self.why(address)
         if not reason:
             return self._note(Outcome(address, "cached", 0.0, before, changed=False))
-        say(reason)
+        if pid := self._in_the_way(node):
+            self._wait(address, f"waiting for another run (process {pid})", say)
         if not self.take_slot(address):
-            raise LockedError(address, "waits for a slot", "it goes on by itself")
+            self._wait(address, "waiting for a slot", say)
         try:
             self._require_going(address)
+            say(reason)
             done = repro_once([address], single=True, on_line=say, root=self.root)
             self._require_going(address)
         finally:
@@ -193,6 +199,24 @@ class Board:
         # A restored output (`cached` by DVC's run cache) may differ from what lay there before.
         state: State = found.state if found else ("ran" if node.footage else "cached")
         return self._note(Outcome(address, state, seconds, after, changed=after != before))
+
+    def _in_the_way(self, node: StageNode) -> int:
+        """Process of another run that writes what the stage needs, or reads what it makes."""
+        here = str(self.root.resolve())
+        made = [f"{here}/{path}" for path in node.outputs]
+        read = [f"{here}/{path}" for path in node.dependencies]
+        for entry in dvclock.entries(self.root):
+            mine = [*made, *read] if entry.writes else made
+            if any(overlap(entry.path, path) for path in mine):
+                return entry.pid
+        return 0
+
+    def _wait(self, address: str, why: str, say: Callable[[str], object]) -> NoReturn:
+        """Say once why a stage waits, and have it tried again."""
+        if self._said.get(address) != why:
+            say(why)
+        self._said[address] = why
+        raise LockedError(address, why, "it goes on by itself")
 
     def _require_going(self, address: str) -> None:
         if self._cancelled.is_set():

@@ -28,13 +28,22 @@ class OwnPagesOnly:
         headers = dict(scope.get("headers") or ())
         origin = headers.get(b"origin", b"").decode("latin-1")
         host = headers.get(b"host", b"").decode("latin-1")
-        if not origin or urlsplit(origin).netloc == host:
+        if not origin or _own(origin, host):
             await self.app(scope, receive, send)
         elif scope["type"] == "websocket":
             await WebSocketClose(code=1008)(scope, receive, send)
         else:
             reply = PlainTextResponse("pages of another origin are refused\n", status_code=403)
             await reply(scope, receive, send)
+
+
+def _own(origin: str, host: str) -> bool:
+    """Whether a page comes from this server, by whichever of its names."""
+    page, here = urlsplit(origin), urlsplit(f"//{host}")
+    try:
+        return page.hostname in NAMES and (page.port or 80) == (here.port or 80)
+    except ValueError:  # a port that is no number
+        return False
 
 
 def guarded() -> FastAPI:

@@ -5,6 +5,7 @@ Prefect decides when and where; DVC alone decides whether there is anything to d
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,14 @@ LOCK_DELAYS_S: list[float] = [1, 2, 4, 8, 15]
 
 AT_ONCE = 16
 """Tasks in flight; only those that can begin are handed over."""
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Leaves out Prefect's line on each attempt: the board says once for whom a stage waits."""
+    return "LockedError(" not in record.getMessage()
+
+
+logging.getLogger("prefect.task_runs").addFilter(_is_news)
 
 
 def _is_lock(_task: Task[..., Any], _run: TaskRun, state: PrefectState[Any]) -> bool:
@@ -146,10 +155,12 @@ def rebuild(swap: str | None = None) -> PrefectState[Any]:
         try:
             _run_all(board)
         except BaseException:
+            for follow in CANCELLED:
+                follow()
             board.cancel()  # Ctrl-C, or cancelled on the run page: leave no stage behind
             raise
-        for follow in AFTER:
-            follow(board)
+        for finish in AFTER:
+            finish(board)
         try:
             publish_artifacts(board)
         except httpx.HTTPError as error:
@@ -160,6 +171,9 @@ def rebuild(swap: str | None = None) -> PrefectState[Any]:
 LAST: list[Board] = []
 """The board of the rebuild that this process ran last, for the command line's table."""
 
+
+CANCELLED: list[Callable[[], object]] = []
+"""What the command line does first when the run is cancelled."""
 
 AFTER: list[Callable[[Board], object]] = []
 """What the command line does once every stage has ended, while the flow still runs."""

@@ -212,7 +212,7 @@ def _settings(port: int) -> dict[str, str]:
         "PREFECT_API_URL": f"http://{ADDRESS}:{port}/api",
         "PREFECT_SERVER_API_HOST": ADDRESS,
         "PREFECT_SERVER_API_PORT": str(port),
-        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://{ADDRESS}:{port}",
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://{ADDRESS}:{port},http://localhost:{port}",
     }
 
 

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,7 +19,7 @@ from prefect.logging.handlers import APILogWorker
 from flows import server
 from flows.board import Board
 from flows.commands.judge import report_after_run
-from flows.rebuild import AFTER, LAST, conclusion
+from flows.rebuild import AFTER, CANCELLED, LAST, conclusion
 from flows.rebuild import rebuild as flow
 from flows.remarks import say_remarks
 from flows.report import show_run
@@ -34,14 +35,18 @@ POLL_S = 1.0
 GONE = "warning: the Prefect server has gone; the work goes on, and its pages will not show it"
 
 
-def run_flow(name: str, root: Path) -> None:
+def run_flow(name: str, root: Path, interrupted: Callable[[], object]) -> None:
     """Rebuild everything, or the swap `name`, and show what ran.
+
+    Args:
+        interrupted: called once the run is cancelled.
 
     Raises:
         GraphError: a stage failed, or there was no server to begin with.
     """
     gone = watch(os.environ["PREFECT_API_URL"])
     AFTER[:] = [lambda board: leave(board, root) if gone.is_set() else None]
+    CANCELLED[:] = [interrupted]
     try:
         state: Any = flow(swap=name or None, return_state=True)
     except (httpx.HTTPError, RuntimeError) as error:

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -23,6 +24,7 @@ from flows.report import show_run
 from flows.run import ReproError, repro
 from likeness.contracts.catalog import clip_folder, footage_path
 from likeness.contracts.choices import choices
+from likeness.contracts.commands import INTERRUPTED
 from likeness.contracts.documents import load_yaml
 from likeness.contracts.errors import CatalogError
 from likeness.contracts.places import require_folder
@@ -38,10 +40,13 @@ INTERRUPTED_S = 12.0
 """Seconds after Ctrl-C in which stages end and the server is told, before all is killed."""
 
 
-def end_within(seconds: float) -> None:
+def end_within(seconds: float) -> Callable[[], None]:
     """After Ctrl-C, end this process and its children in any case after so many seconds.
 
     Prefect's clients try again and again to reach a server that has gone.
+
+    Returns:
+        Starts the seconds by another cause: Prefect takes SIGTERM for itself.
     """
 
     def kill() -> None:
@@ -51,15 +56,19 @@ def end_within(seconds: float) -> None:
             with contextlib.suppress(psutil.Error):
                 child.kill()
         print("interrupted; run the same command again to go on", file=sys.stderr, flush=True)
-        os._exit(130)
+        os._exit(INTERRUPTED)
 
-    def interrupted(_number: int, _frame: object) -> NoReturn:
+    def begin() -> None:
         timer = threading.Timer(seconds, kill)
         timer.daemon = True
         timer.start()
+
+    def interrupted(_number: int, _frame: object) -> NoReturn:
+        begin()
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, interrupted)
+    return begin
 
 
 def end_like_ctrl_c() -> None:
@@ -113,7 +122,7 @@ def rebuild(name: Annotated[str, SWAP_NAME] = "") -> None:
     if name:
         read_graph(ROOT).swap(name)  # an unknown name is told before a server starts
     server.configure(ROOT)
-    end_within(INTERRUPTED_S)
+    interrupted = end_within(INTERRUPTED_S)
     with contextlib.ExitStack() as stack:
         if not os.environ.get("PREFECT_API_URL"):
             print("starting Prefect (about ten seconds)", file=sys.stderr)
@@ -121,7 +130,7 @@ def rebuild(name: Annotated[str, SWAP_NAME] = "") -> None:
             os.environ["PREFECT_API_URL"] = stack.enter_context(own).url
         from flows.session import run_flow
 
-        run_flow(name, ROOT)
+        run_flow(name, ROOT, interrupted)
 
 
 def ui(

@@ -42,7 +42,7 @@ def likeness(root: Path, repository: Path, *arguments: str) -> subprocess.Comple
     )
 
 
-def wait_for(what: Callable[[], Any], seconds: float = 90) -> Any:
+def wait_for(what: Callable[[], Any], seconds: float = 150) -> Any:
     """What `what` returns once it is true.
 
     Raises:
@@ -55,7 +55,7 @@ def wait_for(what: Callable[[], Any], seconds: float = 90) -> Any:
     return found
 
 
-def await_file(path: Path, seconds: float = 60) -> str:
+def await_file(path: Path, seconds: float = 150) -> str:
     """Content of a file, once it has some."""
     return str(wait_for(lambda: path.is_file() and path.read_text(), seconds))
 

@@ -28,7 +28,7 @@ from flows.layout import reduce
 from flows.preflight import check_repository
 from flows.run import LockedError, is_chatter
 from flows.status import read_state
-from flows.sweep import noted, sweep
+from flows.sweep import note, sweep
 from likeness.contracts.errors import LikenessError
 
 LOCK_RETRIES = 40_000
@@ -144,28 +144,28 @@ def rebuild(swap: str | None = None) -> PrefectState[Any]:
     """
     root = Path.cwd()
     sweep(root)
-    with noted(root, str(runtime.flow_run.id)):
-        try:
-            check_repository(root)
-            graph, stale = read_state(root)
-            board = Board(graph.swap(swap) if swap else graph, stale, root)
-        except LikenessError as error:
-            return Failed(message=str(error))
-        LAST[:] = [board]
-        try:
-            _run_all(board)
-        except BaseException:
-            for follow in CANCELLED:
-                follow()
-            board.cancel()  # Ctrl-C, or cancelled on the run page: leave no stage behind
-            raise
-        for finish in AFTER:
-            finish(board)
-        try:
-            publish_artifacts(board)
-        except httpx.HTTPError as error:
-            get_run_logger().warning("no pages of this run: the server is gone (%s)", error)
-        return conclusion(board)
+    note(root, str(runtime.flow_run.id))
+    try:
+        check_repository(root)
+        graph, stale = read_state(root)
+        board = Board(graph.swap(swap) if swap else graph, stale, root)
+    except LikenessError as error:
+        return Failed(message=str(error))
+    LAST[:] = [board]
+    try:
+        _run_all(board)
+    except BaseException:
+        for follow in CANCELLED:
+            follow()
+        board.cancel()  # Ctrl-C, or cancelled on the run page: leave no stage behind
+        raise
+    for finish in AFTER:
+        finish(board)
+    try:
+        publish_artifacts(board)
+    except httpx.HTTPError as error:
+        get_run_logger().warning("no pages of this run: the server is gone (%s)", error)
+    return conclusion(board)
 
 
 LAST: list[Board] = []

@@ -8,8 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -17,7 +15,7 @@ from uuid import UUID
 from flows import server
 from likeness.contracts.atomic import write_text
 
-DIED = "its process ended before it did"
+DIED = "its process ended and could not say so"
 
 
 def _folder(root: Path) -> Path:
@@ -37,19 +35,17 @@ def _began(pid: int) -> float | None:
         return None
 
 
-@contextmanager
-def noted(root: Path, run: str) -> Iterator[None]:
-    """Note that this process works on flow run `run`, as long as the block lasts."""
+def note(root: Path, run: str) -> None:
+    """Note that this process works on flow run `run`.
+
+    The note stays when the run ends: only the server knows whether it has heard of that.
+    """
     path = _folder(root) / f"{run}.json"
     write_text(path, json.dumps({"pid": os.getpid(), "began": _began(os.getpid())}) + "\n")
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
 
 
 def dead_runs(root: Path) -> list[str]:
-    """Flow runs that were noted here and whose process is gone."""
+    """Flow runs that were noted here and whose process is gone, whether they ended well or not."""
     found = []
     for path in sorted(_folder(root).glob("*.json")):
         with contextlib.suppress(OSError, ValueError, KeyError):
@@ -73,7 +69,7 @@ def sweep(root: Path) -> list[str]:
     if not dead:
         return []
     with get_client(sync_client=True) as client:
-        for run in dead:
+        for run in dead:  # each once: the note goes
             with contextlib.suppress(ObjectNotFound):
                 if _crash(client, UUID(run)):
                     crashed.append(run)

@@ -75,8 +75,8 @@ def _fault(error: Exception, subject: Path | str, step: str) -> LikenessError | 
         return error
     if is_memory(error):
         return LikenessError(subject, *NO_MEMORY)
-    if type(error).__module__ == CODEC_ERRORS:
-        return LikenessError(subject, f"FFmpeg gave up ({error})", "check the footage's sound")
     if isinstance(error, OSError):
         return LikenessError(error.filename or subject, error.strerror or str(error), step)
+    if type(error).__module__ == CODEC_ERRORS:
+        return LikenessError(subject, f"FFmpeg gave up ({error})", "check the footage's sound")
     return None

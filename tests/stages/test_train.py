@@ -233,4 +233,13 @@ def test_a_cluster_that_is_not_there_is_one_line(
 ) -> None:
     monkeypatch.setenv("LIKENESS_WORKERS", "2")
     monkeypatch.setenv("RAY_ADDRESS", address)
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     assert f"error: RAY_ADDRESS={address}: {said}" in failure(place.arguments("out"))
+
+
+def test_ray_that_does_not_start_is_one_line(place: Place) -> None:
+    ended = place.begin("out", LIKENESS_WORKERS="2", RAY_ADDRESS="", RAY_TMPDIR="/proc/none")
+    said = ended.communicate()[0]
+    assert ended.returncode == 2
+    assert said.startswith("error: ray: did not start on this machine (")
+    assert said.count("\n") == 1

@@ -40,7 +40,7 @@ from tasks.convert import ConvertParams, converted_rows
 
 BUSY = (1, 3)
 SECONDS = 6.0
-WARM = 3
+WARM = 2
 CPU = torch.device("cpu")
 DEMO: dict[str, Any] = {
     "width": 32,
@@ -98,7 +98,7 @@ def conversion(job: Job) -> Work:
     crops = open_crops(job.target, swapper.needs, swapper.size_px, float(swapper.coverage))
     wanted = {"frame_index", "track_index", "crop", "mask", "affine_matrix", *swapper.needs}
     columns = [name for name in SHARDS.schema.names if name in wanted]
-    batches = [rows for path in crops.paths for rows in SHARDS.batches(path, columns, 16)][:6]
+    batches = [rows for path in crops.paths for rows in SHARDS.batches(path, columns, 8)][:6]
     convert = partial(converted_rows, swapper=swapper, crops=crops, params=ConvertParams())
 
     def pieces(crew: Crew) -> int:
@@ -111,10 +111,13 @@ def measured(name: str, work: Work, most: int | None) -> list[Result]:
     """Results of one kind of work."""
     split, quiet = speed(work, split=True), speed(work, most=most)
     found = [rate(f"beside.{name}_alone", quiet, split, "images/s")]
+    print(f"beside: {name}: {quiet:.4g} images/s, split among threads {split:.4g}", flush=True)
     for count in BUSY:
         with busy(count):
-            found.append(rate(f"beside.{name}_{count}", speed(work, most=most), quiet, "images/s"))
-            print(f"beside: {name}, split among threads: {speed(work, split=True):.4g} images/s")
+            ours, split = speed(work, most=most), speed(work, split=True)
+        found.append(rate(f"beside.{name}_{count}", ours, quiet, "images/s"))
+        line = f"beside: {name} beside {count}: {ours:.4g} images/s, {ours / quiet:.0%}"
+        print(f"{line}; split among threads {split:.4g}", flush=True)
     return found
 
 

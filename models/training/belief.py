@@ -50,6 +50,9 @@ class Dropping(Optimizer, ABC):
             raise ValueError(f"unknown {', '.join(unknown)}; known: {', '.join(self.KNOWN)}")
         super().__init__(params, dict(self.KNOWN) | dict(settings))
         self._place = place
+        # Counted from 1; a share of the parameters (`optimisers.move`) keeps them.
+        own = [p for group in self.param_groups for p in group["params"]]
+        self._numbers = {id(parameter): number for number, parameter in enumerate(own, start=1)}
 
     @abstractmethod
     def update(
@@ -60,12 +63,10 @@ class Dropping(Optimizer, ABC):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Move every parameter that has a gradient; `closure` is not called (torch's signature)."""
-        number = 0
         for group in self.param_groups:
             for parameter in group["params"]:
-                number += 1
                 if parameter.grad is not None:
-                    self._move(parameter, group, number)
+                    self._move(parameter, group, self._numbers[id(parameter)])
 
     def _move(self, parameter: Tensor, group: Mapping[str, Any], number: int) -> None:
         state = self.state[parameter]

@@ -11,6 +11,7 @@ from torch.nn import Parameter
 from torch.optim import Optimizer
 
 from likeness.contracts.errors import ModelError
+from models.crew import Crew
 from models.swappers.base import Phase
 from models.training.belief import STEP, AdaBelief, Dropping, RMSprop
 
@@ -94,6 +95,36 @@ def make(phase: Phase, seed: int = 0) -> Optimizer:
     except ValueError as error:
         subject = f"phase {phase.name}"
         raise ModelError(subject, f"{phase.optimiser}: {error}", "correct its options") from None
+
+
+def _shares(optimiser: Optimizer, count: int) -> list[Optimizer]:
+    """The optimiser as several, each for some of the parameters, all with its own state."""
+    taken: list[set[int]] = [set() for _ in range(count)]
+    sizes = [0] * count
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    for parameter in sorted(parameters, key=lambda p: -int(p.numel())):
+        least = sizes.index(min(sizes))
+        taken[least].add(id(parameter))
+        sizes[least] += parameter.numel()
+    found = []
+    for own in taken:
+        share: Optimizer = object.__new__(type(optimiser))
+        share.__dict__.update(optimiser.__dict__)
+        share.param_groups = [
+            {**group, "params": [p for p in group["params"] if id(p) in own]}
+            for group in optimiser.param_groups
+        ]
+        found.append(share)
+    return found
+
+
+def move(optimiser: Optimizer, crew: Crew) -> None:
+    """One step of all parameters, among the threads of a crew: each moves some of them whole."""
+    if crew.size == 1:
+        optimiser.step()
+        return
+    for _ in crew.map(lambda share: share.step(), _shares(optimiser, crew.size)):
+        pass
 
 
 def state_of(

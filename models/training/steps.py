@@ -17,7 +17,7 @@ from models.swappers.base import Batch, Phase, Swapper
 from models.training.batches import Choices, Sides
 from models.training.exchange import Exchange
 from models.training.guard import check_gradient, check_losses, norm_of
-from models.training.optimisers import scale
+from models.training.optimisers import move, scale
 from models.training.plan import Plan
 from models.training.seeds import seed_of
 
@@ -273,6 +273,6 @@ def take_step(
     if phase.rate is not None:
         seen = step * bench.plan.step_images if images is None else images
         scale(optimiser, phase.rate(seen))
-    optimiser.step()
+    move(optimiser, bench.crew)
     _keep_in_order(made, phase, bench)
     return values

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from likeness.contracts.errors import ModelError
+from models.crew import Crew
 from models.swappers.base import Phase
 from models.training import optimisers
 from models.training.belief import BLOCK
@@ -149,3 +150,26 @@ def test_what_moves_depends_on_the_seed() -> None:
 def test_an_unknown_option_is_refused(name: str) -> None:
     with pytest.raises(ModelError, match=r"phase net: .*unknown beta3"):
         optimisers.make(phase([nn.Parameter(torch.zeros(1))], name, beta3=1.0))
+
+
+@pytest.mark.parametrize("name", sorted(optimisers.KNOWN))
+def test_threads_move_the_same_way(name: str) -> None:
+    """Each of them moves some parameters whole, by the numbers that they would draw alone."""
+    torch.manual_seed(0)
+    shapes, found = [(7, 5), (3,), (4, 2, 3, 3), (11,), ()], []
+    options = {"lr_dropout": 0.5} if name in {"adabelief", "rmsprop"} else {}
+    drawn = [[torch.randn(shape) for shape in shapes] for _ in range(3)]
+    for threads in (1, 2, 4):
+        own = [torch.nn.Parameter(torch.ones(shape)) for shape in shapes]
+        factors = [1.0, 2.0, 1.0, 2.0, 1.0]
+        phase = Phase("p", own, optimiser=name, factors=factors, options=options)
+        mover = optimisers.make(phase)
+        with Crew(threads) as crew:
+            for gradients in drawn:
+                for parameter, gradient in zip(own, gradients, strict=True):
+                    parameter.grad = gradient.clone()
+                optimisers.move(mover, crew)
+        state = optimisers.state_of("p", mover)
+        found.append([*(p.detach() for p in own), *(state[n].float() for n in sorted(state))])
+    for other in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from likeness.contracts.errors import FootageError
 from likeness.media.encode import VideoWriter
 from likeness.media.footage import Footage, open_footage
+from likeness.media.remarks import remarks
 from tests.footage import audio_packets, corners, make_clip, make_stills, noise, packet_times
 
 KEPT = (
@@ -164,3 +165,36 @@ def test_real_footage_keeps_its_sound_and_times(shared: Path, tmp_path: Path) ->
         assert audio_times(written.path) == audio_times(source)
         assert packet_times(written.path) == packet_times(source)
         assert written.facts["colour_tags"] == open_footage(source).facts["colour_tags"]
+
+
+@pytest.mark.parametrize(("transfer", "curve"), [(16, "PQ"), (18, "HLG")])
+def test_high_dynamic_range_is_said_and_the_film_is_what_its_tags_say(
+    tmp_path: Path, transfer: int, curve: str
+) -> None:
+    tags = {"colorspace": 9, "color_range": 1, "color_primaries": 9, "color_trc": transfer}
+    source = make_clip(
+        tmp_path / "clip.mp4", 6, codec="libx265", pixel_format="yuv420p10le", tags=tags,
+        options={"x265-params": "log-level=error:crf=8"},
+    )  # fmt: skip
+    before = open_footage(source)
+    [line] = remarks(before.facts)
+    assert line.startswith(f"high dynamic range ({curve}): read and written in 8 bits")
+    after = rewrite(source, tmp_path / "out.mp4", crf=8)
+    stored = {"space": 9, "range": 1, "primaries": 9, "transfer": transfer}
+    assert before.facts["colour_tags"] == after.facts["colour_tags"] == stored
+    assert (before.facts["bit_depth"], after.facts["bit_depth"]) == (10, 8)
+    # What the tags say is so: samples are those of the source, whose curve was not changed.
+    for old, new in zip(before.frames(), after.frames(), strict=True):
+        assert np.abs(old.luma().astype(int) - new.luma()).mean() < 1.5
+
+
+def test_ten_bits_and_fields_are_said(tmp_path: Path) -> None:
+    deep = make_clip(tmp_path / "deep.mkv", 2, codec="ffv1", pixel_format="yuv422p10le")
+    assert remarks(open_footage(deep).facts) == [
+        "stored with 10 bits a sample: read and written in 8 bits"
+    ]
+    plain = open_footage(make_clip(tmp_path / "plain.mp4", 2)).facts
+    assert remarks(plain) == []
+    assert remarks({**plain, "interlaced": True})[0].startswith("interlaced")
+    odd = {**plain, "colour_tags": {**plain["colour_tags"], "space": 8}}
+    assert "colour matrix 8 (H.273) is not known here" in remarks(odd)[0]

@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
+from likeness.contracts.tables.frames import FRAMES as FRAMES_TABLE
 from likeness.contracts.tables.per_frame import SCORES
 from likeness.media.footage import open_footage
 from likeness.metrics import summary
@@ -401,3 +402,17 @@ def test_a_swap_without_faces_has_a_page(made: ReportCase) -> None:
     assert 'id="worst"' not in text
     assert 'href="#worst"' not in text
     assert 'id="watch"' in text
+
+
+def test_remarks_on_the_footage_stand_beside_the_verdict(made: ReportCase, tmp_path: Path) -> None:
+    with chdir(made.root):
+        inputs = made.inputs("first")
+        rows, facts = FRAMES_TABLE.read(inputs["frames"]), FRAMES_TABLE.check(inputs["frames"])
+        line = "high dynamic range (PQ): read and written in 8 bits & more"
+        FRAMES_TABLE.write(tmp_path / "frames.parquet", rows, facts | {"remarks": [line]})
+        given = made.report("first", metrics())
+        without = page.render(given, inputs)
+        text = page.render(given, inputs | {"frames": tmp_path / "frames.parquet"})
+    assert "Target footage:" not in without
+    said = text.index("Target footage: high dynamic range (PQ): read and written in 8 bits &amp;")
+    assert said < text.index('id="watch"')

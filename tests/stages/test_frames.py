@@ -205,3 +205,28 @@ def first_frames(source: Path, path: Path, count: int) -> Path:
                 packet.stream = stream
                 target.mux(packet)
     return path
+
+
+def test_damage_can_be_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = make_truncated(tmp_path / "footage.mp4", frames=40, size=(160, 120), picture=noise)
+    (tmp_path / "params.yaml").write_text("frames: {damage: refuse}\n")
+    with pytest.raises(SystemExit) as caught:
+        STAGE.main(arguments(tmp_path, path))
+    lines = capsys.readouterr().err.splitlines()
+    assert caught.value.code == 2
+    assert "of 40 frames are missing or damaged" in lines[-1]
+    assert not (tmp_path / "frames.parquet").exists()
+
+
+def test_whatever_ffmpeg_raises_ends_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise av.error.UnknownError(1313558101, "Unknown error occurred", "footage.mp4")
+
+    monkeypatch.setattr("tasks.frames.open_footage", fails)
+    with pytest.raises(SystemExit) as caught:
+        STAGE.main(arguments(tmp_path, make_clip(tmp_path / "footage.mp4", 2)))
+    assert caught.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: frames: FFmpeg gave up")

@@ -1,7 +1,7 @@
 """Whole crops as a film: how `blend` writes one, and how target and render are compared in it.
 
 With `blend: {mode: crop}` nothing is laid into the target's footage: the film shows the crop of
-the largest face, at the times of the target's frames. What is measured of such a film is measured
+one face, at the times of the target's frames. What is measured of such a film is measured
 against the target cut out in the same way, so that frame and place mean the same on both sides.
 """
 
@@ -31,6 +31,7 @@ from likeness.metrics.reference import Reference
 from likeness.vision import alignment
 from likeness.vision.alignment import Affine
 from likeness.vision.blending import rescaled
+from likeness.vision.tracks import leading
 
 LEAST_PX = 256
 """Side below which a film has no room for the words that say what it is."""
@@ -108,15 +109,25 @@ def write_film(
     return counts
 
 
+def shown_faces(converted: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Affine]:
+    """The face that such a film shows in each frame that has one: that of the larger track.
+
+    Frame (N,), track (N,) and affine_matrix (N,2,3) of each.
+    """
+    rows = CONVERTED.read(converted, ["frame_index", "track_index", "affine_matrix"])
+    frames, tracks = (as_numpy(rows[name]) for name in ("frame_index", "track_index"))
+    affines = as_numpy(rows["affine_matrix"], (2, 3))
+    sizes = 1 / np.sqrt(np.abs(np.linalg.det(affines[:, :, :2])))
+    chosen = leading(frames, tracks, sizes)
+    return frames[chosen], tracks[chosen], affines[chosen]
+
+
 def cuts(converted: Path, side: int) -> dict[int, Affine]:
-    """Frame px -> px of the film (2,3), of the largest face of every frame that has one."""
+    """Frame px -> px of the film (2,3), of the face shown of every frame that has one."""
     size = CONVERTED.check(converted)["size_px"]
-    rows = CONVERTED.read(converted, ["frame_index", "affine_matrix"])
-    affines, found = as_numpy(rows["affine_matrix"], (2, 3)), dict[int, Affine]()
-    for frame, affine in zip(rows["frame_index"].to_pylist(), affines, strict=True):
-        if frame not in found or alignment.scale(affine) < alignment.scale(found[frame]):
-            found[frame] = affine
-    return {frame: rescaled(affine, size, side) for frame, affine in found.items()}
+    frames, _, affines = shown_faces(converted)
+    pairs = zip(frames.tolist(), affines, strict=True)
+    return {frame: rescaled(affine, size, side) for frame, affine in pairs}
 
 
 class Cropped(Footage):

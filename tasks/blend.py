@@ -31,11 +31,11 @@ from likeness.media.footage import Footage, Frame, open_footage
 from likeness.media.images import decode_jpeg
 from likeness.media.links import require_inside
 from likeness.media.sound import SoundCodec
-from likeness.vision import alignment, blending, laying
+from likeness.vision import blending, laying
 from likeness.vision.colour import SteadyColours
 from likeness.vision.laying import Face
 from likeness.vision.patch import Patch
-from tasks._whole import LEAST_PX, facts_of, side_of, write_film
+from tasks._whole import LEAST_PX, facts_of, shown_faces, side_of, write_film
 
 Pixels = npt.NDArray[np.uint8]
 Space = tuple[str, str]
@@ -204,20 +204,21 @@ def whole_crops(context: Context[BlendParams], footage: Footage) -> Counter[str]
     params, inputs, facts = context.params, context.inputs, context.facts["converted"]
     film = facts_of(footage.facts, side_of(params.crop_px, facts["size_px"]))
     faces = faces_by_frame(inputs["converted"], facts, _shots(inputs["frames"]))
+    frames, tracks, _ = shown_faces(inputs["converted"])
+    shown = dict(zip(frames.tolist(), tracks.tolist(), strict=True))
+    crops = (crop_of(given, shown.get(index)) for index, given in enumerate(faces))
     model, render = Model(footage.path, film), context.outputs["render"]
     with (
         footage,
         VideoWriter(render, model, params.crf, params.preset, sound=params.sound) as writer,
         context.progress("frames", context.facts["frames"]["frames"]) as advance,
     ):
-        return write_film(writer, footage.frames(), map(largest, faces), film, advance)
+        return write_film(writer, footage.frames(), crops, film, advance)
 
 
-def largest(faces: list[Face]) -> Pixels | None:
-    """The crop of the largest face in its frame."""
-    if not faces:
-        return None
-    return min(faces, key=lambda face: alignment.scale(face.affine)).crop
+def crop_of(faces: list[Face], track: int | None) -> Pixels | None:
+    """The crop of the face on a track, of all in a frame; None without a track."""
+    return next((face.crop for face in faces if face.track[1] == track), None)
 
 
 def laid_in(context: Context[BlendParams], footage: Footage) -> Counter[str]:

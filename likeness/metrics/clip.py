@@ -19,6 +19,7 @@ from likeness.contracts.tables.crops import CROPS
 from likeness.contracts.tables.frames import FRAMES
 from likeness.metrics import sampling, views
 from likeness.metrics.face import FaceRow
+from likeness.vision.tracks import leading
 
 Values = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.integer]
@@ -54,7 +55,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Faces:
-    """The largest face of each frame.
+    """The face of each frame that is measured: of several that of the larger track.
 
     Attributes:
         pts_s, shots: (T,) of all frames.
@@ -86,7 +87,7 @@ class Faces:
 
 
 def read_faces(frames: Path, crops: Path) -> Faces:
-    """The largest face of each frame of a target.
+    """The face to measure in each frame of a target.
 
     Args:
         frames: frames.parquet of the clip.
@@ -96,14 +97,12 @@ def read_faces(frames: Path, crops: Path) -> Faces:
     rows = CROPS.read(crops, ["frame_index", "track_index", "affine_matrix"])
     shots = as_numpy(table["shot_index"]).astype(np.int64)
     tracks, counts = np.full(len(shots), -1), np.zeros(len(shots), np.int64)
-    largest = np.full(len(shots), np.inf)
     linear = as_numpy(rows["affine_matrix"], (2, 3))[:, :, :2]
-    scales = np.sqrt(np.abs(np.linalg.det(linear)))
-    keys = zip(as_numpy(rows["frame_index"]), as_numpy(rows["track_index"]), scales, strict=True)
-    for frame, track, scale in keys:
-        counts[frame] += 1
-        if scale < largest[frame]:
-            largest[frame], tracks[frame] = scale, track
+    sizes = 1 / np.sqrt(np.abs(np.linalg.det(linear)))
+    index, track = as_numpy(rows["frame_index"]), as_numpy(rows["track_index"])
+    np.add.at(counts, index, 1)
+    chosen = leading(index, track, sizes)
+    tracks[index[chosen]] = track[chosen]
     return Faces(as_numpy(table["pts_s"]), shots, tracks, counts)
 
 

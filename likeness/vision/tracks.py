@@ -101,6 +101,29 @@ class _Open:
         self.bbox, self.embedding, self.frame_index = bbox, embedding, frame_index
 
 
+def leading(
+    frame_index: npt.NDArray[np.integer],
+    track_index: npt.NDArray[np.integer],
+    size: npt.NDArray[np.floating],
+) -> npt.NDArray[np.int64]:
+    """Row of the face to show or measure in each frame that has any, by frame.
+
+    Of several faces the one on the track that is larger over all its frames: the largest of each
+    frame would jump between two of like size.
+
+    Args:
+        frame_index, track_index: (N,) of each face.
+        size: (N,) of the face, in any unit.
+    """
+    if not len(frame_index):
+        return np.zeros(0, np.int64)
+    # Rounded, so that the order of summing cannot decide between equals.
+    weight = np.round(np.bincount(track_index, size), 6)[track_index]
+    order = np.lexsort((track_index, -weight, frame_index))
+    frames = np.asarray(frame_index)[order]
+    return order[np.concatenate([[True], frames[1:] != frames[:-1]])]
+
+
 def link_tracks(
     frame_index: npt.NDArray[np.int32],
     bbox: Floats,

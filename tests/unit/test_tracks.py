@@ -7,7 +7,7 @@ import numpy.typing as npt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from likeness.vision.tracks import MAX_GAP_FRAMES, link_tracks, match, overlaps
+from likeness.vision.tracks import MAX_GAP_FRAMES, leading, link_tracks, match, overlaps
 
 Floats = npt.NDArray[np.float32]
 
@@ -80,3 +80,13 @@ def test_pairs_are_one_to_one_and_allowed(count: int, other: int, seed: int) -> 
     pairs = match(first, second)
     assert len({a for a, _ in pairs}) == len(pairs) == len({b for _, b in pairs})
     assert all(overlaps(first, second)[a, b] >= 0.3 for a, b in pairs)
+
+
+def test_of_two_faces_of_like_size_always_the_same_leads():
+    frames = np.repeat(np.arange(6), 2)
+    tracks = np.tile([4, 7], 6)
+    size = np.array([50, 51, 52, 50, 50, 51, 50, 52, 51, 50, 50, 53.0])  # the larger one changes
+    assert tracks[leading(frames, tracks, size)].tolist() == [7] * 6
+    lone = np.array([0, 1, 2, 5])
+    assert leading(lone, np.array([1, 0, 0, 1]), np.ones(4)).tolist() == [0, 1, 2, 3]
+    assert len(leading(lone[:0], lone[:0], np.ones(0))) == 0

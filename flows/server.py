@@ -174,7 +174,7 @@ def running_server(root: Path, port: int, *, noted: bool) -> Iterator[Running]:
     Raises:
         GraphError: it did not come up; its log is named.
     """
-    log = home(root) / ("server.log" if noted else f"server-{port}.log")
+    log = home(root) / ("server.log" if noted else "server-of-rebuild.log")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w", encoding="utf-8") as handle:
         child = subprocess.Popen(
@@ -194,8 +194,6 @@ def running_server(root: Path, port: int, *, noted: bool) -> Iterator[Running]:
     finally:
         if noted:
             forget(root)
-        else:
-            log.unlink(missing_ok=True)
         end_group(child.pid, STOP_S)
         child.wait()
 

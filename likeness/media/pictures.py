@@ -29,7 +29,10 @@ def read_image(path: Path) -> U8:
         data = np.fromfile(path, np.uint8)
     except FileNotFoundError:
         raise FootageError(path, "does not exist", step) from None
-    rgb = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
+    try:
+        rgb = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
+    except cv2.error:  # of a size that no picture has
+        rgb = None
     if rgb is None:
         problem = "cannot be decoded as a picture" if data.size else "is empty (0 bytes)"
         raise FootageError(path, problem, step)

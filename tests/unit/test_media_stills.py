@@ -164,3 +164,10 @@ def test_pictures_that_look_like_films_are_named(tmp_path: Path) -> None:
     for name, kind in (("a.webp", "WebP"), ("b.avif", "AVIF"), ("c.heic", "HEIC")):
         with pytest.raises(FootageError, match=f"is {kind}, which is not read; convert it"):
             open_footage(tmp_path / name)
+
+
+def test_a_picture_of_a_size_that_no_picture_has(tmp_path: Path) -> None:
+    picture(tmp_path / "1.bmp")
+    huge = b"BM" + bytes(12) + b"\x28\0\0\0" + b"\xff\xff\xff\x7f" * 2 + b"\1\0\x18\0" + bytes(40)
+    (tmp_path / "2.bmp").write_bytes(huge)
+    assert [f.decoded for f in open_footage(tmp_path).frames()] == [True, False]

@@ -78,16 +78,17 @@ def test_adding_and_removing_a_clip(house: Path, film: Path, likeness: Likeness)
     person = house / "data/identities/ann"
     assert (person / "identity.yaml").read_text() == "identity: ann\nconsent: ann-2026\n"
     assert (person / "dvc.yaml").read_text() == (house / "tasks/identity.dvc.yaml").read_text()
-    # Said to run: its own four stages, its identity's three, and what looks at all of them.
+    # Said to run: its own five stages, its identity's three, and what looks at all of them.
     stages = [line.strip() for line in out.splitlines() if line.startswith("  ")]
     clip = "data/clips/take-3-mp4/dvc.yaml"
     assert set(stages) == {
-        "pack", f"{clip}:frames", f"{clip}:detect", f"{clip}:filter", f"{clip}:align",
+        "pack", "judge",
+        *(f"{clip}:{s}" for s in ("frames", "detect", "filter", "align", "embed")),
         *(f"data/identities/ann/dvc.yaml:{s}" for s in ("roster", "shard", "appearance")),
         "names", "retrieval", "views",
     }  # fmt: skip
     graph = {node.address for node in read_graph(house).stages}
-    assert graph - set(stages) == {"judge", "detectability", "perceptual"}
+    assert graph - set(stages) == {"detectability", "perceptual"}
 
     code, out, _ = likeness("list", "--json")
     (row,) = json.loads(out)["clips"]

@@ -64,7 +64,7 @@ def own_error(error: BaseException | None, depth: int = 6) -> LikenessError | No
     return None
 
 
-def _trainer(job: Job, share: cluster.Share) -> DataParallelTrainer:
+def _trainer(job: Job, share: cluster.Share, wanted: int) -> DataParallelTrainer:
     """Ray Train's description of the run; the job's paths are absolute."""
     # Not above: Ray reads its environment when it is first imported (cluster.joined sets it).
     from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
@@ -79,7 +79,7 @@ def _trainer(job: Job, share: cluster.Share) -> DataParallelTrainer:
         work,
         train_loop_config={**config, "torch": torch.__version__},
         scaling_config=ScalingConfig(
-            num_workers=(1, share.workers),
+            num_workers=(1, wanted),  # of these as many as there is room for, now or later
             use_gpu=share.gpu,
             resources_per_worker={"CPU": share.threads, **({"GPU": 1} if share.gpu else {})},
         ),
@@ -93,13 +93,13 @@ def _trainer(job: Job, share: cluster.Share) -> DataParallelTrainer:
     )
 
 
-def _fit(job: Job, share: cluster.Share) -> None:
+def _fit(job: Job, share: cluster.Share, wanted: int) -> None:
     """Run Ray Train to its end.
 
     Raises:
         LikenessError: what a worker raised, or that they keep dying.
     """
-    trainer, failures = _trainer(job, share), list[BaseException]()
+    trainer, failures = _trainer(job, share, wanted), list[BaseException]()
 
     def fit() -> None:
         try:
@@ -151,7 +151,7 @@ def train(job: Job, workers: int) -> None:
             share = cluster.share(wanted, own=own)
             if share.workers < wanted:
                 _say(f"{job.model}: there is room for {share.workers} of {wanted} workers")
-            _fit(job, share)
+            _fit(job, share, wanted)
     finally:
         shutil.rmtree(job.state / "ray", ignore_errors=True)
     images = checkpoint.images_of(job.state)

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from flows.cli import app
+from flows.graph import read_graph
+from flows.layout import place
 
 DOCS = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs")
 ROOMS = ("flows/", "likeness/", "models/", "tasks/", "tests/", "benchmarks/", "docs/", "scripts/")
@@ -83,6 +85,16 @@ def test_modules_that_are_run_exist(repository: Path) -> None:
         return path.with_suffix(".py").is_file() or (path / "__main__.py").is_file()
 
     assert missing(repository, MODULE, there) == []
+
+
+def test_the_readme_lists_every_stage_and_the_picture_draws_them_all(repository: Path) -> None:
+    graph = read_graph(repository)
+    drawn = {member for box in place(graph)[0].values() for member in box.members}
+    assert drawn == set(graph.nodes)
+    text = (repository / "README.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^\| ([a-z]+) \|", text, re.MULTILINE))
+    stages = {path.stem for path in (repository / "tasks").glob("*.py") if path.stem[0] != "_"}
+    assert stages - listed == set()
 
 
 @pytest.mark.parametrize("ignored", [".venv/bin/activate"])

@@ -155,7 +155,7 @@ def check_workers(took: list[Taker], seen: set[int]) -> None:
 @pytest.mark.timeout(600)
 def test_an_error_of_a_worker_is_one_line(place: Repository) -> None:
     place.forget()
-    place.model(learning_rate=1e30)
+    place.model(learning_rate=1e18)
     try:
         training = place.begin(**TWO)
         said = training.communicate()[0]

@@ -16,6 +16,7 @@ import shlex
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,13 +101,17 @@ def _work(link: socket.socket) -> None:
 @contextlib.contextmanager
 def use_forks(root: Path, repository: Path) -> Iterator[None]:
     """Make the stages of the test repository `root` run in forks, as long as this lasts."""
-    place = root / ".likeness-forks"
-    command = [sys.executable, "-m", "tests.flows.forked", str(place)]
-    with subprocess.Popen(command, cwd=repository, stdout=subprocess.PIPE, text=True) as server:
+    with contextlib.ExitStack() as stack:
+        # Names of sockets are short: not below pytest's folder.
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="forks-")))
+        place = folder / "socket"
+        command = [sys.executable, "-m", "tests.flows.forked", str(place)]
+        server = subprocess.Popen(command, cwd=repository, stdout=subprocess.PIPE, text=True)
+        stack.enter_context(server)
         assert server.stdout is not None
         try:
             assert server.stdout.readline() == "ready\n"
-            client = root / ".likeness-forks.py"
+            client = folder / "client.py"
             client.write_text(CLIENT)
             starter = root / "tasks/python"
             before = starter.read_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from flows.catalog import clip_text
 from flows.process import environment
+from likeness.contracts.catalog import Clip
 from likeness.contracts.tables.base import Table
 from likeness.contracts.tables.crops import CROPS
 from likeness.contracts.tables.detections import DETECTIONS
@@ -21,7 +24,7 @@ from likeness.contracts.tables.galleries import GALLERIES
 from likeness.contracts.tables.probes import PROBES
 from likeness.contracts.tables.shards import SHARDS
 from tests.flows.forked import use_forks
-from tests.flows.house import change_params, copy_repository, cut, write_consent
+from tests.flows.house import change_params, copy_repository, cut, enrol, write_consent
 from tests.flows.test_house import add
 
 pytestmark = pytest.mark.slow
@@ -48,6 +51,19 @@ def take(shared: Path, folder: Path, identity: str, number: int) -> Path:
     return cut(film, target, range(first, first + 2 * FRAMES_EACH, 2))
 
 
+def lay(root: Path, film: Path, identity: str, clip: str) -> None:
+    """A clip's folder, in a thirtieth of the time of `likeness add`, without its checks."""
+    folder = root / "data/clips" / clip
+    folder.mkdir()
+    shutil.copyfile(film, folder / "footage.mp4")
+    shutil.copyfile(root / "tasks/clip.dvc.yaml", folder / "dvc.yaml")
+    record = Clip(
+        clip=clip, identity=identity, role="target", consent=f"{identity}-2026",
+        licence="test", footage="footage.mp4",
+    )  # fmt: skip
+    (folder / "clip.yaml").write_text(clip_text(record))
+
+
 @pytest.fixture
 def village(repository: Path, shared: Path, tmp_path: Path) -> Iterator[Path]:
     """Twelve clips of six people, one of whom is swapped onto another; all up to date."""
@@ -56,11 +72,12 @@ def village(repository: Path, shared: Path, tmp_path: Path) -> Iterator[Path]:
         pytest.skip("the weights are not here; run `likeness fetch`")
     os.environ.setdefault("LIKENESS_STATE", str(downloads))
     root = copy_repository(repository, tmp_path / "repo")
+    enrol(root, *PEOPLE)
     for identity, (_, count) in PEOPLE.items():
         write_consent(root, identity)
         for number in range(1, count + 1):
             film = take(shared, tmp_path, identity, number)
-            add(root, film, identity, "target", f"{identity}-{number}")
+            lay(root, film, identity, f"{identity}-{number}")
     entry = {"source": "woman", "target": "man"}
     change_params(
         root,

@@ -6,7 +6,9 @@ import contextlib
 import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
+
+from ruamel.yaml import YAML
 
 from flows import catalog
 from flows.catalog import PARAMS, clip_text, find_clip, names
@@ -26,7 +28,6 @@ from likeness.contracts.catalog import (
     require_consent,
     require_slug,
 )
-from likeness.contracts.documents import load_yaml
 from likeness.contracts.errors import CatalogError
 from likeness.contracts.params import SwapEntry, load_entry
 
@@ -160,7 +161,7 @@ def rename(clip: str, name: str, root: Path, say: Say = print) -> list[str]:
         swaps = [s for s in names("swaps", root) if _target(s, root) == clip]
         if swaps:
             text = (root / PARAMS).read_text(encoding="utf-8")
-            change.write(root / PARAMS, retargeted(text, load_yaml(root / PARAMS), swaps, name))
+            change.write(root / PARAMS, retargeted(text, swaps, name))
         change.commit()
     return swaps
 
@@ -169,11 +170,12 @@ def _target(swap: str, root: Path) -> str:
     return load_entry("swaps", swap, SwapEntry, root / PARAMS).target
 
 
-def retargeted(text: str, content: dict[str, object], swaps: list[str], clip: str) -> str:
+def retargeted(text: str, swaps: list[str], clip: str) -> str:
     """`text` of params.yaml with another target in some swaps; everything else stays as it is."""
+    content: Any = YAML(typ="rt").load(text)  # which knows where each value stands
     lines = text.splitlines(keepends=True)
     for swap in swaps:
-        entry = content["swaps"][swap]  # type: ignore[index]  # swaps are a mapping: checked before
+        entry = content["swaps"][swap]
         row, column = entry.lc.value("target")
         line, old = lines[row], str(entry["target"])
         at = line.index(old, column)  # past quotes, if any

@@ -16,7 +16,7 @@ stages:
   publish:
     foreach: {a: 1}
     do:
-      cmd: sh -c "python tasks/lasting.py --out out/${key}; true"
+      cmd: sh -c "python lasting.py --out out/${key} --params lasting.yaml; true"
       outs: ["out/${key}"]
 """
 LASTING = """\
@@ -36,9 +36,8 @@ Stage("lasting", Document, {}, {"out": None}, run).main()
 @pytest.fixture
 def root(stub: Path) -> Path:
     (stub / "dvc.yaml").write_text(DVC_YAML)
-    (stub / "tasks").mkdir()
-    (stub / "tasks/lasting.py").write_text(LASTING)
-    (stub / "params.yaml").write_text("lasting: {}\n")
+    (stub / "lasting.py").write_text(LASTING)
+    (stub / "lasting.yaml").write_text("lasting: {}\n")
     return stub
 
 

@@ -27,7 +27,7 @@ from tests.flows.forked import use_forks
 from tests.flows.house import change_params, copy_repository, cut, enrol, write_consent
 from tests.flows.test_house import add
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # a hundred stages
 
 # Film and number of clips; the first is swapped onto the second.
 PEOPLE = {

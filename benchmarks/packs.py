@@ -1,7 +1,8 @@
 """A pack's networks as films use them, beside insightface's own way through the same files.
 
-Where the ratio is about 1, insightface runs them in the product (stills: reference photos, live's
-portraits, thresholds); where it is more, the runner of our own does. `packs.start`: processor
+Films go through the runner of our own as long as start and whole frames pay; windows and single
+faces cost the same either way. Stills go through insightface: reference photos, thresholds.
+`packs.start`: processor
 seconds from an empty process to both networks loaded. `packs.scan`: a whole frame, which
 insightface fills up to 640 by 640. `packs.window`: the window around a known face. `packs.embed`:
 one face. `packs.stills`: FaceAnalysis on a photo, against detector and embedder one by one.

@@ -19,6 +19,7 @@ State = Literal["ran", "cached", "failed"]
 _RUNNING = re.compile(r"^Running stage '(.+)':$")
 _RESTORED = re.compile(r"^Stage '(.+)' is cached - skipping run")
 _UNCHANGED = re.compile(r"^(?:Stage )?'(.+)' didn't change, skipping$")
+_UNKEPT = re.compile(r"^ERROR: failed to transfer '.+?' - (?:\[Errno \d+\] )?(.+?)(?:: '.*)?$")
 _FAILED = re.compile(r"failed to reproduce(?: stages:)? '(.+?)'")
 
 
@@ -49,6 +50,8 @@ class Transcript:
         runs: address -> result, in the order of DVC's announcements.
         refusal: DVC's words where a lock held by another process was met; "" if none was.
         error: the stage's own `error:` line, else DVC's.
+        unkept: why DVC's cache did not take an output; "" if it took all. DVC itself goes on then
+            and exits with 0, though nothing could bring that output back.
         code: exit code of the process; negative: the signal that ended it.
     """
 
@@ -56,6 +59,7 @@ class Transcript:
     runs: dict[str, StageRun] = field(default_factory=dict)
     refusal: str = ""
     error: str = ""
+    unkept: str = ""
     code: int = 0
     _address: str = ""
     _began: float = 0.0
@@ -83,7 +87,10 @@ class Transcript:
         self._finish("ran" if code == 0 else "failed")
 
     def _note_error(self, text: str) -> None:
-        if text.startswith("error: "):
+        if found := _UNKEPT.match(text):
+            self.unkept = found[1]
+            self._finish("failed")
+        elif text.startswith("error: "):
             self.error = text.removeprefix("error: ")
         elif text.startswith("ERROR: "):
             if found := _FAILED.search(text):
@@ -158,12 +165,15 @@ def require_success(transcript: Transcript, subject: str = "dvc repro") -> list[
         ReproError: a stage or DVC failed; the stage's own line says why.
     """
     code, runs = transcript.code, list(transcript.runs.values())
-    if code == 0:
+    if code == 0 and not transcript.unkept:
         return runs
     failed = [run.address for run in runs if run.state == "failed"]
     subject = failed[-1] if failed else subject
     how = f"ended by signal {-code}" if code < 0 else f"exit code {code}"
     error = ReproError(subject, transcript.error or how, "correct that and run the same again")
+    if transcript.unkept:
+        what = f"DVC's cache did not take its output ({transcript.unkept})"
+        error = ReproError(subject, what, "make room (`dvc gc --workspace`), then run it again")
     if transcript.busy:
         error = LockedError(subject, "is held by another run", "wait for its end, then try again")
     error.runs = tuple(runs)

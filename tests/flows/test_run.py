@@ -50,6 +50,38 @@ def test_failure_names_the_stage_and_its_own_reason(built: Path) -> None:
     assert {r.address for r in error.runs if r.state == "failed"} == {error.subject}
 
 
+# DVC's process may write no file above 8 MB; the stage lifts that for itself and writes more.
+BIG = """\
+import pathlib, resource, sys
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+out = pathlib.Path(sys.argv[1])
+out.parent.mkdir(parents=True, exist_ok=True)
+out.write_bytes(bytes(20_000_000))
+"""
+CRAMPED = """\
+import pathlib, resource, sys
+from flows.run import ReproError, repro
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+resource.setrlimit(resource.RLIMIT_FSIZE, (8_000_000, hard))
+try:
+    repro(["pack"], root=pathlib.Path(sys.argv[1]))
+except ReproError as error:
+    print(error, [(run.address, run.state) for run in error.runs])
+"""
+
+
+def test_an_output_that_the_cache_did_not_take_is_a_failure(stub: Path) -> None:
+    """DVC says it, goes on and exits with 0, as on a full disk; the next run makes it again."""
+    (stub / "work.py").write_text(BIG)
+    done = subprocess.run(
+        [sys.executable, "-c", CRAMPED, str(stub)], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.startswith("pack: DVC's cache did not take its output (File too large); ")
+    assert "[('pack', 'failed')]" in done.stdout
+    assert [run.state for run in repro(["pack"], root=stub)] == ["ran"]
+
+
 def test_two_runs_at_once_both_end_well(stub: Path) -> None:
     """DVC refuses a path that another run holds even under --wait-for-lock; we try again."""
     (stub / "tag").write_text("nap")

@@ -23,6 +23,7 @@ from likeness.contracts.catalog import (
 )
 from likeness.contracts.documents import line_of, load_yaml
 from likeness.contracts.errors import LikenessError, ParamsError
+from likeness.contracts.orphans import dvc_above
 from likeness.contracts.params import refuse_identities
 
 PLACE = re.compile(r"%([a-z_]+(?:\.[a-z_]+)?)%")
@@ -135,13 +136,35 @@ class Filler:
 
     def _document(self) -> dict[str, str]:
         """Names in the document beside the dvc.yaml that holds the stage."""
-        file, colon, _ = self.address.partition("dvc.yaml:")
-        kind, _, name = file.rstrip("/").rpartition("/")
-        home = kind.rpartition("/")[2]
-        if not colon or home not in ("clips", "identities"):
+        parts = self._folder().split("/")
+        if len(parts) != 3 or parts[0] != "data" or parts[1] not in ("clips", "identities"):
             step = "run `dvc repro` in the folder that holds params.yaml"
             raise LikenessError(self.address or "stage", "DVC does not say of which folder", step)
-        folder = self.data / home / require_slug(home, name)
+        home = parts[1]
+        folder = self.data / home / require_slug(home, parts[2])
         if home == "identities":
             return load_identity(folder / "identity.yaml").model_dump()
         return load_clip(folder / "clip.yaml").model_dump()
+
+    def _folder(self) -> str:
+        """Folder of the dvc.yaml that holds the stage, seen from the root; "" if nothing says it.
+
+        DVC gives addresses relative to where it was started, and that of a stage in that very
+        folder without any path: `align`, where the root would say `data/clips/x/dvc.yaml:align`.
+        """
+        file = self.address.partition("dvc.yaml:")[0] if "dvc.yaml:" in self.address else ""
+        if file.startswith("data/"):
+            return file.rstrip("/")
+        started = _started_in() if self.address else ""
+        return os.path.relpath(Path(started, file)) if started else ""
+
+
+def _started_in() -> str:
+    """Folder that the DVC above this stage works in; "" if it cannot be asked."""
+    import psutil  # seldom needed, and every stage imports this module
+
+    pid = dvc_above()
+    try:
+        return str(psutil.Process(pid).cwd()) if pid else ""
+    except (psutil.Error, OSError):
+        return ""

@@ -12,7 +12,7 @@ import pytest
 
 from flows.process import environment
 from tests.flows.house import change_params, copy_repository, enrol, write_consent
-from tests.footage import make_clip_folder
+from tests.footage import make_clip, make_clip_folder
 
 MARK = "executed"
 EVIL = [
@@ -114,3 +114,19 @@ def test_footage_is_a_name_in_the_clips_folder(house: Path, footage: str) -> Non
     path.write_text(path.read_text().replace("footage.mp4", footage))
     error = repro(house).stderr
     assert f"`footage: '{footage}'` is no file name in the clip's folder" in error
+
+
+def test_stages_of_a_folder_start_in_it(house: Path) -> None:
+    """DVC gives addresses relative to where it was started: `frames`, `../ann/dvc.yaml:roster`."""
+    make_clip(house / "data/clips/take/footage.mp4", frames=4, size=(64, 48))
+    frames, rosters = house / "data/clips/take/frames.parquet", house / "data/rosters"
+    for folder, address in (
+        ("data/clips/take", "frames"),
+        ("data/identities/ann", "roster"),
+        ("data/clips", "../identities/ann/dvc.yaml:roster"),
+    ):
+        command = [sys.executable, "-m", "dvc", "repro", "--force", address]
+        subprocess.run(command, cwd=house / folder, env=environment(), check=True)
+        assert frames.is_file()
+        assert (rosters / "ann.json").is_file() == (address != "frames")
+        shutil.rmtree(rosters, ignore_errors=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from likeness.contracts import names
 from likeness.contracts.documents import load_yaml
 from likeness.contracts.errors import LikenessError
 from likeness.contracts.names import PLACE, Filler, check_names
@@ -123,6 +124,7 @@ def test_documents_of_clips_hold_names_alone(tmp_path: Path, key: str) -> None:
     [
         ("frames", "%clip%", "DVC does not say of which folder; run `dvc repro` in the folder"),
         ("data/clips/../../x/dvc.yaml:frames", "%clip%", "DVC does not say of which folder"),
+        ("../take/dvc.yaml:frames", "%clip%", "DVC does not say of which folder"),
         ("train@a; touch x", "%key%", "`a; touch x` is no valid entry name"),
         ("", "%key%", "the stage was not started by DVC"),
         ("train@m", "%models.source%", "key `models.m.source` is missing"),
@@ -141,3 +143,23 @@ def test_a_stage_that_cannot_tell_its_name_says_so(
 @pytest.mark.parametrize("address", ["train@m", "dvc.yaml:train@m", "../../dvc.yaml:train@m"])
 def test_a_key_is_told_from_any_folder(tmp_path: Path, address: str) -> None:
     assert Filler(tmp_path / "params.yaml", address).fill("data/models/%key%") == "data/models/m"
+
+
+@pytest.mark.parametrize(
+    ("folder", "address", "said"),
+    [
+        ("data/clips/ta $(touch x) ke", "frames", "ta $(touch x) ke` is no valid clip"),
+        ("data/clips", "../../../clips/take/dvc.yaml:frames", "DVC does not say of which folder"),
+        ("data/consents/take", "frames", "DVC does not say of which folder"),
+        ("data/clips/take/deeper", "frames", "DVC does not say of which folder"),
+        ("", "frames", "DVC does not say of which folder"),
+    ],
+)
+def test_the_folder_that_dvc_was_started_in_is_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, address: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(names, "_started_in", lambda: str(tmp_path.resolve() / folder))
+    with pytest.raises(LikenessError) as caught:
+        Filler(tmp_path / "params.yaml", address, Path("data")).fill("%clip%")
+    assert said in str(caught.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,6 +137,17 @@ def remove_clip(removal: Removal, root: Path, say: Say = print) -> None:
 def out_of_date(root: Path) -> list[Path]:
     """Clip- and identity-level dvc.yaml files that differ from their template."""
     return [path for path, template in _copies(root) if not _equal(path, root / template)]
+
+
+def say_out_of_date(root: Path) -> None:
+    """Print a note to stderr for each copy that differs: DVC runs what it says, not the template.
+
+    A note, for a copy of before stays good until its clip is to have the new stages.
+    """
+    for path, template in _copies(root):
+        if (root / template).is_file() and not _equal(path, root / template):
+            what = f"differs from {template}" if path.is_file() else "is missing"
+            print(f"note: {path.relative_to(root)} {what}; run `likeness sync`", file=sys.stderr)
 
 
 def _copies(root: Path) -> list[tuple[Path, Path]]:

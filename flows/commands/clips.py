@@ -26,7 +26,7 @@ from flows.identities import listed_in_params, move_identities
 from flows.listing import idle_pools, list_everything, pools_losing
 from flows.merging import teach_git
 from flows.remarks import say_remarks
-from flows.removal import check_removal, out_of_date, remove_clip, sync
+from flows.removal import check_removal, out_of_date, remove_clip, say_out_of_date, sync
 from flows.report import show_table
 from flows.status import read_state, will_run
 
@@ -152,6 +152,7 @@ def list_clips(as_json: Json = False) -> None:
     if as_json:
         print_json(content)
         return
+    say_out_of_date(ROOT)
     say_remarks(ROOT)
     for kind, rows in content.items():
         if not rows:

@@ -11,6 +11,7 @@ from flows.commands.common import ROOT, Json, complete_model, print_json
 from flows.commands.runs import end_like_ctrl_c
 from flows.families import COLUMNS, SPEEDS, cells, describe
 from flows.preflight import check_repository
+from flows.removal import say_out_of_date
 from flows.report import show_table
 from flows.trial import TRIALS, find_training, run_trial
 from likeness.contracts.errors import LikenessError
@@ -43,6 +44,7 @@ def train(
     if minutes is not None and not (minutes > 0 and math.isfinite(minutes)):
         raise LikenessError("--minutes", f"{minutes:g} is no time", "give more than 0")
     check_repository(ROOT)
+    say_out_of_date(ROOT)
     training = find_training(model, ROOT)
     bounds = {"--minutes": minutes, "--images": images}
     options = [part for name, n in bounds.items() if n is not None for part in (name, str(n))]

@@ -10,6 +10,7 @@ import typer
 from flows.commands.common import ROOT, Json, complete_identity, print_json
 from flows.layout import reduce
 from flows.remarks import say_remarks
+from flows.removal import say_out_of_date
 from flows.report import show_table
 from flows.status import brief, read_state, will_run
 from likeness.contracts.catalog import find_identity
@@ -30,6 +31,7 @@ def status(as_json: Json = False) -> None:
     if as_json:
         print_json({"stale": {a: list(why) for a, why in stale.items()}, "will_run": runs})
         return
+    say_out_of_date(ROOT)
     say_remarks(ROOT)
     if not runs:
         print("everything is up to date")

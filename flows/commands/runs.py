@@ -20,6 +20,7 @@ from flows.graph import read_graph
 from flows.preflight import check_repository
 from flows.process import stream
 from flows.remarks import say_remarks
+from flows.removal import say_out_of_date
 from flows.report import show_run
 from flows.run import ReproError, repro
 from likeness.contracts.catalog import clip_folder, footage_path
@@ -89,6 +90,7 @@ def swap(name: Annotated[str, SWAP_NAME] = "") -> None:
     """
     end_like_ctrl_c()
     check_repository(ROOT)
+    say_out_of_date(ROOT)
     graph = read_graph(ROOT)
     part = graph.swap(name) if name else graph
     targets = [f"publish@{name}"] if name else []
@@ -119,6 +121,7 @@ def rebuild(name: Annotated[str, SWAP_NAME] = "") -> None:
 
     end_like_ctrl_c()
     check_repository(ROOT)
+    say_out_of_date(ROOT)
     if name:
         read_graph(ROOT).swap(name)  # an unknown name is told before a server starts
     server.configure(ROOT)

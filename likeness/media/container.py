@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import mmap
 import os
 import stat
 from collections.abc import Iterator
@@ -27,6 +28,9 @@ CONTAINERS = (
 )
 """Demuxers of FFmpeg whose files refer to no other file. The last few hold sound: named as such."""
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EACCES, errno.EROFS)
+_ENCODER_BYTES = 2 * 2**30
+"""Ample: libx264 takes 260 MB for 1920x1080 px, 660 MB for 3840x2160 px (preset medium, 4 threads),
+and frees them when it fails."""
 _MOST_ERRORS = 64
 """Reads in a row that may fail before a damaged file counts as ended."""
 
@@ -65,6 +69,33 @@ def named_faults(path: Path, problem: str, step: str = "") -> Iterator[None]:
         if isinstance(error, OSError) and error.errno in _DISK:
             raise OSError(error.errno, reason, str(path)) from None
         raise FootageError(path, f"{problem} ({reason})", step or _next_step(path)) from None
+
+
+@contextlib.contextmanager
+def encoder_faults(path: Path, problem: str) -> Iterator[None]:
+    """As `named_faults`, for libx264: it says no more than that it failed where memory is short.
+
+    Raises:
+        FootageError: the encoder gave up, which is a defect.
+        MemoryError: it did, and there is no room for what an encoder takes.
+        OSError: for want of space or permission.
+    """
+    with named_faults(path, problem, "report this"):
+        try:
+            yield
+        except av.ExternalError:
+            if _has_room(_ENCODER_BYTES):
+                raise
+            raise MemoryError(problem) from None
+
+
+def _has_room(count: int) -> bool:
+    """Whether so many bytes can be mapped; none of them is touched."""
+    try:
+        mmap.mmap(-1, count, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
+    except (OSError, MemoryError):
+        return False
+    return True
 
 
 def open_container(path: Path) -> Any:

@@ -23,7 +23,7 @@ from av.codec.context import Flags
 
 from likeness.contracts.errors import FootageError
 from likeness.media.colour import rgb_to_yuv420
-from likeness.media.container import create_container, named_faults
+from likeness.media.container import create_container, encoder_faults
 from likeness.media.sound import SoundCodec, Soundtrack, sound_bases
 
 U8 = npt.NDArray[np.uint8]
@@ -242,7 +242,7 @@ class VideoWriter:
         self._release()
 
     def _faults(self) -> AbstractContextManager[None]:
-        return named_faults(self.path, "cannot be written as MP4", "report this")
+        return encoder_faults(self.path, "cannot be written as MP4")
 
     def _release(self) -> None:
         try:

@@ -14,7 +14,7 @@ from av.codec.context import Flags
 
 from likeness.contracts.errors import FootageError
 from likeness.media.colour import Planes
-from likeness.media.container import named_faults
+from likeness.media.container import encoder_faults, named_faults
 from likeness.media.encode import Described, encoder_options
 from likeness.media.footage import Footage, Frame
 from likeness.media.planes import plane_view
@@ -43,7 +43,7 @@ def encoded(frames: Sequence[Planes], model: Described, crf: float, preset: str)
     height, width = frames[0][0].shape
     rate = Fraction(*model.facts["average_rate"])
     encoder = _encoder(width, height, rate, crf, preset)
-    with named_faults(model.path, "cannot be encoded", "report this"):
+    with encoder_faults(model.path, "cannot be encoded"):
         packets = [
             packet
             for i, planes in enumerate(frames)

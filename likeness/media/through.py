@@ -19,7 +19,7 @@ from av.video.reformatter import VideoReformatter
 
 from likeness.contracts.errors import FootageError
 from likeness.media.colour import Planes
-from likeness.media.container import named_faults
+from likeness.media.container import encoder_faults, named_faults
 from likeness.media.encode import ENCODER_THREADS, Described, encoder_options
 from likeness.media.planes import stored_planes
 
@@ -67,10 +67,10 @@ def _packets(
 ) -> Iterator[Any | None]:
     """One packet per frame, late by what the encoder looks ahead, then None."""
     for planes, pts in frames:
-        with named_faults(_STREAM, "cannot be encoded", "report this"):
+        with encoder_faults(_STREAM, "cannot be encoded"):
             packets = encoder.encode(_picture(planes, encoder, pts * per_unit))
         yield from packets
-    with named_faults(_STREAM, "cannot be encoded", "report this"):
+    with encoder_faults(_STREAM, "cannot be encoded"):
         packets = encoder.encode(None)
     yield from packets
     yield None

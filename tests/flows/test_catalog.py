@@ -350,9 +350,15 @@ def test_sync_copies_the_template_beside_each_clip(house: Path, likeness: Likene
     for kind in copies:
         template = house / f"tasks/{kind}.dvc.yaml"
         template.write_text("# changed\n" + template.read_text())
+    for command in ("list", "swap", "rebuild"):
+        _, _, err = likeness(*command.split())
+        for kind, copy in copies.items():
+            said = f"note: {copy} differs from tasks/{kind}.dvc.yaml; run `likeness sync`\n"
+            assert err.count(said) == 1, (command, err)
     code, _, err = likeness("sync")
     assert code == 2
     assert "add --yes" in err
     assert "rewrote 2 files" in likeness("sync", "--yes")[1]
     for kind, copy in copies.items():
         assert (house / copy).read_text() == (house / f"tasks/{kind}.dvc.yaml").read_text()
+    assert "differs" not in likeness("list")[2]

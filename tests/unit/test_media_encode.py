@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -198,3 +200,37 @@ def test_ten_bits_and_fields_are_said(tmp_path: Path) -> None:
     assert remarks({**plain, "interlaced": True})[0].startswith("interlaced")
     odd = {**plain, "colour_tags": {**plain["colour_tags"], "space": 8}}
     assert "colour matrix 8 (H.273) is not known here" in remarks(odd)[0]
+
+
+SHORT_OF_MEMORY = """
+import resource, sys
+from pathlib import Path
+from likeness.contracts.commands import ended
+from likeness.media.encode import VideoWriter
+from likeness.media.footage import open_footage
+footage = open_footage(Path(sys.argv[1]))
+planes = next(iter(footage.frames())).planes()
+def work():
+    with VideoWriter(Path(sys.argv[2]), footage) as writer:
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + int(sys.argv[3]) * 2**20,) * 2)
+        for pts in range(60):
+            writer.write(*planes, pts)
+sys.exit(ended(work, "blend", ""))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not hold to RLIMIT_AS")
+@pytest.mark.parametrize("room_mib", [0, 16, 48])
+def test_an_encoder_without_memory_says_so(tmp_path: Path, room_mib: int) -> None:
+    """libx264 fails without a reason then, when it starts and in the middle of a film."""
+    source = make_clip(tmp_path / "a.mp4", frames=2, size=(640, 480))
+    done = subprocess.run(
+        [sys.executable, "-c", SHORT_OF_MEMORY, source, tmp_path / "b.mp4", str(room_mib)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "error: blend: there is not enough memory; close other programs" in done.stderr
+    assert "report this" not in done.stderr and "Traceback" not in done.stderr

@@ -148,11 +148,12 @@ def list_clips(as_json: Json = False) -> None:
 
     likeness list --json
     """
+    if not as_json:
+        say_out_of_date(ROOT)  # first: it may be why the next line fails
     content: dict[str, list[dict[str, Any]]] = list_everything(ROOT)
     if as_json:
         print_json(content)
         return
-    say_out_of_date(ROOT)
     say_remarks(ROOT)
     for kind, rows in content.items():
         if not rows:

@@ -26,12 +26,13 @@ def status(as_json: Json = False) -> None:
 
     likeness status --json
     """
+    if not as_json:
+        say_out_of_date(ROOT)  # first: it may be why the next line fails
     graph, stale = read_state(ROOT)
     runs = will_run(graph, stale)
     if as_json:
         print_json({"stale": {a: list(why) for a, why in stale.items()}, "will_run": runs})
         return
-    say_out_of_date(ROOT)
     say_remarks(ROOT)
     if not runs:
         print("everything is up to date")

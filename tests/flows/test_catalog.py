@@ -350,8 +350,8 @@ def test_sync_copies_the_template_beside_each_clip(house: Path, likeness: Likene
     for kind in copies:
         template = house / f"tasks/{kind}.dvc.yaml"
         template.write_text("# changed\n" + template.read_text())
-    for command in ("list", "swap", "rebuild"):
-        _, _, err = likeness(*command.split())
+    for command in ("list", "status", "swap"):  # before they fail of a clip without footage
+        _, _, err = likeness(command)
         for kind, copy in copies.items():
             said = f"note: {copy} differs from tasks/{kind}.dvc.yaml; run `likeness sync`\n"
             assert err.count(said) == 1, (command, err)
@@ -361,4 +361,4 @@ def test_sync_copies_the_template_beside_each_clip(house: Path, likeness: Likene
     assert "rewrote 2 files" in likeness("sync", "--yes")[1]
     for kind, copy in copies.items():
         assert (house / copy).read_text() == (house / f"tasks/{kind}.dvc.yaml").read_text()
-    assert "differs" not in likeness("list")[2]
+    assert "differs" not in likeness("status")[2]

@@ -44,8 +44,8 @@ def train(
     if minutes is not None and not (minutes > 0 and math.isfinite(minutes)):
         raise LikenessError("--minutes", f"{minutes:g} is no time", "give more than 0")
     check_repository(ROOT)
-    say_out_of_date(ROOT)
     training = find_training(model, ROOT)
+    say_out_of_date(ROOT)
     bounds = {"--minutes": minutes, "--images": images}
     options = [part for name, n in bounds.items() if n is not None for part in (name, str(n))]
     if find_rate:

@@ -2,8 +2,9 @@
 
 In: identity.yaml, the consent record and the folder of clips. Out: data/rosters/<identity>.json.
 This stage always runs, since no dependency can say "all clips of this identity"; it reads a few
-small files, and while its content stays the same nothing below it runs. It is also where the day
-matters: an expired or revoked consent stops the graph here.
+small files (and works out nothing if none of them changed this day: `standing`), and while its
+content stays the same nothing below it runs. It is also where the day matters: an expired or
+revoked consent stops the graph here.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from likeness.contracts.catalog import (
 from likeness.contracts.documents import Document, sha256_of, to_json
 from likeness.contracts.errors import CatalogError
 from likeness.contracts.stage import Context, Stage
+from likeness.contracts.standing import identity_here, note, state
 
 
 class RosterParams(Document):
@@ -63,6 +65,8 @@ def run(context: Context[RosterParams]) -> None:
     Raises:
         ConsentError, CatalogError: what is missing, expired, revoked or misplaced.
     """
+    started = identity_here()
+    before = state(started) if started else ""
     try:
         content, clips = listed(context)
     except CatalogError:
@@ -71,6 +75,8 @@ def run(context: Context[RosterParams]) -> None:
         raise
     context.outputs["roster"].write_text(content, encoding="utf-8")
     context.say(f"roster: {clips}")
+    if started:
+        note(started, before, content, f"roster: {clips}")
 
 
 def listed(context: Context[RosterParams]) -> tuple[str, str]:

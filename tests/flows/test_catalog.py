@@ -56,11 +56,12 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def everything(root: Path) -> dict[str, bytes]:
-    """Content of the workspace; DVC's own folder and git's left out."""
+    """Content of the workspace; what DVC, git and Python keep for themselves left out."""
+    own = {".dvc", ".git", ".likeness", "__pycache__"}
     return {
         str(path.relative_to(root)): path.read_bytes()
         for path in sorted(root.rglob("*"))
-        if path.is_file() and path.relative_to(root).parts[0] not in {".dvc", ".git", ".likeness"}
+        if path.is_file() and not own & set(path.relative_to(root).parts)
     }
 
 

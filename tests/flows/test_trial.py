@@ -34,7 +34,7 @@ def test_data_that_is_missing_names_its_stage(stub: Path) -> None:
     repro(["shard@ann"], root=stub)
     with pytest.raises(GraphError, match=r"data/shards/ben: .* run `dvc repro shard@ben`"):
         find_training("ann-ben", stub)
-    with pytest.raises(GraphError, match="no such model; known: ann-ben"):
+    with pytest.raises(GraphError, match="no such model; did you mean `ann-ben`"):
         find_training("ann-bin", stub)
 
 

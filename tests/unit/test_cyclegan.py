@@ -308,7 +308,7 @@ rank, folder = int(sys.argv[1]), Path(sys.argv[2])
 torch.set_num_threads(1)
 store = f"file://{folder / 'store'}"
 torch.distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
-run = loop.train(job_of(folder, f"state{rank}"), Group(), CPU)
+run = loop.train(job_of(folder, f"state{rank}"), Group(CPU), CPU)
 tensorfile.write(folder / f"worker{rank}.safetensors", run.swapper.state_dict())
 torch.distributed.destroy_process_group()
 """

@@ -15,8 +15,8 @@ from tests.swapper_cases import TINY
 from tests.synthetic_shards import write_perceptual, write_pool, write_recogniser
 
 ONE_THREAD = {"LIKENESS_THREADS": "1", "OMP_NUM_THREADS": "1"}
-PICTURES = {"fsgan": {"chain.jpg"}}
-PARTS = {"fsgan": {"perceptual_weight": 1.0}}
+PICTURES = {"faceshifter": {"masks.jpg"}, "fsgan": {"chain.jpg"}}
+PARTS = {"faceshifter": {"hear_share": 0.3}, "fsgan": {"perceptual_weight": 1.0}}
 """Settings with which all phases of a family get a step, and its losses all they can look at."""
 
 

@@ -8,7 +8,7 @@ import socket
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from likeness.contracts.atomic import write_text
+from likeness.contracts.atomic import PREFIX, write_text
 
 FOLDER = "processes"
 
@@ -48,5 +48,7 @@ def this_process(rank: int, workers: int, step: int) -> Taker:
 
 def takers(state: Path) -> list[Taker]:
     """Everybody who took steps of the training with this state folder, in their order."""
-    found = [Taker(**json.loads(p.read_text())) for p in (state / FOLDER).glob("*.json")]
+    # A process that is killed while it writes leaves its temporary file behind.
+    files = [p for p in (state / FOLDER).glob("*.json") if not p.name.startswith(PREFIX)]
+    found = [Taker(**json.loads(path.read_text())) for path in files]
     return sorted(found, key=lambda taker: (taker.first_step, taker.last_step, taker.rank))

@@ -12,12 +12,8 @@ from typing import Any
 
 
 def clean_environment(repository: Path) -> dict[str, str]:
-    """Environment without settings of a Prefect, or a state folder, that belong to somebody else.
-
-    Tests of whole repositories lend the weights of this one by LIKENESS_STATE, and a server of
-    `likeness ui` is known there.
-    """
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "LIKENESS_STATE"))}
+    """Environment without settings of a Prefect that belongs to somebody else."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
     return {**kept, "PYTHONPATH": str(repository)}
 
 

@@ -198,7 +198,7 @@ CLOSED = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0
 @pytest.mark.slow
 def test_the_end_of_the_server_does_not_end_the_work(built: Path, repository: Path) -> None:
     (built / "data/clips/ben-1/footage.txt").write_text("hold")
-    child = start(built, repository, "rebuild")
+    child = start(built, repository, "rebuild", LIKENESS_STATE=str(built / "own"))
     await_file(built / "held")
     (server,) = [c for c in psutil.Process(child.pid).children() if "uvicorn" in c.cmdline()]
     server.kill()
@@ -217,7 +217,7 @@ def test_the_end_of_the_server_does_not_end_the_work(built: Path, repository: Pa
 def test_ctrl_c_ends_a_rebuild_with_all_its_processes(built: Path, repository: Path) -> None:
     """As a terminal sends it: to every process of the group, and the server has gone before."""
     (built / "data/clips/ben-1/footage.txt").write_text("sleep")
-    child = start(built, repository, "rebuild")
+    child = start(built, repository, "rebuild", LIKENESS_STATE=str(built / "own"))
     sleeper = int(await_file(built / "child.pid"))
     family = psutil.Process(child.pid).children(recursive=True)
     next(c for c in family if "uvicorn" in c.cmdline()).kill()
@@ -232,7 +232,7 @@ def test_ctrl_c_ends_a_rebuild_with_all_its_processes(built: Path, repository: P
 @pytest.mark.slow
 def test_ui_notices_that_its_server_has_died(built: Path, repository: Path) -> None:
     shutil.copyfile(repository / "prefect.yaml", built / "prefect.yaml")
-    child = start(built, repository, "ui", "--port", "4260")
+    child = start(built, repository, "ui", "--port", "4260", LIKENESS_STATE=str(built / "own"))
     assert child.stdout is not None
     while "rebuild/nightly" not in next(iter(child.stdout)):
         pass

@@ -16,7 +16,7 @@ from likeness.contracts.atomic import write_text
 from likeness.contracts.catalog import clip_folder, footage_path
 from likeness.contracts.documents import load_yaml, read_json
 from likeness.contracts.errors import CatalogError, GraphError
-from likeness.metrics.report import changes, figures, html, verdict
+from likeness.evaluation.report import changes, figures, html, verdict
 
 MOST_SWAPS = 6
 """As many as there are colours that can be told apart."""
@@ -109,7 +109,7 @@ def _curves(root: Path, chosen: Sequence[Swap]) -> list[Any]:
 
     from likeness.contracts.tables.base import as_numpy
     from likeness.contracts.tables.per_frame import PER_FRAME
-    from likeness.metrics.report import charts, curves
+    from likeness.evaluation.report import charts, curves
 
     tables = [PER_FRAME.read(root / swap.folder / "report/per_frame.parquet") for swap in chosen]
     fixed = {"frame_index", "pts_s", "shot_index", "track_index", "faces", "sampled"}
@@ -184,7 +184,7 @@ def comma_separated(chosen: Sequence[Swap], table: Sequence[Mapping[str, Any]]) 
 def _page(
     root: Path, chosen: Sequence[Swap], table: Sequence[Mapping[str, Any]], film: Path, shown: Any
 ) -> str:
-    from likeness.metrics.report import charts
+    from likeness.evaluation.report import charts
 
     drawn = _curves(root, chosen)
     names = _baselines(table)

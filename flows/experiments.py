@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from likeness.contracts.errors import GraphError
-from likeness.metrics.report.figures import KEY_PATHS, LINES, shown
+from likeness.evaluation.report.figures import KEY_PATHS, LINES, shown
 
 KNOWN = {line.path: line for line in LINES}
 

@@ -18,7 +18,7 @@ from likeness.contracts.atomic import write_text
 from likeness.contracts.choices import choices
 from likeness.contracts.documents import load_yaml, read_json
 from likeness.contracts.errors import CatalogError, GraphError, LikenessError
-from likeness.metrics.report import changes, figures, html, rows, verdict
+from likeness.evaluation.report import changes, figures, html, rows, verdict
 
 REPORTS = Path("reports")
 INDEX = REPORTS / "index.html"

@@ -10,7 +10,7 @@ from typing import Any
 from likeness.contracts.choices import choices
 from likeness.contracts.documents import load_yaml, read_json
 from likeness.contracts.errors import CatalogError, LikenessError, ParamsError
-from likeness.metrics.gates import Gates, joined, numbers, resolved
+from likeness.evaluation.gates import Gates, joined, numbers, resolved
 
 
 @dataclass(frozen=True)

@@ -21,14 +21,15 @@ from likeness.contracts.errors import FootageError
 from likeness.contracts.params import load_section, swap_overrides
 from likeness.contracts.progress import Advance
 from likeness.contracts.stage import Context
+from likeness.evaluation import sampling
+from likeness.evaluation.clip import Clip
+from likeness.evaluation.face import FaceRow
+from likeness.evaluation.report.album import Album
+from likeness.evaluation.report.film import Film, Reel, runs_of
+from likeness.evaluation.stream import Scorer
 from likeness.media.ahead import ahead
 from likeness.media.footage import Footage, open_footage
-from likeness.metrics import sampling
-from likeness.metrics.clip import Clip
-from likeness.metrics.face import FaceRow
-from likeness.metrics.report.album import Album
-from likeness.metrics.report.film import Film, Reel, runs_of
-from likeness.metrics.stream import Scorer
+from likeness.metrics import spacing
 from tasks._whole import Cropped, cropped
 from tasks.blend import BlendParams
 
@@ -45,8 +46,8 @@ def album_for(clip: Clip, worst_frames: int, stills: int) -> Album:
     whole = clip.measure == sampling.ALL
     measured = np.flatnonzero(whole & (clip.faces > 0))
     shown = measured if len(measured) else np.flatnonzero(whole)
-    even = measured[sampling.evenly(len(measured), EVEN_FACES)]
-    chosen = shown[sampling.evenly(len(shown), stills)]
+    even = measured[spacing.evenly(len(measured), EVEN_FACES)]
+    chosen = shown[spacing.evenly(len(shown), stills)]
     return Album(worst_frames, set(even.tolist()), set(chosen.tolist()))
 
 

@@ -75,7 +75,7 @@ def judged(section: str, params: BaseModel, subject: str) -> None:
     """
     if section != "evaluate":
         return
-    from likeness.metrics import summary
+    from likeness.evaluation import summary
 
     try:
         nothing = summary.summarise(summary.blank(), np.zeros(0, int), np.nan)

@@ -18,9 +18,9 @@ import torch
 from likeness.contracts import environment
 from likeness.contracts.progress import Advance
 from likeness.contracts.tables.crops import CROPS
+from likeness.evaluation.clip import BATCH, KEYS
 from likeness.media.colour import Planes
 from likeness.media.images import decode_jpeg
-from likeness.metrics.clip import BATCH, KEYS
 from likeness.vision.colour import SteadyColours
 from likeness.vision.laying import Face
 from models.analysers.transfer import fit

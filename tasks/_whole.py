@@ -22,12 +22,12 @@ from likeness.contracts.errors import FootageError, TableError
 from likeness.contracts.progress import Advance
 from likeness.contracts.tables.base import Facts, as_numpy
 from likeness.contracts.tables.converted import CONVERTED
+from likeness.evaluation.face import FaceRow
+from likeness.evaluation.reference import Reference
 from likeness.media.colour import Planes, rgb_to_yuv420
 from likeness.media.encode import VideoWriter
 from likeness.media.footage import Footage, Frame
 from likeness.media.recode import PlanesFrame
-from likeness.metrics.face import FaceRow
-from likeness.metrics.reference import Reference
 from likeness.vision import alignment
 from likeness.vision.alignment import Affine
 from likeness.vision.blending import rescaled

@@ -25,13 +25,14 @@ from likeness.contracts.tables.base import Writer
 from likeness.contracts.tables.baselines import BASELINES, REENCODED, TRANSFERRED
 from likeness.contracts.tables.crops import CROPS
 from likeness.contracts.tables.frames import FRAMES
+from likeness.evaluation import sampling
+from likeness.evaluation.clip import BATCH, KEYS, POINTS, Faces, beside, by_key, read_faces
+from likeness.evaluation.face import seen
+from likeness.evaluation.views import Place, embedder_crop, locate
 from likeness.media.colour import Planes
 from likeness.media.footage import Footage, open_footage
 from likeness.media.recode import PlanesFrame, decoded, encoded
-from likeness.metrics import perceptual, sampling
-from likeness.metrics.clip import BATCH, KEYS, POINTS, Faces, beside, by_key, read_faces
-from likeness.metrics.face import seen
-from likeness.metrics.views import Place, embedder_crop, locate
+from likeness.metrics import perceptual
 from models.analysers.features import TappedEmbedder
 from models.analysers.pack import Pack, load_pack
 from tasks._crops import crops_of

@@ -25,8 +25,9 @@ from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.base import Writer, as_numpy
 from likeness.contracts.tables.crops import CROPS
 from likeness.contracts.tables.galleries import GALLERIES
+from likeness.evaluation import views
 from likeness.media.images import decode_jpeg
-from likeness.metrics import identity, views
+from likeness.metrics import identity
 from likeness.vision import selection
 from likeness.vision.mesh import POINTS, expression
 from models.analysers.judge import Judge, load_judge

@@ -28,25 +28,25 @@ from likeness.contracts.tables.baselines import BASELINES
 from likeness.contracts.tables.converted import CONVERTED
 from likeness.contracts.tables.frames import FRAMES
 from likeness.contracts.tables.per_frame import PER_FRAME
+from likeness.evaluation import sampling, summary
+from likeness.evaluation.clip import face_rows, plan, read_faces
+from likeness.evaluation.face import FaceRow
+from likeness.evaluation.gallery import read_source
+from likeness.evaluation.parts import Tree
+from likeness.evaluation.reference import Reference, read_reference
+from likeness.evaluation.report.album import Album
+from likeness.evaluation.report.film import Reel
+from likeness.evaluation.stream import Scorer, ordered
+from likeness.evaluation.tables import write_curves, write_per_frame
 from likeness.media.footage import Footage
 from likeness.media.images import encode_jpeg
-from likeness.metrics import sampling, summary
-from likeness.metrics.clip import face_rows, plan, read_faces
-from likeness.metrics.face import FaceRow
-from likeness.metrics.gallery import read_source
-from likeness.metrics.parts import Tree
-from likeness.metrics.reference import Reference, read_reference
-from likeness.metrics.report.album import Album
-from likeness.metrics.report.film import Reel
-from likeness.metrics.stream import Scorer, ordered
-from likeness.metrics.tables import write_curves, write_per_frame
 from models.analysers.judge import Judge, load_judge
 from tasks._crops import crops_of
 from tasks._judging import album_for, film_of, score, videos_of
 from tasks._whole import NO_MEANING, explained, in_film, rows_in_crop
 
 if TYPE_CHECKING:  # imports the page's template engine
-    from likeness.metrics.report.ground import Ground
+    from likeness.evaluation.report.ground import Ground
 
 SHEET_QUALITY = 88
 MOVED = {
@@ -164,7 +164,7 @@ def facts_of(reference: Reference) -> Tree:
 
 def page_ground(inputs: Mapping[str, Path]) -> Ground:
     """What the page says that hangs on no measurement; its modules take a while to import."""
-    from likeness.metrics.report.ground import prepare
+    from likeness.evaluation.report.ground import prepare
 
     return prepare(inputs)
 
@@ -228,8 +228,8 @@ def run(context: Context[EvaluateParams]) -> None:
 
 def write(context: Context[EvaluateParams], metrics: Tree, pages: Pages) -> None:
     """All outputs."""
-    from likeness.metrics.report.page import Report, write_report
-    from likeness.metrics.report.sheet import contact_sheet
+    from likeness.evaluation.report.page import Report, write_report
+    from likeness.evaluation.report.sheet import contact_sheet
 
     swap, outputs, scorer = context.options["swap"], context.outputs, pages.scorer
     clip, columns = scorer.clip, scorer.columns

@@ -25,8 +25,8 @@ from likeness.contracts.progress import Advance
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.galleries import GALLERIES
 from likeness.contracts.tables.probes import PROBES
-from likeness.metrics import sampling
-from likeness.metrics.parts import rounded
+from likeness.evaluation.parts import rounded
+from likeness.metrics import spacing
 from likeness.metrics.retrieval import Search, confusion, top_1
 from models.analysers.circular import embedder_facts
 
@@ -93,7 +93,7 @@ def gallery(
     """
     column = "judge_embedding" if facts["independent"] else "normed_embedding"
     count = sum(GALLERIES.count(path) for path in paths)
-    chosen = sampling.evenly(count, most) if most else np.arange(count)
+    chosen = spacing.evenly(count, most) if most else np.arange(count)
     first = 0
     for path in paths:
         made = GALLERIES.check(path)

@@ -28,10 +28,11 @@ from likeness.contracts.tables.base import Writer, as_numpy
 from likeness.contracts.tables.converted import CONVERTED
 from likeness.contracts.tables.frames import FRAMES
 from likeness.contracts.tables.traces import TRACES
+from likeness.evaluation import views
 from likeness.media.colour import Planes, chroma_box, even_box
 from likeness.media.footage import Footage, open_footage
 from likeness.media.through import through_encoder
-from likeness.metrics import sampling, views
+from likeness.metrics import spacing
 from likeness.metrics.forensics.features import NAMES, SMALLEST_PX, features
 from likeness.vision import alignment
 from likeness.vision.alignment import Affine
@@ -72,7 +73,7 @@ def places(converted: Path, most: int) -> Iterator[Place]:
     """At most `most` evenly spaced faces of converted.parquet, in its order."""
     facts = CONVERTED.check(converted)
     size, side = facts["size_px"], facts["mask_size_px"]
-    wanted = set(sampling.evenly(CONVERTED.count(converted), most).tolist())
+    wanted = set(spacing.evenly(CONVERTED.count(converted), most).tolist())
     row = 0
     columns = ["frame_index", "track_index", "mask", "affine_matrix"]
     for batch in CONVERTED.batches(converted, columns, rows=64):

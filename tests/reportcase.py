@@ -19,13 +19,13 @@ from likeness.contracts.tables.crops import CROPS
 from likeness.contracts.tables.history import HISTORY
 from likeness.contracts.tables.per_frame import PER_FRAME, SCORES
 from likeness.contracts.tables.shards import SHARDS
+from likeness.evaluation.report.album import REASONS, Album, Shown
+from likeness.evaluation.report.film import Film
+from likeness.evaluation.report.page import Report, write_report
+from likeness.evaluation.report.sheet import contact_sheet
 from likeness.media.encode import VideoWriter
 from likeness.media.footage import open_footage
 from likeness.media.images import encode_jpeg
-from likeness.metrics.report.album import REASONS, Album, Shown
-from likeness.metrics.report.film import Film
-from likeness.metrics.report.page import Report, write_report
-from likeness.metrics.report.sheet import contact_sheet
 from tests.swapcase import CLIP, FRAME_PX, Case, make_case
 
 Pixels = npt.NDArray[np.uint8]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from likeness.metrics import identity, sampling
+from likeness.metrics import identity, spacing
 
 Embeddings = npt.NDArray[np.floating]
 Values = npt.NDArray[np.float64]
@@ -23,7 +23,7 @@ CHUNK_FACES = 4096
 
 def even_frames(count: int, wanted: int = FRAMES) -> npt.NDArray[np.int64]:
     """At most `wanted` frame indices of 0..count-1, each in the middle of an equal stretch."""
-    return sampling.evenly(count, wanted)
+    return spacing.evenly(count, wanted)
 
 
 class Search:

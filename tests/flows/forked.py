@@ -29,7 +29,7 @@ PRELOADED = (
     "simplejpeg",
     "likeness.contracts.stage",
     "likeness.media.footage",
-    "likeness.metrics.views",
+    "likeness.evaluation.views",
     "likeness.vision.selection",
     "models.analysers.judge",
     "models.analysers.sweep",

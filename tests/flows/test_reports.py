@@ -17,11 +17,11 @@ from flows import cli, comparison, experiments, reports
 from flows.commands import judge
 from flows.history import last_committed
 from likeness.contracts.errors import CatalogError, FootageError, GraphError
+from likeness.evaluation.report import changes, figures, rows
+from likeness.evaluation.tables import CURVES
 from likeness.media.encode import VideoWriter
 from likeness.media.footage import open_footage
 from likeness.media.images import encode_jpeg
-from likeness.metrics.report import changes, figures, rows
-from likeness.metrics.tables import CURVES
 from likeness.provenance import grid
 from tests.reportcase import FRAMES, ReportCase, git, make_report_case, metrics
 

@@ -47,7 +47,7 @@ def test_links_lead_somewhere(repository: Path) -> None:
 
 
 def test_paths_of_code_and_documents_exist(repository: Path) -> None:
-    """`likeness/metrics/gates.py`, `tests/graph`: as written, from the root."""
+    """`likeness/evaluation/gates.py`, `tests/graph`: as written, from the root."""
 
     def there(_page: Path, name: str) -> bool:
         if not name.startswith(ROOMS) or name in MADE:

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from likeness.evaluation import sampling
+from likeness.evaluation.clip import Faces, plan
 from likeness.media.footage import open_footage
 from likeness.media.recode import decoded, encoded
-from likeness.metrics import sampling
-from likeness.metrics.clip import Faces, plan
 from tasks.baselines import BaselinesParams, Run, chosen, decoded_runs
 from tests.footage import make_clip
 

@@ -13,9 +13,10 @@ from likeness.contracts.tables.base import Writer
 from likeness.contracts.tables.crops import CROPS
 from likeness.contracts.tables.galleries import GALLERIES
 from likeness.contracts.tables.probes import PROBES
+from likeness.evaluation import views
 from likeness.media.images import encode_jpeg
 from likeness.media.pictures import read_image
-from likeness.metrics import identity, views
+from likeness.metrics import identity
 from likeness.vision import alignment
 from likeness.vision.templates import template
 from models.analysers.circular import refuse_circular

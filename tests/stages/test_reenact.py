@@ -13,9 +13,9 @@ from likeness.contracts.errors import FootageError, ParamsError
 from likeness.contracts.tables.base import as_numpy
 from likeness.contracts.tables.converted import CONVERTED
 from likeness.contracts.tables.traces import TRACES
+from likeness.evaluation.face import FaceRow
+from likeness.evaluation.views import mask_affine
 from likeness.media.footage import Frame, open_footage
-from likeness.metrics.face import FaceRow
-from likeness.metrics.views import mask_affine
 from likeness.vision import alignment
 from likeness.vision.blending import rescaled
 from models.swappers import registry

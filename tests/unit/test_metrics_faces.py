@@ -10,9 +10,10 @@ import numpy.typing as npt
 import pytest
 
 from likeness.contracts.tables.per_frame import UNITS
+from likeness.evaluation import sampling
+from likeness.evaluation.views import embedder_crop, locate
 from likeness.media.pictures import read_image
-from likeness.metrics import distributions, expression, gaze, light, perceptual, sampling, seams
-from likeness.metrics.views import embedder_crop, locate
+from likeness.metrics import distributions, expression, gaze, light, perceptual, seams
 from likeness.vision import alignment
 from likeness.vision.colour import rgb_to_lab
 from models.analysers.features import EMBEDDED, TappedEmbedder, find_taps

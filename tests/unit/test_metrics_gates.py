@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from likeness.contracts.errors import ParamsError
-from likeness.metrics import gates
+from likeness.evaluation import gates
 
 METRICS = {
     "identity_cosine": {"source": 0.4, "target_copied": {"source": 0.06}},

@@ -14,9 +14,8 @@ import pytest
 
 from likeness.contracts.tables.frames import FRAMES as FRAMES_TABLE
 from likeness.contracts.tables.per_frame import SCORES
-from likeness.media.footage import open_footage
-from likeness.metrics import summary
-from likeness.metrics.report import (
+from likeness.evaluation import summary
+from likeness.evaluation.report import (
     changes,
     curves,
     descent,
@@ -28,8 +27,9 @@ from likeness.metrics.report import (
     scatter,
     verdict,
 )
-from likeness.metrics.report.album import REASONS, Album, Shown
-from likeness.metrics.report.coverage import coverage, mouth
+from likeness.evaluation.report.album import REASONS, Album, Shown
+from likeness.evaluation.report.coverage import coverage, mouth
+from likeness.media.footage import open_footage
 from tests.footage import make_clip, noise
 from tests.reportcase import FRAMES, METRICS, ReportCase, make_report_case, metrics
 from tests.swapcase import CLIP

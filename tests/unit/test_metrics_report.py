@@ -15,15 +15,16 @@ from likeness.contracts.errors import ParamsError
 from likeness.contracts.tables.base import Writer
 from likeness.contracts.tables.history import HISTORY
 from likeness.contracts.tables.per_frame import PER_FRAME, SCORES
+from likeness.evaluation import gates, sampling, summary
+from likeness.evaluation.report import charts, page
+from likeness.evaluation.report.album import REASONS, Album
+from likeness.evaluation.report.charts import Curve
+from likeness.evaluation.report.sheet import contact_sheet
+from likeness.evaluation.report.training import training
+from likeness.evaluation.scores import Scores
+from likeness.evaluation.views import Place, View, locate, warped
 from likeness.media.images import encode_jpeg
-from likeness.metrics import gates, sampling, summary
-from likeness.metrics.report import charts, page
-from likeness.metrics.report.album import REASONS, Album
-from likeness.metrics.report.charts import Curve
-from likeness.metrics.report.sheet import contact_sheet
-from likeness.metrics.report.training import training
-from likeness.metrics.scores import Scores
-from likeness.metrics.views import Place, View, locate, warped
+from likeness.metrics import spacing
 from likeness.vision.alignment import Affine
 
 RNG = np.random.default_rng(0)
@@ -35,7 +36,7 @@ def columns(frames: int = 30) -> summary.Columns:
 
 @given(st.integers(0, 400), st.integers(1, 60))
 def test_even_spacing(count: int, wanted: int) -> None:
-    chosen = sampling.evenly(count, wanted)
+    chosen = spacing.evenly(count, wanted)
     assert len(chosen) == len(set(chosen.tolist())) == min(count, wanted)
     assert all(0 <= c < count for c in chosen)
     gaps = np.diff(chosen)
@@ -71,7 +72,7 @@ def test_runs_do_not_cross_cuts_or_gaps() -> None:
 def test_spread_takes_the_corners() -> None:
     crowd = RNG.normal(0, 0.1, (50, 2))
     corners = np.array([[9.0, 9], [-9, 9], [9, -9], [-9, -9]])
-    chosen = sampling.spread(np.concatenate([crowd, corners]), 5)
+    chosen = spacing.spread(np.concatenate([crowd, corners]), 5)
     assert set(range(50, 54)) <= set(chosen.tolist())
 
 

@@ -17,12 +17,12 @@ import numpy.typing as npt
 
 from likeness.contracts.tables.frames import FRAMES
 from likeness.contracts.tables.per_frame import SCORES
+from likeness.evaluation.report import charts, curves, descent, figures, rows, verdict
+from likeness.evaluation.report.album import REASONS, Album, Shown
+from likeness.evaluation.report.film import Reel, spans
+from likeness.evaluation.report.ground import TEMPLATE, Ground, prepare
+from likeness.evaluation.report.html import ANNEX, SINCE, data_uri, page, script_json
 from likeness.media.images import encode_jpeg
-from likeness.metrics.report import charts, curves, descent, figures, rows, verdict
-from likeness.metrics.report.album import REASONS, Album, Shown
-from likeness.metrics.report.film import Reel, spans
-from likeness.metrics.report.ground import TEMPLATE, Ground, prepare
-from likeness.metrics.report.html import ANNEX, SINCE, data_uri, page, script_json
 
 Pixels = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float64]

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from likeness.evaluation.scores import Scores
+from likeness.evaluation.views import View
 from likeness.media.footage import Frame
 from likeness.media.images import encode_jpeg
-from likeness.metrics.scores import Scores
-from likeness.metrics.views import View
 from likeness.vision.squares import Squares
 
 Pixels = npt.NDArray[np.uint8]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from likeness.metrics.report.figures import Tree, shown
+from likeness.evaluation.report.figures import Tree, shown
 
 
 def sentences(metrics: Tree) -> list[str]:

@@ -13,16 +13,17 @@ import numpy.typing as npt
 
 from likeness.contracts import environment
 from likeness.contracts.tables.per_frame import SCORES
+from likeness.evaluation import sampling, scores, views
+from likeness.evaluation.baselines import Measured, measure_run
+from likeness.evaluation.clip import Clip
+from likeness.evaluation.face import COPIED, RENDER, Face, FaceRow, Task, measure
+from likeness.evaluation.gallery import SourceFaces
+from likeness.evaluation.look import Measures, Networks
+from likeness.evaluation.reference import Reference
+from likeness.evaluation.scores import Scores
+from likeness.evaluation.views import View
 from likeness.media.footage import Frame
-from likeness.metrics import fidelity, identity, sampling, scores, views
-from likeness.metrics.baselines import Measured, measure_run
-from likeness.metrics.clip import Clip
-from likeness.metrics.face import COPIED, RENDER, Face, FaceRow, Task, measure
-from likeness.metrics.gallery import SourceFaces
-from likeness.metrics.look import Measures, Networks
-from likeness.metrics.reference import Reference
-from likeness.metrics.scores import Scores
-from likeness.metrics.views import View
+from likeness.metrics import fidelity, identity
 from likeness.vision.squares import Squares
 
 Pixels = npt.NDArray[np.uint8]

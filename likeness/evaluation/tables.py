@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from likeness.contracts.tables.base import Writer
 from likeness.contracts.tables.per_frame import PER_FRAME, SCORES
-from likeness.metrics import sampling
-from likeness.metrics.clip import Clip
-from likeness.metrics.parts import Columns
+from likeness.evaluation import sampling
+from likeness.evaluation.clip import Clip
+from likeness.evaluation.parts import Columns
 
 DECIMALS = 6
 CURVES = (

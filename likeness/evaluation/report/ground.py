@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from likeness.metrics.report import html
-from likeness.metrics.report.coverage import coverage
-from likeness.metrics.report.scatter import Scatter
-from likeness.metrics.report.training import training
+from likeness.evaluation.report import html
+from likeness.evaluation.report.coverage import coverage
+from likeness.evaluation.report.scatter import Scatter
+from likeness.evaluation.report.training import training
 
 TEMPLATE = "template.html.j2"
 

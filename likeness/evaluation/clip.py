@@ -17,8 +17,9 @@ from likeness.contracts.tables.base import as_numpy
 from likeness.contracts.tables.converted import CONVERTED
 from likeness.contracts.tables.crops import CROPS
 from likeness.contracts.tables.frames import FRAMES
-from likeness.metrics import sampling, views
-from likeness.metrics.face import FaceRow
+from likeness.evaluation import sampling, views
+from likeness.evaluation.face import FaceRow
+from likeness.metrics import spacing
 from likeness.vision.tracks import leading
 
 Values = npt.NDArray[np.float64]
@@ -119,7 +120,7 @@ def beside(faces: Faces, most: int, runs: int) -> tuple[Indices, Indices]:
     measure = sampling.runs(*faces.lines, most)
     middles = faces.frames[sampling.triples(measure, *faces.lines, runs)]
     seen = faces.frames[measure >= sampling.FACE]
-    singles = seen[sampling.evenly(len(seen), most)]
+    singles = seen[spacing.evenly(len(seen), most)]
     return np.setdiff1d(singles, middles), middles
 
 
@@ -136,7 +137,7 @@ def plan(faces: Faces, most: int, judged: int, singles: Indices, middles: Indice
     measure, with_face = np.full(len(faces.shots), sampling.NOTHING), faces.frames
     measure[with_face] = sampling.runs(*faces.lines, most)
     if not len(with_face):
-        measure[sampling.evenly(len(measure), most)] = sampling.ALL
+        measure[spacing.evenly(len(measure), most)] = sampling.ALL
     measure[singles] = np.maximum(measure[singles], sampling.FACE)
     measure[middles] = sampling.ALL
     for middle in middles.tolist():
@@ -159,9 +160,9 @@ def _judged(measure: npt.NDArray[np.int64], runs: Indices, wanted: int) -> npt.N
     So a baseline is compared with the swap on frames that both were judged on.
     """
     seen = np.zeros(len(measure), np.bool_)
-    seen[runs[sampling.evenly(len(runs), wanted)]] = True
+    seen[runs[spacing.evenly(len(runs), wanted)]] = True
     rest = np.flatnonzero((measure == sampling.ALL) & ~seen)
-    seen[rest[sampling.evenly(len(rest), max(wanted - int(seen.sum()), 0))]] = True
+    seen[rest[spacing.evenly(len(rest), max(wanted - int(seen.sum()), 0))]] = True
     return seen
 
 

@@ -14,8 +14,8 @@ from likeness.contracts.documents import read_json
 from likeness.contracts.tables.base import Table, as_numpy
 from likeness.contracts.tables.crops import CROPS
 from likeness.contracts.tables.shards import SHARDS
+from likeness.evaluation.report.scatter import Scatter, draw
 from likeness.metrics.landmarks import eye_distance
-from likeness.metrics.report.scatter import Scatter, draw
 from likeness.vision.mesh import LIPS_INNER, MOUTH_CORNERS
 
 Values = npt.NDArray[np.float64]

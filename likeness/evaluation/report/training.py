@@ -11,9 +11,9 @@ import numpy.typing as npt
 from likeness.contracts.documents import read_json
 from likeness.contracts.tables.base import as_numpy
 from likeness.contracts.tables.history import HISTORY
-from likeness.metrics.report import charts
-from likeness.metrics.report.charts import Chart, Curve
-from likeness.metrics.report.html import data_uri
+from likeness.evaluation.report import charts
+from likeness.evaluation.report.charts import Chart, Curve
+from likeness.evaluation.report.html import data_uri
 
 Values = npt.NDArray[np.float64]
 MOST_LOSSES = 6

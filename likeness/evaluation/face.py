@@ -9,12 +9,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from likeness.evaluation import sampling, scores, views
+from likeness.evaluation.gallery import SourceFaces
+from likeness.evaluation.look import Look, Measures, look
+from likeness.evaluation.scores import Scores
+from likeness.evaluation.views import Place, View
 from likeness.media.footage import Frame
-from likeness.metrics import perceptual, sampling, scores, seams, views
-from likeness.metrics.gallery import SourceFaces
-from likeness.metrics.look import Look, Measures, look
-from likeness.metrics.scores import Scores
-from likeness.metrics.views import Place, View
+from likeness.metrics import perceptual, seams
 from likeness.vision import alignment
 from likeness.vision.alignment import Affine
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from likeness.metrics import spacing
+
 Indices = npt.NDArray[np.integer]
 NOTHING, MOTION, FACE, ALL = 0, 1, 2, 3
 """What of a face is measured: nothing, its mesh alone, who it is, or everything."""
@@ -12,12 +14,6 @@ WHOLE, IN_RUNS = 3, 2
 """One of so many embedded frames is measured whole; one of so many of those has its run."""
 RUN = (-1, 0, 1)
 """A middle frame and its neighbours."""
-
-
-def evenly(count: int, wanted: int) -> npt.NDArray[np.int64]:
-    """At most `wanted` of 0..count-1 at even spacing, each in the middle of its stretch."""
-    taken = min(count, wanted)
-    return ((np.arange(taken) + 0.5) * count / max(taken, 1)).astype(np.int64)
 
 
 def runs(frames: Indices, shots: Indices, tracks: Indices, most: int) -> npt.NDArray[np.int64]:
@@ -35,9 +31,9 @@ def runs(frames: Indices, shots: Indices, tracks: Indices, most: int) -> npt.NDA
     if count <= 2 * most:
         return np.full(count, ALL)
     chosen = np.full(count, NOTHING)
-    seen = evenly(count, most)
-    whole = seen[evenly(most, max(most // WHOLE, 1))]
-    for middle in whole[evenly(len(whole), max(len(whole) // IN_RUNS, 1))]:
+    seen = spacing.evenly(count, most)
+    whole = seen[spacing.evenly(most, max(most // WHOLE, 1))]
+    for middle in whole[spacing.evenly(len(whole), max(len(whole) // IN_RUNS, 1))]:
         for place in (middle - 1, middle + 1):
             if 0 <= place < count and follows(frames, shots, tracks, middle, place):
                 chosen[place] = MOTION
@@ -72,30 +68,13 @@ def triples(
         if not chosen or middle - chosen[-1] >= len(RUN):
             chosen.append(middle)
     found = np.array(chosen or whole.tolist(), np.int64)
-    return found[evenly(len(found), wanted)]
+    return found[spacing.evenly(len(found), wanted)]
 
 
 def follows(frames: Indices, shots: Indices, tracks: Indices, first: int, second: int) -> bool:
     """Whether two faces are as many frames as rows apart, in one shot and track."""
     apart = int(frames[second]) - int(frames[first]) == second - first
     return bool(apart and shots[first] == shots[second] and tracks[first] == tracks[second])
-
-
-def spread(points: npt.NDArray[np.floating], wanted: int) -> npt.NDArray[np.int64]:
-    """At most `wanted` of points (N,D) that lie far from each other, as sorted indices.
-
-    Greedy: begins at the point nearest to the mean, then takes the one farthest from all taken
-    (Gonzalez 1985).
-    """
-    if len(points) <= wanted:
-        return np.arange(len(points))
-    values = np.asarray(points, np.float64)
-    chosen = [int(np.linalg.norm(values - values.mean(axis=0), axis=1).argmin())]
-    distance = np.linalg.norm(values - values[chosen[0]], axis=1)
-    while len(chosen) < wanted:
-        chosen.append(int(distance.argmax()))
-        distance = np.minimum(distance, np.linalg.norm(values - values[chosen[-1]], axis=1))
-    return np.sort(np.array(chosen))
 
 
 def clean(similarity: npt.NDArray[np.floating], mesh_error: npt.NDArray[np.floating]) -> Indices:

@@ -13,15 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from likeness.evaluation import sampling, scores
+from likeness.evaluation.face import COPIED, PASTED, Face, Task, flow_scores, seen
+from likeness.evaluation.look import Look, Measures, look
+from likeness.evaluation.reference import Reference
+from likeness.evaluation.scores import Scores
+from likeness.evaluation.views import Place
 from likeness.media.colour import rgb_to_yuv420_region, yuv420_region_to_rgb
 from likeness.media.footage import Footage, Frame
 from likeness.media.recode import PlanesFrame
-from likeness.metrics import perceptual, sampling, scores, seams
-from likeness.metrics.face import COPIED, PASTED, Face, Task, flow_scores, seen
-from likeness.metrics.look import Look, Measures, look
-from likeness.metrics.reference import Reference
-from likeness.metrics.scores import Scores
-from likeness.metrics.views import Place
+from likeness.metrics import perceptual, seams
 from likeness.vision import alignment
 from likeness.vision.blending import Box, warp_to_box
 

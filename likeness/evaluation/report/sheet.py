@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from likeness.evaluation.report.album import REASONS, Album, Shown, Still
 from likeness.media.images import decode_jpeg
-from likeness.metrics.report.album import REASONS, Album, Shown, Still
 
 Pixels = npt.NDArray[np.uint8]
 COLUMNS = 3

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from likeness.metrics.report import charts, rows
-from likeness.metrics.report.charts import Chart, Curve
+from likeness.evaluation.report import charts, rows
+from likeness.evaluation.report.charts import Chart, Curve
 
 Values = npt.NDArray[np.float64]
 Columns = Mapping[str, Values]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from likeness.evaluation.look import Look
 from likeness.metrics import (
     colour,
     expression,
@@ -20,7 +21,6 @@ from likeness.metrics import (
     seams,
     temporal,
 )
-from likeness.metrics.look import Look
 
 Pixels = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float64]

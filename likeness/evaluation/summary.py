@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from likeness.contracts.tables.per_frame import SCORES
-from likeness.metrics import parts
-from likeness.metrics.gates import leaves, verdicts
-from likeness.metrics.parts import Columns, Tree, beside, mean, rounded
+from likeness.evaluation import parts
+from likeness.evaluation.gates import leaves, verdicts
+from likeness.evaluation.parts import Columns, Tree, beside, mean, rounded
 
 __all__ = ["Columns", "Tree", "blank", "leaves", "mean", "rounded", "summarise", "verdicts"]
 Values = npt.NDArray[np.float64]

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from likeness.metrics.report.figures import BASELINES, CENTRES, LINES, Line, Tree, shown
+from likeness.evaluation.report.figures import BASELINES, CENTRES, LINES, Line, Tree, shown
 
 FACTS = ("frames", "embedder", "judge", "gates", "gates_passed", "baselines")
 """Top-level keys that hold no metric."""

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from likeness.metrics.report import figures, rows
-from likeness.metrics.report.figures import Line, Tree
+from likeness.evaluation.report import figures, rows
+from likeness.evaluation.report.figures import Line, Tree
 
 GOOD, BAD, SAME, NEITHER = "good", "bad", "same", "neither"
 

@@ -9,9 +9,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from likeness.evaluation.views import Place, embedder_crop
 from likeness.metrics import expression, gaze, light
 from likeness.metrics.colour import rgb_to_lab
-from likeness.metrics.views import Place, embedder_crop
 from likeness.vision import alignment
 from likeness.vision.alignment import Affine
 from likeness.vision.pose import pose_from_mesh

@@ -9,7 +9,7 @@ from html import escape
 import numpy as np
 import numpy.typing as npt
 
-from likeness.metrics.report.charts import nice_ticks
+from likeness.evaluation.report.charts import nice_ticks
 
 Values = npt.NDArray[np.float64]
 WIDTH, HEIGHT = 440, 320

@@ -16,9 +16,10 @@ from likeness.contracts import environment
 from likeness.contracts.errors import TableError
 from likeness.contracts.tables.base import as_numpy
 from likeness.contracts.tables.shards import SHARDS
+from likeness.evaluation import sampling, views
+from likeness.evaluation.look import Networks
 from likeness.media.images import decode_jpeg
-from likeness.metrics import identity, sampling, views
-from likeness.metrics.look import Networks
+from likeness.metrics import identity, spacing
 
 Pixels = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float64]
@@ -76,8 +77,8 @@ def read_source(folder: Path, networks: Networks, wanted: int, judged: int) -> S
     apart = good[held_out[good]]
     split = "val" if len(apart) >= ENOUGH_FACES else "train and val"
     compared = apart if split == "val" else good
-    compared = compared[sampling.evenly(len(compared), wanted)]
-    pasted = good[sampling.spread(poses[good], wanted)]
+    compared = compared[spacing.evenly(len(compared), wanted)]
+    pasted = good[spacing.spread(poses[good], wanted)]
     found = read_crops(files, set(compared.tolist()) | set(pasted.tolist()))
     crops = np.stack([views.gallery_crop(*found[int(row)]) for row in compared])
     embeddings = _embedded(lambda part: networks.embed(part)[0], crops)
@@ -85,7 +86,7 @@ def read_source(folder: Path, networks: Networks, wanted: int, judged: int) -> S
     facts |= {"source_itself": identity.to_the_others(embeddings), "second_itself": np.nan}
     second = None
     if networks.has_second:
-        others = _embedded(networks.second, crops[sampling.evenly(len(crops), judged)])
+        others = _embedded(networks.second, crops[spacing.evenly(len(crops), judged)])
         second = identity.centroid(others)
         facts |= {"second_itself": identity.to_the_others(others), "second_faces": len(others)}
     shown = [found[int(row)][0] for row in pasted]

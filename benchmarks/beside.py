@@ -30,10 +30,11 @@ from likeness.contracts.memory import keep_freed_memory
 from likeness.contracts.tables.shards import SHARDS
 from models.conversion import load_swapper
 from models.crew import Crew, crew_for
-from models.training import loop, setting
+from models.training import initialisation as setting
+from models.training import loop
 from models.training.crops import open_crops
-from models.training.exchange import Alone
 from models.training.plan import Job, Plan
+from models.training.process_group import Alone
 from models.training.results import write_results
 from models.training.steps import Bench
 from tasks.convert import ConvertParams, converted_rows

@@ -44,13 +44,14 @@ from models.layers import relight, smooth
 from models.layers.layout import lay_out
 from models.swappers import registry
 from models.swappers.base import Batch, Swapper
-from models.training import loop, setting
+from models.training import initialisation as setting
+from models.training import loop
 from models.training.compiled import compile_networks
 from models.training.crops import open_crops
-from models.training.exchange import Alone
-from models.training.facts import settings_of
-from models.training.people import open_people
+from models.training.identities import open_people
+from models.training.model_config import settings_of
 from models.training.plan import Job, Plan
+from models.training.process_group import Alone
 from models.training.steps import Bench, take_step
 from tasks.appearance import STAGE as APPEARANCE
 from tasks.convert import source_crops

@@ -2,7 +2,7 @@
 
 Both: the paper's U-Net of 54 million parameters (untrained: the speed is the same) on drawings of
 the mesh, colour transfer, the face laid back, the visible mark, and the same encoder. Ours:
-`models.live` as the command runs it. Baseline: one frame after the other; the whole picture
+`apps.live` as the command runs it. Baseline: one frame after the other; the whole picture
 searched on every frame, networks on contiguous float32 tensors, mixing over the full RGB frame.
 
 The rate is that of showing every frame. Latency is measured by playing the footage as a camera:
@@ -22,6 +22,11 @@ import cv2
 import numpy as np
 import torch
 
+from apps.live.meter import Meter
+from apps.live.request import Request
+from apps.live.runners import as_pixels
+from apps.live.session import run as run_live
+from apps.live.sinks import CRF, PRESET
 from benchmarks.blend import paste_full
 from benchmarks.drawn import draw_shard
 from benchmarks.harness import Result, cost, rate, record
@@ -38,11 +43,6 @@ from models.analysers.export import write_pack
 from models.analysers.fetch import fetch_pack
 from models.analysers.pack import Pack, load_pack
 from models.conversion import joined_masks
-from models.live.meter import Meter
-from models.live.request import Request
-from models.live.runners import as_pixels
-from models.live.session import run as run_live
-from models.live.sinks import CRF, PRESET
 from models.swappers import registry
 from models.swappers.base import Swapper
 from tasks.blend import BlendParams

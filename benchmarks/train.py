@@ -42,13 +42,14 @@ from models.layers.layout import lay_out
 from models.losses.pixels import l1
 from models.swappers.autoencoder import Autoencoder
 from models.swappers.base import Batch, as_image
-from models.training import loop, setting
+from models.training import initialisation as setting
+from models.training import loop
 from models.training.augment import positions, sample
-from models.training.batches import Apart, Choice, Pool
 from models.training.crops import decode
-from models.training.exchange import Alone
-from models.training.people import People
+from models.training.identities import People
+from models.training.loaders import Apart, Choice, Pool
 from models.training.plan import Job, Plan
+from models.training.process_group import Alone
 from models.training.steps import Bench
 
 CURVE_STEPS, WARM_STEPS, TIMED_STEPS = 60, 3, 5

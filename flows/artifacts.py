@@ -8,9 +8,9 @@ from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from flows.board import Board
 from flows.graph import StageNode
 from flows.pictures import data_address, draw_graph, file_address
+from flows.rebuild_state import Board
 from flows.report import metrics_rows, swap_outputs
 
 

@@ -30,7 +30,7 @@ from likeness.contracts.catalog import (
 from likeness.contracts.choices import choices
 from likeness.contracts.documents import load_yaml
 from likeness.contracts.errors import CatalogError
-from likeness.contracts.params import refuse_identities
+from likeness.contracts.sections import refuse_identities
 from likeness.media.intake import Intake
 
 TEMPLATE = Path("tasks/clip.dvc.yaml")

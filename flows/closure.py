@@ -24,7 +24,7 @@ from flows.removal import sync
 from likeness.contracts.atomic import write_text
 from likeness.contracts.documents import load_yaml
 
-ROOMS = ("flows", "likeness", "models", "tasks")
+ROOMS = ("apps", "flows", "likeness", "models", "tasks")
 FILES = (Path("dvc.yaml"), Path("tasks/clip.dvc.yaml"), Path("tasks/identity.dvc.yaml"))
 FAMILIES = Path("models/swappers")
 FAMILY_DEP = "models/swappers/${item.family}.py"

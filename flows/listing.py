@@ -16,8 +16,8 @@ from likeness.contracts.catalog import (
     load_clip,
 )
 from likeness.contracts.documents import read_json
-from likeness.contracts.params import refuse_identities
 from likeness.contracts.pools import ALL, FinetuneEntry, load_model, load_pool, members, model_names
+from likeness.contracts.sections import refuse_identities
 
 
 def _rows_of(path: Path) -> int | None:

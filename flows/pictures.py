@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.graph import Graph
-from flows.layout import Box, place
+from flows.graph_layout import Box, place
 
 # Fill and edge by state; colour-blind safe (after Okabe and Ito), and named in the legend.
 COLOURS = {

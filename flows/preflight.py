@@ -24,8 +24,8 @@ from likeness.contracts.checked import require_settings
 from likeness.contracts.choices import choices
 from likeness.contracts.documents import line_of, load_yaml
 from likeness.contracts.errors import ParamsError
-from likeness.contracts.params import SwapEntry, entry_names, load_entry, refuse_identities
 from likeness.contracts.pools import FinetuneEntry, load_model, load_pool, model_names
+from likeness.contracts.sections import SwapEntry, entry_names, load_entry, refuse_identities
 
 PARAMS = Path("params.yaml")
 CONSENTS = Path("data/consents")

@@ -22,10 +22,10 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import Task
 
 from flows.artifacts import publish_artifacts
-from flows.board import Board, CancelledError
 from flows.graph import StageNode
-from flows.layout import reduce
+from flows.graph_layout import reduce
 from flows.preflight import check_repository
+from flows.rebuild_state import Board, CancelledError
 from flows.run import LockedError, is_chatter
 from flows.status import read_state
 from flows.sweep import note, sweep

@@ -19,8 +19,8 @@ from likeness.contracts.catalog import (
 )
 from likeness.contracts.documents import load_yaml
 from likeness.contracts.errors import CatalogError
-from likeness.contracts.params import ModelEntry, SwapEntry, load_entry
 from likeness.contracts.pools import PoolEntry, named
+from likeness.contracts.sections import ModelEntry, SwapEntry, load_entry
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 
 from flows import server
-from flows.board import Board
 from flows.commands.judge import report_after_run
 from flows.rebuild import AFTER, CANCELLED, LAST, conclusion
 from flows.rebuild import rebuild as flow
+from flows.rebuild_state import Board
 from flows.remarks import say_remarks
 from flows.report import show_run
 from flows.run import StageRun

@@ -29,7 +29,7 @@ from likeness.contracts.catalog import (
     require_slug,
 )
 from likeness.contracts.errors import CatalogError
-from likeness.contracts.params import SwapEntry, load_entry
+from likeness.contracts.sections import SwapEntry, load_entry
 
 
 def stages_of(clip: str, graph: Graph) -> list[str]:

@@ -1,3 +1,3 @@
-"""What flows, tasks and models agree on: contracts, media, vision, metrics, provenance."""
+"""What flows, tasks, apps and models agree on: contracts, media, vision, metrics, provenance."""
 
 __version__ = "0.1.0"

@@ -27,11 +27,11 @@ from models.layers.recogniser import SIDE_PX, TEMPLATE, Recogniser
 from models.swappers import registry
 from models.swappers.base import Batch, Phase, Swapper
 from models.training.augment import GRID, Draw
-from models.training.batches import Choice, Choices
 from models.training.crops import NUMBERS
-from models.training.exchange import Alone
 from models.training.footprint import measure
+from models.training.loaders import Choice, Choices
 from models.training.plan import Plan
+from models.training.process_group import Alone
 from models.training.steps import Bench
 
 CPU, META = torch.device("cpu"), torch.device("meta")
@@ -39,7 +39,7 @@ CPU, META = torch.device("cpu"), torch.device("meta")
 
 @dataclass(frozen=True)
 class Drawn:
-    """Batches of plain crops with a face's points; implements `models.training.batches.Sides`."""
+    """Batches of plain crops with a face's points; implements `models.training.loaders.Sides`."""
 
     swapper: Swapper
 

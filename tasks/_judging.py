@@ -18,8 +18,8 @@ import numpy as np
 from likeness.contracts import environment
 from likeness.contracts.catalog import footage_path
 from likeness.contracts.errors import FootageError
-from likeness.contracts.params import load_section, swap_overrides
 from likeness.contracts.progress import Advance
+from likeness.contracts.sections import load_section, swap_overrides
 from likeness.contracts.stage import Context
 from likeness.evaluation import sampling
 from likeness.evaluation.clip import Clip
@@ -27,8 +27,8 @@ from likeness.evaluation.face import FaceRow
 from likeness.evaluation.report.album import Album
 from likeness.evaluation.report.film import Film, Reel, runs_of
 from likeness.evaluation.stream import Scorer
-from likeness.media.ahead import ahead
 from likeness.media.footage import Footage, open_footage
+from likeness.media.prefetch import ahead
 from likeness.metrics import spacing
 from tasks._whole import Cropped, cropped
 from tasks.blend import BlendParams

@@ -21,7 +21,8 @@ from likeness.contracts.choices import choices
 from likeness.contracts.commands import ended
 from likeness.contracts.documents import line_of, load_yaml, validate
 from likeness.contracts.errors import ParamsError
-from likeness.contracts.params import (
+from likeness.contracts.pools import FinetuneEntry, PoolEntry, load_model
+from likeness.contracts.sections import (
     PARAMS_FILE,
     ModelEntry,
     SwapEntry,
@@ -31,7 +32,6 @@ from likeness.contracts.params import (
     load_section,
     refuse_identities,
 )
-from likeness.contracts.pools import FinetuneEntry, PoolEntry, load_model
 from likeness.contracts.yamltext import Mapped
 
 ENTRIES = ("pools", "models", "finetuned", "swaps")

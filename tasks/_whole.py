@@ -24,10 +24,10 @@ from likeness.contracts.tables.base import Facts, as_numpy
 from likeness.contracts.tables.converted import CONVERTED
 from likeness.evaluation.face import FaceRow
 from likeness.evaluation.reference import Reference
+from likeness.media.codec_roundtrip import PlanesFrame
 from likeness.media.colour import Planes, rgb_to_yuv420
 from likeness.media.encode import VideoWriter
 from likeness.media.footage import Footage, Frame
-from likeness.media.recode import PlanesFrame
 from likeness.vision import alignment
 from likeness.vision.alignment import Affine
 from likeness.vision.blending import rescaled

@@ -27,9 +27,9 @@ from likeness.contracts.tables.base import Facts, Writer, as_numpy
 from likeness.contracts.tables.crops import CROPS
 from likeness.contracts.tables.faces import FACES
 from likeness.contracts.tables.frames import FRAMES
-from likeness.media.ahead import ahead
 from likeness.media.footage import Frame, open_footage
 from likeness.media.images import encode_jpeg
+from likeness.media.prefetch import ahead
 from likeness.vision import alignment, masks
 from likeness.vision.mesh import mesh_error
 from likeness.vision.pose import pose_from_mesh

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from likeness.contracts.documents import Document, read_json
-from likeness.contracts.params import SwapEntry, load_entry, load_section, swap_overrides
+from likeness.contracts.sections import SwapEntry, load_entry, load_section, swap_overrides
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.base import Writer
 from likeness.contracts.tables.baselines import BASELINES, REENCODED, TRANSFERRED
@@ -29,9 +29,9 @@ from likeness.evaluation import sampling
 from likeness.evaluation.clip import BATCH, KEYS, POINTS, Faces, beside, by_key, read_faces
 from likeness.evaluation.face import seen
 from likeness.evaluation.views import Place, embedder_crop, locate
+from likeness.media.codec_roundtrip import PlanesFrame, decoded, encoded
 from likeness.media.colour import Planes
 from likeness.media.footage import Footage, open_footage
-from likeness.media.recode import PlanesFrame, decoded, encoded
 from likeness.metrics import perceptual
 from models.analysers.features import TappedEmbedder
 from models.analysers.pack import Pack, load_pack

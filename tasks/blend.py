@@ -20,7 +20,7 @@ from pydantic import Field
 from likeness.contracts.catalog import footage_path
 from likeness.contracts.documents import Document, sha256_of
 from likeness.contracts.errors import FootageError, TableError
-from likeness.contracts.params import swap_overrides
+from likeness.contracts.sections import swap_overrides
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.base import Facts, as_numpy
 from likeness.contracts.tables.converted import CONVERTED

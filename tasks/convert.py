@@ -19,7 +19,7 @@ from pydantic import Field
 from likeness.contracts import environment
 from likeness.contracts.documents import Document, read_json
 from likeness.contracts.errors import ModelError
-from likeness.contracts.params import SwapEntry, load_entry, swap_overrides
+from likeness.contracts.sections import SwapEntry, load_entry, swap_overrides
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.base import Facts, Writer, as_numpy
 from likeness.contracts.tables.converted import CONVERTED
@@ -62,7 +62,7 @@ def source_crops(folder: Path, appearance: Path, swapper: Swapper) -> Batch | No
     """
     if not swapper.source_images:
         return None
-    from models.training.mapped import source_views
+    from models.training.source_views import source_views
 
     device, found = device_of(swapper), source_views(folder, appearance, swapper)
     return {name: value.to(device) for name, value in found.items()}

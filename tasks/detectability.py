@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from likeness.contracts.documents import Document, to_json
-from likeness.contracts.params import entry_names
+from likeness.contracts.sections import entry_names
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.base import as_numpy
 from likeness.contracts.tables.traces import TRACES

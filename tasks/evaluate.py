@@ -21,7 +21,7 @@ from pydantic import Field, model_validator
 from likeness.contracts.documents import Document, read_json, to_json
 from likeness.contracts.errors import ParamsError, TableError
 from likeness.contracts.memory import keep_freed_memory
-from likeness.contracts.params import swap_overrides
+from likeness.contracts.sections import swap_overrides
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.base import Facts
 from likeness.contracts.tables.baselines import BASELINES

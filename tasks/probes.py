@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from likeness.contracts.documents import Document, read_json
-from likeness.contracts.params import SwapEntry, load_entry, load_section, swap_overrides
+from likeness.contracts.sections import SwapEntry, load_entry, load_section, swap_overrides
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.base import Writer, as_numpy
 from likeness.contracts.tables.converted import CONVERTED

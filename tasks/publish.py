@@ -17,7 +17,7 @@ from pydantic import Field
 
 from likeness.contracts.catalog import DATA, find_identity
 from likeness.contracts.documents import Document, read_json, sha256_of, to_json
-from likeness.contracts.params import SwapEntry, load_entry, swap_overrides
+from likeness.contracts.sections import SwapEntry, load_entry, swap_overrides
 from likeness.contracts.stage import Context, Stage
 from likeness.media.encode import PRESETS, VideoWriter
 from likeness.media.footage import open_footage

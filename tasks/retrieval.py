@@ -20,8 +20,8 @@ from pydantic import Field
 from likeness.contracts.catalog import read_people
 from likeness.contracts.documents import Document, read_json, to_json
 from likeness.contracts.errors import TableError
-from likeness.contracts.params import entry_names
 from likeness.contracts.progress import Advance
+from likeness.contracts.sections import entry_names
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.galleries import GALLERIES
 from likeness.contracts.tables.probes import PROBES

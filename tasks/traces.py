@@ -21,17 +21,17 @@ from pydantic import Field
 
 from likeness.contracts.documents import Document
 from likeness.contracts.errors import FootageError
-from likeness.contracts.params import load_section, swap_overrides
 from likeness.contracts.progress import Advance
+from likeness.contracts.sections import load_section, swap_overrides
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.base import Writer, as_numpy
 from likeness.contracts.tables.converted import CONVERTED
 from likeness.contracts.tables.frames import FRAMES
 from likeness.contracts.tables.traces import TRACES
 from likeness.evaluation import views
+from likeness.media.codec_roundtrip import through_encoder
 from likeness.media.colour import Planes, chroma_box, even_box
 from likeness.media.footage import Footage, open_footage
-from likeness.media.through import through_encoder
 from likeness.metrics import spacing
 from likeness.metrics.forensics.features import NAMES, SMALLEST_PX, features
 from likeness.vision import alignment

@@ -16,8 +16,8 @@ from typing import Any
 from likeness.contracts import environment
 from likeness.contracts.documents import load_yaml, sha256_of, validate
 from likeness.contracts.errors import ConsentError, ModelError
-from likeness.contracts.params import ModelEntry
 from likeness.contracts.pools import FinetuneEntry, load_model
+from likeness.contracts.sections import ModelEntry
 from likeness.contracts.stage import Context, Stage
 from models.training.plan import Job, Plan
 
@@ -57,7 +57,7 @@ def require_data(folder: Path, name: str, family: str) -> None:
     from models.swappers.base import Swapper
     from models.swappers.registry import load_class
     from models.training.crops import read_manifest
-    from models.training.people import read_pool
+    from models.training.identities import read_pool
 
     pool = read_pool(folder)
     if pool is not None:
@@ -112,7 +112,7 @@ def code_of(family: str) -> str:
 def pack_of(folder: Path) -> str | None:
     """The analyser pack behind the shards of an identity, or of a pool's first member."""
     from models.training.crops import read_manifest
-    from models.training.people import folders_of
+    from models.training.identities import folders_of
 
     found: str | None = read_manifest(folders_of(folder)[0]).get("pack")
     return found
@@ -155,7 +155,7 @@ def train_model(context: Context[Plan], init: Path | None = None) -> None:
     Args:
         init: folder of the model whose weights are the first ones.
     """
-    from models.training.start import start
+    from models.training.trainer import start
 
     workers, _, _ = environment.workers(), environment.threads(), environment.checkpoint_s()
     job = job_of(context, init)

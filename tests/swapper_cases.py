@@ -10,13 +10,13 @@ import pytest
 
 from models.swappers.base import Batch, Swapper
 from models.training import loop
-from models.training.batches import Apart, load_pool
-from models.training.exchange import Alone
+from models.training.dataset import load_pairs
 from models.training.gallery import views
-from models.training.people import People
+from models.training.identities import People
+from models.training.loaders import Apart, load_pool
 from models.training.plan import Augmentation, Job
+from models.training.process_group import Alone
 from models.training.steps import Bench
-from models.training.stock import load_pairs
 
 TINY: dict[str, dict[str, Any]] = {
     "autoencoder": {"size_px": 32, "width": 8, "learning_rate": 2e-3, "loss": "ssim_l1"},

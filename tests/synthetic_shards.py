@@ -16,7 +16,7 @@ from models.analysers.mobilefacenet import MobileFaceNet
 from models.layers.mesh_topology import canonical_vertices
 from models.layers.vgg import select
 from models.training.frozen import CHOICE_FILE, FACTS_FILE, WEIGHTS_FILE
-from models.training.people import POOL_FILE
+from models.training.identities import POOL_FILE
 from tests.synthetic_vgg import state_dict
 
 SIZE_PX, MASK_PX = 128, 64

@@ -13,7 +13,7 @@ from flows.families import COLUMNS, SPEEDS, cells, describe
 from flows.preflight import check_repository
 from flows.removal import say_out_of_date
 from flows.report import show_table
-from flows.trial import TRIALS, find_training, run_trial
+from flows.train_command import TRIALS, find_training, run_trial
 from likeness.contracts.errors import LikenessError
 
 MODEL = typer.Argument(help="Name of the model.", autocompletion=complete_model)

@@ -128,7 +128,7 @@ def live(
     arguments += [f"--view={view.value}"] if view else []
     arguments += ["--every-frame"] if every_frame else []
     arguments += ["--seconds", f"{seconds:g}"] if seconds else []
-    _foreground("models.live", arguments)
+    _foreground("apps.live", arguments)
 
 
 def export(
@@ -145,4 +145,4 @@ def export(
     """
     named = [f"--source={source}"] if source else []
     arguments = [*named, "--", str(folder_of(model)), str(out)]
-    _foreground("models.live.export", arguments)
+    _foreground("apps.live.export", arguments)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flows.commands.common import ROOT, Json, complete_identity, print_json
-from flows.layout import reduce
+from flows.graph_layout import reduce
 from flows.remarks import say_remarks
 from flows.removal import say_out_of_date
 from flows.report import show_table

@@ -127,7 +127,7 @@ def benchmark_ff(
     arguments += [f"--gallery-frames={gallery_frames}"] if gallery_frames else []
     arguments += [f"--method={name}" for name in method or []]
     arguments += ["--", str(folder), str(out)]  # a name may begin with a dash
-    command = [sys.executable, "-m", "models.protocols.faceforensics", *arguments]
+    command = [sys.executable, "-m", "apps.protocols.faceforensics", *arguments]
     code = stream(command, _to_stderr if as_json else _nothing, echo=not as_json)
     if code != 0:
         raise typer.Exit(code=code if 0 < code < 128 else 1)

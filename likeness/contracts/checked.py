@@ -15,7 +15,7 @@ from pathlib import Path
 from likeness.contracts.atomic import write_text
 from likeness.contracts.environment import state_folder
 from likeness.contracts.errors import LikenessError
-from likeness.contracts.params import PARAMS_FILE
+from likeness.contracts.sections import PARAMS_FILE
 
 MODULE = "tasks._settings"
 ASKED = ("tasks/*.py", "models/swappers/*.py", "models/training/plan.py", "likeness/contracts/*.py")

@@ -24,7 +24,7 @@ from likeness.contracts.catalog import (
 from likeness.contracts.documents import line_of, load_yaml
 from likeness.contracts.errors import LikenessError, ParamsError
 from likeness.contracts.orphans import dvc_above
-from likeness.contracts.params import refuse_identities
+from likeness.contracts.sections import refuse_identities
 
 PLACE = re.compile(r"%([a-z_]+(?:\.[a-z_]+)?)%")
 MODULE = re.compile(r"[a-z0-9]+(?:[_-][a-z0-9]+)*")

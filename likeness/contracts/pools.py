@@ -11,7 +11,7 @@ from pydantic import Field
 from likeness.contracts.choices import choices
 from likeness.contracts.documents import Document
 from likeness.contracts.errors import ParamsError
-from likeness.contracts.params import PARAMS_FILE, ModelEntry, entry_names, load_entry
+from likeness.contracts.sections import PARAMS_FILE, ModelEntry, entry_names, load_entry
 
 ALL = "all"
 

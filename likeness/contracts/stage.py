@@ -20,9 +20,9 @@ from likeness.contracts.commands import ended
 from likeness.contracts.errors import LikenessError
 from likeness.contracts.names import Filler
 from likeness.contracts.orphans import end_with_dvc
-from likeness.contracts.params import PARAMS_FILE, load_section
 from likeness.contracts.progress import Advance, progress
 from likeness.contracts.reads import READ
+from likeness.contracts.sections import PARAMS_FILE, load_section
 
 if TYPE_CHECKING:
     # Arrow and numpy take longer to import than all the rest: stages without tables

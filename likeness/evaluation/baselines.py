@@ -19,9 +19,9 @@ from likeness.evaluation.look import Look, Measures, look
 from likeness.evaluation.reference import Reference
 from likeness.evaluation.scores import Scores
 from likeness.evaluation.views import Place
+from likeness.media.codec_roundtrip import PlanesFrame
 from likeness.media.colour import rgb_to_yuv420_region, yuv420_region_to_rgb
 from likeness.media.footage import Footage, Frame
-from likeness.media.recode import PlanesFrame
 from likeness.metrics import perceptual, seams
 from likeness.vision import alignment
 from likeness.vision.blending import Box, warp_to_box

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from likeness.contracts.tables.baselines import BASELINES, REENCODED, TRANSFERRED
+from likeness.media.codec_roundtrip import PlanesFrame, decoded
 from likeness.media.footage import Footage, Frame
-from likeness.media.recode import PlanesFrame, decoded
 
 Indices = npt.NDArray[np.integer]
 Vectors = dict[str, dict[int, npt.NDArray[np.float64]]]

@@ -16,7 +16,16 @@ from likeness.contracts.errors import GraphError
 from likeness.provenance.lineage import Lineage
 from likeness.provenance.ran import Ran
 
-CODE = ("likeness", "models", "tasks", "flows", "dvc.yaml", "params.yaml", "requirements.lock")
+CODE = (
+    "likeness",
+    "models",
+    "tasks",
+    "flows",
+    "apps",
+    "dvc.yaml",
+    "params.yaml",
+    "requirements.lock",
+)
 """What decides on the result; other changed files (outputs' hashes, notes) do not count."""
 
 

@@ -41,7 +41,8 @@ class Progress:
         step: steps done.
         images: crops of both identities that they saw.
         averaged: steps that the average of the weights has taken in.
-        chain: what has trained these weights, the first one first (models/training/going_on.py).
+        chain: what has trained these weights, the first one first
+            (models/training/continuation.py).
         history: rows (images, phase, name, value) logged so far.
         sums: "<phase>/<name>" -> sum of the values since the last log.
         counts: the same keys -> how many.

@@ -10,22 +10,22 @@ BEGIN = ("loop", "run", "steps")
 """Modules of this room from which everything that moves weights is reached."""
 LOOKING = frozenset(
     [
+        "callbacks",
         "checkpoint",
         "code",
-        "facts",
+        "continuation",
         "fingerprint",
         "footprint",
         "gallery",
-        "going_on",
-        "guard",
-        "mapped",
+        "model_config",
+        "non_finite",
         "previews",
         "processes",
         "results",
         "saving",
         "snapshots",
+        "source_views",
         "validation",
-        "watch",
     ]
 )
 """Modules of this room that show, keep or judge weights and move none."""

@@ -70,7 +70,7 @@ def _trainer(job: Job, share: cluster.Share, wanted: int) -> DataParallelTrainer
     from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
     from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
-    from models.training.verdict import Verdict
+    from models.training.failure_policy import Verdict
 
     group = secrets.token_hex(8)
     mark(job.state, group)

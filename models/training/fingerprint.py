@@ -20,7 +20,7 @@ from models.swappers import registry
 from models.swappers.base import Swapper
 from models.training.code import ROOT, code_behind
 from models.training.crops import read_manifest
-from models.training.people import folders_of, read_pool
+from models.training.identities import folders_of, read_pool
 from models.training.plan import LOOKS, Job
 
 LENGTH = 32

@@ -20,18 +20,18 @@ from models.crew import Crew, crew_for
 from models.devices import pick_device
 from models.layers.norm import layers_of
 from models.training import saving as saves
+from models.training.callbacks import Bar, Nobody, Watcher
 from models.training.compiled import compile_networks, reporting, uncompiled
-from models.training.exchange import Alone, Exchange
 from models.training.footprint import measure
-from models.training.guard import NotFiniteError, explain
+from models.training.initialisation import gather
+from models.training.non_finite import NotFiniteError, explain
 from models.training.plan import Job
+from models.training.precise_batch_norm import settle
+from models.training.process_group import Alone, Exchange
 from models.training.run import Run, active, build, resume
-from models.training.setting import gather
-from models.training.settle import settle
 from models.training.snapshots import NAME, PHASE, keep_snapshots
 from models.training.steps import Bench, take_step
 from models.training.validation import Validation, open_validation
-from models.training.watch import Bar, Nobody, Watcher
 
 __all__ = ["Run", "active", "build", "train", "train_step"]
 

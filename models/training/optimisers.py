@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from likeness.contracts.errors import ModelError
 from models.crew import Crew
 from models.swappers.base import Phase
-from models.training.belief import STEP, AdaBelief, Dropping, RMSprop
+from models.training.lr_dropout import STEP, AdaBelief, Dropping, RMSprop
 
 FUSED = ("cpu", "cuda")
 """Devices on which torch updates all parameters in one pass over memory."""
@@ -69,8 +69,8 @@ KNOWN: dict[str, Callable[[Phase, int], Optimizer]] = {
     "adabelief": _dropping(AdaBelief),
     "rmsprop": _dropping(RMSprop),
 }
-"""Optimisers by name. `options` of a phase: those that models/training/belief.py lists; Adam and
-AdamW have none, and alone read `betas`."""
+"""Optimisers by name. `options` of a phase: those that models/training/lr_dropout.py lists;
+Adam and AdamW have none, and alone read `betas`."""
 ADAM = ("exp_avg", "exp_avg_sq")
 """What torch's Adam keeps of each parameter, beside its steps."""
 MOMENTS = {"adam": 2, "adamw": 2, "adabelief": 2, "rmsprop": 1}

@@ -17,7 +17,7 @@ from torch import Tensor
 from models.swappers.base import Batch, Swapper, as_pixels
 from models.training.crops import CropSet, resize
 from models.training.gallery import views
-from models.training.people import People
+from models.training.identities import People
 
 STRIPS = 8
 COLUMNS = 2

@@ -20,13 +20,13 @@ from likeness.contracts import environment
 from likeness.contracts.progress import Advance
 from models.crew import Crew, crew_for
 from models.devices import pick_device
-from models.training.batches import Sides
-from models.training.exchange import Alone
-from models.training.guard import NotFiniteError
+from models.training.initialisation import gather
+from models.training.loaders import Sides
 from models.training.loop import train_step
+from models.training.non_finite import NotFiniteError
 from models.training.plan import Job
+from models.training.process_group import Alone
 from models.training.run import Run, build
-from models.training.setting import gather
 from models.training.steps import Bench
 
 LOWEST, HIGHEST = 1e-7, 1.0

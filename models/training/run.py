@@ -24,13 +24,13 @@ from models.training import checkpoint, optimisers
 from models.training.average import Average
 from models.training.checkpoint import Moment, Progress
 from models.training.compiled import uncompiled
-from models.training.exchange import Exchange
-from models.training.going_on import joined, link_of, say
-from models.training.people import People, open_people
+from models.training.continuation import joined, link_of, say
+from models.training.identities import People, open_people
+from models.training.initialisation import begun, furnish
 from models.training.plan import Job
 from models.training.previews import Faces, choose_faces, draw_preview
+from models.training.process_group import Exchange
 from models.training.seeds import seed_of
-from models.training.setting import begun, furnish
 
 MOMENTS = "moments.safetensors"
 """The optimisers' state in a model's folder."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from likeness.contracts import environment
 from models.training import checkpoint
-from models.training.exchange import Exchange
+from models.training.process_group import Exchange
 from models.training.processes import Taker, this_process
 from models.training.run import Run
 

@@ -16,7 +16,7 @@ from likeness.contracts.errors import ModelError
 from likeness.media.images import encode_jpeg
 from models import tensorfile
 from models.swappers import registry
-from models.training.facts import settings_of
+from models.training.model_config import settings_of
 from models.training.previews import draw_preview
 from models.training.run import Run
 

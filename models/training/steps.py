@@ -14,11 +14,11 @@ from likeness.contracts.errors import ModelError
 from models.crew import Crew
 from models.layers import draws
 from models.swappers.base import Batch, Phase, Swapper
-from models.training.batches import Choices, Sides
-from models.training.exchange import Exchange
-from models.training.guard import check_gradient, check_losses, norm_of
+from models.training.loaders import Choices, Sides
+from models.training.non_finite import check_gradient, check_losses, norm_of
 from models.training.optimisers import move, scale
 from models.training.plan import Plan
+from models.training.process_group import Exchange
 from models.training.seeds import seed_of
 
 Parameters = list[torch.nn.Parameter]

@@ -22,7 +22,7 @@ from models.swappers.base import Batch, Swapper
 from models.training.crops import CropSet, open_crops
 from models.training.frozen import FrozenNetworks
 from models.training.gallery import views
-from models.training.people import folders_of
+from models.training.identities import folders_of
 from models.training.plan import Job
 from models.training.previews import couples
 

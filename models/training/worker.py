@@ -21,8 +21,8 @@ import torch.distributed as dist
 from likeness.contracts.errors import ModelError
 from likeness.contracts.memory import keep_freed_memory
 from models.training import loop
-from models.training.exchange import Group
 from models.training.plan import Job
+from models.training.process_group import Group
 
 GROUP = "group"
 """File in the state folder by which workers know that they see the same one."""

@@ -13,9 +13,9 @@ from flows.cli import main
 from models.families import Drawn, step_bytes
 from models.swappers import registry
 from models.swappers.autoencoder import Autoencoder, AutoencoderConfig
-from models.training.exchange import Alone
 from models.training.footprint import measure
 from models.training.plan import Plan
+from models.training.process_group import Alone
 from models.training.steps import Bench
 from tests.swapper_cases import TINY
 

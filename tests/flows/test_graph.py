@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flows.graph import read_graph
-from flows.layout import place, reduce
+from flows.graph_layout import place, reduce
 from flows.pictures import draw_graph
 from flows.status import read_state, will_run
 from likeness.contracts.errors import GraphError

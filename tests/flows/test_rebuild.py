@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
-from flows.board import Board, Outcome, slots_from_environment
+from flows.rebuild_state import Board, Outcome, slots_from_environment
 from flows.run import State
 from flows.status import read_state
 from likeness.contracts.errors import GraphError

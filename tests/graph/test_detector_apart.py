@@ -27,7 +27,7 @@ def test_only_its_own_stages_read_the_detector(repository: Path) -> None:
     assert seeing == MAY
 
 
-@pytest.mark.parametrize("room", ["models", "flows", "likeness/vision", "likeness/media"])
+@pytest.mark.parametrize("room", ["models", "apps", "flows", "likeness/vision", "likeness/media"])
 def test_no_module_of_a_room_reaches_it(repository: Path, room: str) -> None:
     modules = sorted((repository / room).rglob("*.py"))
     assert modules

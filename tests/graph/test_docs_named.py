@@ -10,7 +10,7 @@ import pytest
 
 from flows.cli import app
 from flows.graph import read_graph
-from flows.layout import place
+from flows.graph_layout import place
 
 DOCS = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs")
 ROOMS = ("flows/", "likeness/", "models/", "tasks/", "tests/", "benchmarks/", "docs/", "scripts/")

@@ -11,7 +11,7 @@ import pytest
 
 from flows.process import environment
 
-ROOMS = ("flows", "likeness", "models", "tasks", "scripts", "benchmarks")
+ROOMS = ("apps", "flows", "likeness", "models", "tasks", "scripts", "benchmarks")
 RUNS_DATA = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from likeness.evaluation import sampling
 from likeness.evaluation.clip import Faces, plan
+from likeness.media.codec_roundtrip import decoded, encoded
 from likeness.media.footage import open_footage
-from likeness.media.recode import decoded, encoded
 from tasks.baselines import BaselinesParams, Run, chosen, decoded_runs
 from tests.footage import make_clip
 

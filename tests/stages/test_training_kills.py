@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from likeness.contracts.atomic import atomic_path
 from models.training.plan import Job, Plan
-from models.training.start import start
+from models.training.trainer import start
 
 folder, kills = Path(sys.argv[1]), int(sys.argv[2])
 plan = dict(batch_images=4, micro_batches=2, log_every_images=16, preview_every_images=24)

@@ -11,7 +11,7 @@ import torch
 
 from models.swappers import registry
 from models.training.frozen import FrozenNetworks
-from models.training.people import open_people
+from models.training.identities import open_people
 from models.training.plan import Job, Plan
 from tests.swapper_cases import TINY, Case
 from tests.synthetic_shards import write_pool, write_recogniser, write_shards

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from apps.live.graphs import TOLERANCE, export
+from apps.live.onnx_runner import OnnxRunner
 from likeness.contracts.errors import ModelError
-from models.live.graphs import TOLERANCE, export
-from models.live.onnx_runner import OnnxRunner
 from models.swappers import registry
 from tests.swapper_cases import Case
 

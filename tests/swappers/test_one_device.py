@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 from models.families import CPU, META, AsOfZeros
 from models.swappers import registry
 from models.swappers.base import Batch, Phase, Swapper
-from models.training.batches import Choices
+from models.training.loaders import Choices
 from models.training.steps import Bench
 from tests.swapper_cases import TINY, Case
 

@@ -301,7 +301,7 @@ from pathlib import Path
 import torch
 from models import tensorfile
 from models.training import loop
-from models.training.exchange import Group
+from models.training.process_group import Group
 from tests.unit.test_cyclegan import CPU, job_of
 
 rank, folder = int(sys.argv[1]), Path(sys.argv[2])

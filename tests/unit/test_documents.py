@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from likeness.contracts import documents
 from likeness.contracts.documents import Document
 from likeness.contracts.errors import ParamsError
-from likeness.contracts.params import ModelEntry, SwapEntry, load_entry, load_section
+from likeness.contracts.sections import ModelEntry, SwapEntry, load_entry, load_section
 
 
 class Inner(Document):

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from apps.protocols import faceforensics
+from apps.protocols.cache import FaceCache
+from apps.protocols.dataset_folder import LayoutError, read_layout
+from apps.protocols.faces import Analyst, Found, frame_count
 from likeness.contracts.errors import FootageError
 from likeness.metrics import faceforensics as tables
 from likeness.metrics.faceforensics import Measured
-from models.protocols import faceforensics
-from models.protocols.cache import FaceCache
-from models.protocols.faces import Analyst, Found, frame_count
-from models.protocols.layout import LayoutError, read_layout
 from tests.flows.house import cut
 from tests.footage import make_clip
 

@@ -15,7 +15,7 @@ from models.losses.refinement import error, own_faces
 from models.swappers import registry
 from models.swappers.base import Batch
 from models.swappers.faceshifter import FaceShifter, FaceShifterConfig
-from models.training.setting import begun
+from models.training.initialisation import begun
 
 FIVE = ((0.38, 0.45), (0.62, 0.45), (0.5, 0.6), (0.4, 0.72), (0.6, 0.72))
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from models.layers import drawings, face_shape, heatmaps, oklab, poisson, recogniser
 from models.losses import occlusions, pixels
-from models.training.points import partners
+from models.training.landmarks import partners
 
 META = torch.device("meta")
 KEPT = (

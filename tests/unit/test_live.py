@@ -15,31 +15,31 @@ import numpy as np
 import pytest
 import torch
 
-from likeness.contracts.documents import read_json
-from likeness.contracts.errors import ConsentError, LikenessError, ModelError
-from likeness.media.camera import Camera
-from likeness.media.footage import Frame
-from likeness.media.window import Window, require_screen
-from models.live.compose import VIEWS, Composer, Made
-from models.live.consent import require_consents, source_of
-from models.live.export import export_model
-from models.live.graphs import export
-from models.live.keys import TerminalKeys
-from models.live.meter import Meter
-from models.live.onnx_runner import OnnxRunner
-from models.live.opening import Allowed, Opened, allow
-from models.live.pipeline import Pipeline
-from models.live.record import kind_of, record_path, write_record
-from models.live.request import Request
-from models.live.runners import TorchRunner, choose
-from models.live.settings import (
+from apps.live.compose import VIEWS, Composer, Made
+from apps.live.consent import require_consents, source_of
+from apps.live.export import export_model
+from apps.live.graphs import export
+from apps.live.keys import TerminalKeys
+from apps.live.meter import Meter
+from apps.live.onnx_runner import OnnxRunner
+from apps.live.opening import Allowed, Opened, allow
+from apps.live.pipeline import Pipeline
+from apps.live.record import kind_of, record_path, write_record
+from apps.live.request import Request
+from apps.live.runners import TorchRunner, choose
+from apps.live.settings import (
     LaySettings,
     MarkSettings,
     load_facts,
     load_settings,
 )
-from models.live.show import Show
-from models.live.tracker import largest, nearest_to
+from apps.live.show import Show
+from apps.live.tracker import largest, nearest_to
+from likeness.contracts.documents import read_json
+from likeness.contracts.errors import ConsentError, LikenessError, ModelError
+from likeness.media.camera import Camera
+from likeness.media.footage import Frame
+from likeness.media.screen import Window, require_screen
 from models.swappers import registry
 from models.swappers.base import Batch
 from models.training.crops import open_crops

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
+from apps.live.tracker import Tracker
 from likeness.media.colour import rgb_to_yuv420
 from likeness.vision.pose import pose_from_mesh
 from models.analysers.pack import load_pack
 from models.analysers.view import View
-from models.live.tracker import Tracker
 from tests.shots import pictures, turn
 
 FRAMES = 6

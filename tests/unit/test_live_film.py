@@ -14,16 +14,16 @@ import av
 import numpy as np
 import pytest
 
+from apps.live.record import record_path
+from apps.live.request import Request
+from apps.live.session import run
+from apps.live.tracker import Tracker
 from likeness.contracts.documents import sha256_of
 from likeness.contracts.errors import ConsentError, LikenessError
 from likeness.media.footage import Frame, open_footage
 from models.analysers.observer import Observer
 from models.analysers.pack import load_pack
 from models.analysers.view import View
-from models.live.record import record_path
-from models.live.request import Request
-from models.live.session import run
-from models.live.tracker import Tracker
 from tests.footage import audio_packets, make_audio
 from tests.livecase import MODEL, write_clip, write_consent, write_repository
 
@@ -162,7 +162,7 @@ def test_a_signal_leaves_a_whole_film(
     times: list[int], repository: Path, number: signal.Signals
 ) -> None:
     arguments = ["--pack", str(PACK), "--input", str(CLIP), "--output", str(FILM)]
-    command = [sys.executable, "-m", "models.live", str(MODEL), *arguments, "--runtime", "torch"]
+    command = [sys.executable, "-m", "apps.live", str(MODEL), *arguments, "--runtime", "torch"]
     environment = {**os.environ, "PYTHONPATH": str(repository)}
     child = subprocess.Popen(
         [*command, "--every-frame"], env=environment, stdout=subprocess.PIPE, text=True

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from apps.live import session
+from apps.live.meter import Meter
+from apps.live.pipeline import Pipeline
+from apps.live.request import Request, open_input, require_film, require_input
 from likeness.contracts.errors import FootageError, LikenessError
 from likeness.media.camera import Camera, Pipe
 from likeness.media.footage import open_footage
-from models.live import session
-from models.live.meter import Meter
-from models.live.pipeline import Pipeline
-from models.live.request import Request, open_input, require_film, require_input
 from tests.footage import make_clip, make_stills, noise
 
 FRAMES = 40
@@ -166,9 +166,9 @@ def test_a_run_on_a_pipe_that_stays_open_leaves_no_thread_behind(
 RUN = """
 import time
 from likeness.media.camera import open_pipe
-from models.live import session
-from models.live.meter import Meter
-from models.live.pipeline import Pipeline
+from apps.live import session
+from apps.live.meter import Meter
+from apps.live.pipeline import Pipeline
 with open_pipe() as footage:
     pipeline = Pipeline(footage, lambda f: None, lambda a: None, Meter())
     for ready in pipeline:
@@ -247,7 +247,7 @@ def test_a_camera_is_given_back_by_the_thread_that_reads() -> None:
 def test_a_camera_that_hangs_is_not_given_back_under_its_reader(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("models.live.pipeline.PATIENCE_S", 0.01)
+    monkeypatch.setattr("apps.live.pipeline.PATIENCE_S", 0.01)
     capture = Capture(hangs_after=4)
     run_on(capture)
     assert capture.released == []
@@ -299,7 +299,7 @@ def test_a_film_is_not_written_among_the_clips(tmp_path: Path) -> None:
 
 def test_a_missing_file_is_told_before_torch_is_imported(tmp_path: Path) -> None:
     code = (
-        "import sys; from models.live.__main__ import main\n"
+        "import sys; from apps.live.__main__ import main\n"
         f"code = main(['m', '--pack', 'p', '--input', {str(tmp_path / 'none.mp4')!r},"
         f" '--output', {str(tmp_path / 'film.mp4')!r}])\n"
         "sys.exit(10 + code if 'torch' in sys.modules else code)"
@@ -337,7 +337,7 @@ def test_what_gathered_in_a_pipe_counts_where_no_frame_may_be_dropped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     given: list[float | None] = []
-    monkeypatch.setattr("models.live.request.open_pipe", given.append)
+    monkeypatch.setattr("apps.live.request.open_pipe", given.append)
     for every_frame in (False, True):
         open_input(asked(taken_from="-", every_frame=every_frame, asked_s=3.0))
     assert given == [3.0, None]

@@ -11,7 +11,7 @@ from likeness.contracts.errors import ModelError
 from models.crew import Crew
 from models.swappers.base import Phase
 from models.training import optimisers
-from models.training.belief import BLOCK
+from models.training.lr_dropout import BLOCK
 
 RATE = 0.01
 

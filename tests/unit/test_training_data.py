@@ -18,8 +18,8 @@ from likeness.vision.alignment import umeyama
 from models.layers.similarity import fit_similarity
 from models.swappers.base import as_image
 from models.training.augment import Draw, draw, positions, sample
-from models.training.batches import load_pool
 from models.training.crops import cut, open_crops
+from models.training.loaders import load_pool
 from models.training.plan import Augmentation, Plan
 from models.training.seeds import generator, seed_of
 from tests.synthetic_shards import MASK_PX, SIZE_PX, draw_face, write_shards

@@ -20,10 +20,10 @@ from models.swappers import registry
 from models.swappers.autoencoder import Autoencoder
 from models.swappers.base import Batch, Phase, Swapper, SwapperConfig
 from models.training import checkpoint, code, loop, optimisers
-from models.training.exchange import Alone
 from models.training.fingerprint import fingerprint
 from models.training.plan import Backups, Job, Plan, Snapshots
-from models.training.start import start
+from models.training.process_group import Alone
+from models.training.trainer import start
 from tests.swapper_cases import interrupted
 from tests.synthetic_shards import write_shards
 
@@ -349,7 +349,7 @@ sys.meta_path.insert(0, Missing())
 from models.swappers import registry
 from models.swappers.autoencoder import Autoencoder
 from models.training.plan import Job, Plan
-from models.training.start import start
+from models.training.trainer import start
 
 source, target, out, state = map(Path, sys.argv[1:])
 settings = {{"size_px": 32, "width": 4}}

@@ -19,19 +19,20 @@ from models.layers.norm import SettledBatchNorm, settling
 from models.layers.recogniser import Recogniser
 from models.swappers import registry
 from models.swappers.base import Batch, Sampling
-from models.training import loop, setting
+from models.training import initialisation as setting
+from models.training import loop
 from models.training.augment import draw, move_points, relabel, sample, wanted_positions
-from models.training.exchange import Alone
+from models.training.dataset import Pairs, load_pairs
 from models.training.footprint import measure
 from models.training.gallery import choose_views
-from models.training.pairs import Couples, draw_pairs, make_deck
-from models.training.people import open_people
+from models.training.identities import open_people
+from models.training.landmarks import PARTNERS
+from models.training.pair_sampler import Couples, draw_pairs, make_deck
 from models.training.plan import Augmentation, Job, Plan
-from models.training.points import PARTNERS
+from models.training.process_group import Alone
 from models.training.seeds import generator
-from models.training.start import start
 from models.training.steps import Bench
-from models.training.stock import Pairs, load_pairs
+from models.training.trainer import start
 from tests.anyface import AnyFace, AnyFaceConfig
 from tests.synthetic_shards import write_pool, write_recogniser, write_shards
 
@@ -351,7 +352,7 @@ def test_people_of_two_templates_are_refused(folder: Path, tmp_path: Path) -> No
     people = open_people(pool, (), 32, 1.0)
     people.sets[1].facts["template"] = "arcface_112"
     with pytest.raises(ModelError, match=r"ben: has template arcface_112, ann ffhq_512"):
-        from models.training.people import require_alike
+        from models.training.identities import require_alike
 
         require_alike(people.sets[1], people.sets[0])
 

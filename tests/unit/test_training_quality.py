@@ -28,9 +28,9 @@ from models.training.fingerprint import fingerprint
 from models.training.plan import Job, Plan
 from models.training.previews import draw_preview
 from models.training.run import Run
-from models.training.start import start, try_out
+from models.training.trainer import start, try_out
 from models.training.validation import open_validation
-from tasks._live import WIDTH, Series, Trial
+from tasks._train_console import WIDTH, Series, Trial
 from tests.swapper_cases import interrupted
 from tests.synthetic_shards import write_recogniser, write_shards
 

@@ -15,11 +15,11 @@ from models.layers.vgg import INPUTS, Vgg19, convolutions, select
 from models.swappers import registry
 from models.swappers.base import Batch
 from models.training import loop
-from models.training.exchange import Alone
-from models.training.facts import settings_of
 from models.training.frozen import FrozenNetworks
+from models.training.initialisation import gather
+from models.training.model_config import settings_of
 from models.training.plan import Job, Plan
-from models.training.setting import gather
+from models.training.process_group import Alone
 from models.training.steps import Bench
 from tests.swapper_cases import TINY
 from tests.synthetic_shards import write_perceptual, write_pool, write_recogniser

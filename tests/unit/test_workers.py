@@ -10,7 +10,7 @@ import pytest
 from likeness.contracts.errors import LikenessError, ModelError
 from models.training.cluster import Share, share_of
 from models.training.distributed import own_error
-from models.training.exchange import Alone
+from models.training.process_group import Alone
 from models.training.processes import this_process
 from models.training.saving import Saving
 
@@ -59,7 +59,7 @@ def checkpoint(state: Path, step: int) -> None:
 
 
 def test_deaths_without_progress_end_a_run_and_others_do_not(tmp_path: Path) -> None:
-    from models.training.verdict import DEATHS, Verdict
+    from models.training.failure_policy import DEATHS, Verdict
 
     verdict, death = Verdict(tmp_path), RuntimeError("connection\nclosed")
     for step in range(10):
@@ -81,7 +81,7 @@ def test_deaths_without_progress_end_a_run_and_others_do_not(tmp_path: Path) -> 
 def test_errors_with_a_next_step_end_a_run_at_once(
     tmp_path: Path, error: Exception, said: str
 ) -> None:
-    from models.training.verdict import Verdict
+    from models.training.failure_policy import Verdict
 
     with pytest.raises(LikenessError, match=said):
         Verdict(tmp_path).after_exception(None, {0: RuntimeError("closed"), 1: error})

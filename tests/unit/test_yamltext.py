@@ -16,8 +16,8 @@ from likeness.contracts import yamltext
 from likeness.contracts.catalog import Clip, Consent, Identity
 from likeness.contracts.documents import Document, line_of, load_document, load_yaml
 from likeness.contracts.errors import LikenessError, ParamsError
-from likeness.contracts.params import ModelEntry, SwapEntry, load_entry
 from likeness.contracts.pools import PoolEntry
+from likeness.contracts.sections import ModelEntry, SwapEntry, load_entry
 from tasks import _settings
 
 HERE = Path("some.yaml")

@@ -30,13 +30,12 @@ from likeness.contracts.memory import keep_freed_memory
 from likeness.contracts.tables.shards import SHARDS
 from models.conversion import load_swapper
 from models.crew import Crew, crew_for
-from models.training import initialisation as setting
-from models.training import loop
+from models.training import initialisation, loop
 from models.training.crops import open_crops
 from models.training.plan import Job, Plan
-from models.training.process_group import Alone
+from models.training.process_group import SingleProcess
 from models.training.results import write_results
-from models.training.steps import Bench
+from models.training.steps import StepContext
 from tasks.convert import ConvertParams, converted_rows
 
 BUSY = (1, 3)
@@ -83,10 +82,10 @@ def speed(work: Work, *, split: bool = False, most: int | None = None) -> float:
 def training(job: Job) -> Work:
     """Steps of a training."""
     run = loop.build(job, CPU)
-    sides = setting.gather(run.swapper, *run.crops)
+    sides = initialisation.build_loader(run.swapper, *run.crops)
 
     def step(crew: Crew) -> int:
-        loop.train_step(run, Bench(run.swapper, sides, job.plan, Alone(), crew))
+        loop.train_step(run, StepContext(run.swapper, sides, job.plan, SingleProcess(), crew))
         return job.plan.step_images
 
     return step

@@ -44,15 +44,14 @@ from models.layers import relight, smooth
 from models.layers.layout import lay_out
 from models.swappers import registry
 from models.swappers.base import Batch, Swapper
-from models.training import initialisation as setting
-from models.training import loop
+from models.training import initialisation, loop
 from models.training.compiled import compile_networks
 from models.training.crops import open_crops
-from models.training.identities import open_people
-from models.training.model_config import settings_of
+from models.training.identities import open_identities
+from models.training.model_config import config_of
 from models.training.plan import Job, Plan
-from models.training.process_group import Alone
-from models.training.steps import Bench, take_step
+from models.training.process_group import SingleProcess
+from models.training.steps import StepContext, take_step
 from tasks.appearance import STAGE as APPEARANCE
 from tasks.convert import source_crops
 
@@ -94,7 +93,7 @@ def prepare(job: Job, out: Path) -> None:
     """Write the folder of an untrained model."""
     run = loop.build(job, CPU)
     tensorfile.write(out / registry.WEIGHTS, dict(run.swapper.state_dict()))
-    write_json(out / registry.CONFIG, settings_of(run))
+    write_json(out / registry.CONFIG, config_of(run))
 
 
 # ---- training ------------------------------------------------------------------------------
@@ -122,7 +121,7 @@ def trainer(job: Job, ours: bool) -> Work:
     if not ours:
         plain(run)
     compile_networks(run.swapper, job)
-    sides = setting.gather(run.swapper, *run.crops, run.device)
+    sides = initialisation.build_loader(run.swapper, *run.crops, run.device)
     counter = FlopCounterMode(display=False)
     # Ours as in training, one thread for each part; the baseline as torch has it. Operations are
     # counted on the thread that counts alone.
@@ -135,10 +134,10 @@ def trainer(job: Job, ours: bool) -> Work:
             ) as crew,
             nullcontext() if turn else counter,
         ):
-            bench = Bench(run.swapper, sides, job.plan, Alone(), crew)
+            context = StepContext(run.swapper, sides, job.plan, SingleProcess(), crew)
             for phase in run.phases:
-                choices = bench.sides.choose(job.plan, turn)
-                take_step(bench, phase, run.optimisers[phase.name], choices, turn)
+                choices = context.loader.choose(job.plan, turn)
+                take_step(context, phase, run.optimisers[phase.name], choices, turn)
         finish(run.device)
         return counter.get_total_flops()
 
@@ -185,12 +184,12 @@ def loading(job: Job) -> float:
     with registry.Unfilled():
         swapper = registry.build(job.family, job.settings)
     view = (swapper.needs, swapper.size_px, swapper.coverage)
-    source, target = (open_people(folder, *view) for folder in (job.source, job.target))
-    sides = setting.gather(swapper, source, target)
-    bench = Bench(swapper, sides, job.plan, Alone())
+    source, target = (open_identities(folder, *view) for folder in (job.source, job.target))
+    sides = initialisation.build_loader(swapper, source, target)
+    context = StepContext(swapper, sides, job.plan, SingleProcess())
 
     def load() -> None:
-        for _, choices in bench.parts(sides.choose(job.plan, 0)):
+        for _, choices in context.parts(sides.choose(job.plan, 0)):
             sides.batches(choices, CPU)
 
     return best(load, 5)

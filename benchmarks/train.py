@@ -42,15 +42,14 @@ from models.layers.layout import lay_out
 from models.losses.pixels import l1
 from models.swappers.autoencoder import Autoencoder
 from models.swappers.base import Batch, as_image
-from models.training import initialisation as setting
-from models.training import loop
+from models.training import initialisation, loop
 from models.training.augment import positions, sample
 from models.training.crops import decode
-from models.training.identities import People
-from models.training.loaders import Apart, Choice, Pool
+from models.training.identities import Identities
+from models.training.loaders import Choice, IndependentLoader, Pool
 from models.training.plan import Job, Plan
-from models.training.process_group import Alone
-from models.training.steps import Bench
+from models.training.process_group import SingleProcess
+from models.training.steps import StepContext
 
 CURVE_STEPS, WARM_STEPS, TIMED_STEPS = 60, 3, 5
 NARROW: dict[str, Any] = {"width": 32}
@@ -101,7 +100,7 @@ class Founding:
         return total
 
 
-def jpegs(crops: People) -> list[bytes]:
+def jpegs(crops: Identities) -> list[bytes]:
     """The crops as they lie on disk."""
     return [cell for rows in crops.tables(256, ("crop",)) for cell in rows["crop"].to_pylist()]
 
@@ -111,31 +110,33 @@ def job_of(folder: Path, settings: dict[str, Any], plan: Plan) -> Job:
     return Job("bench", "autoencoder", settings, plan, folder / "a", folder / "b", folder, folder)
 
 
-def build_ours(job: Job) -> tuple[loop.Run, Bench]:
+def build_ours(job: Job) -> tuple[loop.Run, StepContext]:
     """Our side, ready to step."""
     run = loop.build(job, CPU)
-    return run, Bench(run.swapper, setting.gather(run.swapper, *run.crops), job.plan, Alone())
+    return run, StepContext(
+        run.swapper, initialisation.build_loader(run.swapper, *run.crops), job.plan, SingleProcess()
+    )
 
 
 def build_founding(job: Job) -> Founding:
     """The baseline, with the same weights, data and random numbers."""
-    run, bench = build_ours(job)
+    run, context = build_ours(job)
     if not isinstance(run.swapper, Autoencoder):
         raise TypeError(type(run.swapper))
-    if not isinstance(bench.sides, Apart):
-        raise TypeError(type(bench.sides))
-    pools = (bench.sides.source, bench.sides.target)
+    if not isinstance(context.loader, IndependentLoader):
+        raise TypeError(type(context.loader))
+    pools = (context.loader.source, context.loader.target)
     return Founding(run.swapper, pools, (jpegs(run.crops[0]), jpegs(run.crops[1])), job.plan)
 
 
 def curves(folder: Path) -> float:
     """Print the largest and mean distance of the two loss curves; gives the largest, relative."""
     job = job_of(folder, NARROW, Plan(batch_images=16))
-    founding, (run, bench) = build_founding(job), build_ours(job)
+    founding, (run, context) = build_founding(job), build_ours(job)
     theirs, ours = [], []
     for place in range(CURVE_STEPS):
         theirs.append(founding.step(place))
-        ours.append(loop.train_step(run, bench))
+        ours.append(loop.train_step(run, context))
     apart = np.abs(np.array(ours) / np.array(theirs) - 1)
     print(
         f"train: loss {theirs[0]:.4f} -> {theirs[-1]:.4f} in {CURVE_STEPS} iterations by the "
@@ -155,9 +156,9 @@ def serve(pipe: Connection, side: str, job: Job) -> None:
     with crew_for(CPU, environment.threads(), parts, split=not ours) as crew:
         if ours:
             keep_freed_memory()
-            run, bench = build_ours(job)
-            bench = dataclasses.replace(bench, crew=crew)
-            step = lambda _: loop.train_step(run, bench)  # noqa: E731 - as short as the other's
+            run, context = build_ours(job)
+            context = dataclasses.replace(context, crew=crew)
+            step = lambda _: loop.train_step(run, context)  # noqa: E731 - as short as the other's
         else:
             step = build_founding(job).step
         for place in itertools.count():

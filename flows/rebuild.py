@@ -25,7 +25,7 @@ from flows.artifacts import publish_artifacts
 from flows.graph import StageNode
 from flows.graph_layout import reduce
 from flows.preflight import check_repository
-from flows.rebuild_state import Board, CancelledError
+from flows.rebuild_state import CancelledError, RebuildState
 from flows.run import LockedError, is_chatter
 from flows.status import read_state
 from flows.sweep import note, sweep
@@ -40,7 +40,7 @@ AT_ONCE = 16
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Leaves out Prefect's line on each attempt: the board says once for whom a stage waits."""
+    """Leaves out Prefect's line on each attempt: the rebuild says once for whom a stage waits."""
     return "LockedError(" not in record.getMessage()
 
 
@@ -51,8 +51,8 @@ def _is_lock(_task: Task[..., Any], _run: TaskRun, state: PrefectState[Any]) -> 
     return isinstance(state.result(raise_on_failure=False), LockedError)
 
 
-def _stage_task(node: StageNode, board: Board) -> Task[[], PrefectState[Any]]:
-    """The task for one stage; its body is a closure, so that Prefect need not copy the board.
+def _stage_task(node: StageNode, rebuild_state: RebuildState) -> Task[[], PrefectState[Any]]:
+    """The task for one stage; its body is a closure, so that Prefect need not copy the state.
 
     It has no tags: for each of them a task asks the server for leave to run, and a server that has
     died would end the work.
@@ -70,15 +70,19 @@ def _stage_task(node: StageNode, board: Board) -> Task[[], PrefectState[Any]]:
     )
     def stage() -> PrefectState[Any]:
         logger = get_run_logger()
-        return _state(board, node.address, lambda text: is_chatter(text) or logger.info(text))
+        return _state(
+            rebuild_state, node.address, lambda text: is_chatter(text) or logger.info(text)
+        )
 
     return stage
 
 
-def _state(board: Board, address: str, say: Callable[[str], object]) -> PrefectState[Any]:
+def _state(
+    rebuild_state: RebuildState, address: str, say: Callable[[str], object]
+) -> PrefectState[Any]:
     """Run the stage and name the state after what happened, for the run page."""
     try:
-        outcome = board.run(address, say)
+        outcome = rebuild_state.run(address, say)
     except LockedError:
         raise  # Prefect tries again
     except CancelledError as error:
@@ -91,25 +95,27 @@ def _state(board: Board, address: str, say: Callable[[str], object]) -> PrefectS
     return Completed(name="Ran", message=f"{outcome.seconds:.1f} s{kept}")
 
 
-def _run_all(board: Board) -> None:
+def _run_all(rebuild_state: RebuildState) -> None:
     """Hand over each stage once all above it has ended and a slot is free: none waits "Running".
 
     What stands below a failed stage is handed over, too: Prefect shows it as not ready.
     """
     # Arrows that a longer path implies are left out: the run page stays readable.
-    above_of = reduce({a: set(up) for a, up in board.graph.upstream.items()})
-    waiting = [a for a, n in board.graph.nodes.items() if not n.footage or a in board.stale]
+    above_of = reduce({a: set(up) for a, up in rebuild_state.graph.upstream.items()})
+    waiting = [
+        a for a, n in rebuild_state.graph.nodes.items() if not n.footage or a in rebuild_state.stale
+    ]
     futures: dict[str, PrefectFuture[Any]] = {}
     ended: set[str] = set()
     news = threading.Event()
 
     def submit(address: str) -> None:
         above = [futures[u] for u in sorted(above_of[address]) if u in futures]
-        task_ = _stage_task(board.graph.nodes[address], board)
+        task_ = _stage_task(rebuild_state.graph.nodes[address], rebuild_state)
         futures[address] = task_.submit(wait_for=above, return_state=False)
 
         def end(_future: PrefectFuture[Any]) -> None:
-            board.free_slot(address)
+            rebuild_state.free_slot(address)
             ended.add(address)
             news.set()
 
@@ -119,7 +125,7 @@ def _run_all(board: Board) -> None:
         news.clear()
         for address in list(waiting):
             ready = all(u in ended for u in above_of[address] if u in waiting or u in futures)
-            if ready and board.take_slot(address):
+            if ready and rebuild_state.take_slot(address):
                 waiting.remove(address)
                 submit(address)
         news.wait(1.0)
@@ -148,38 +154,38 @@ def rebuild(swap: str | None = None) -> PrefectState[Any]:
     try:
         check_repository(root)
         graph, stale = read_state(root)
-        board = Board(graph.swap(swap) if swap else graph, stale, root)
+        rebuild_state = RebuildState(graph.swap(swap) if swap else graph, stale, root)
     except LikenessError as error:
         return Failed(message=str(error))
-    LAST[:] = [board]
+    LAST[:] = [rebuild_state]
     try:
-        _run_all(board)
+        _run_all(rebuild_state)
     except BaseException:
         for follow in CANCELLED:
             follow()
-        board.cancel()  # Ctrl-C, or cancelled on the run page: leave no stage behind
+        rebuild_state.cancel()  # Ctrl-C, or cancelled on the run page: leave no stage behind
         raise
     for finish in AFTER:
-        finish(board)
+        finish(rebuild_state)
     try:
-        publish_artifacts(board)
+        publish_artifacts(rebuild_state)
     except httpx.HTTPError as error:
         get_run_logger().warning("no pages of this run: the server is gone (%s)", error)
-    return conclusion(board)
+    return conclusion(rebuild_state)
 
 
-LAST: list[Board] = []
-"""The board of the rebuild that this process ran last, for the command line's table."""
+LAST: list[RebuildState] = []
+"""The rebuild_state of the rebuild that this process ran last, for the command line's table."""
 
 
 CANCELLED: list[Callable[[], object]] = []
 """What the command line does first when the run is cancelled."""
 
-AFTER: list[Callable[[Board], object]] = []
+AFTER: list[Callable[[RebuildState], object]] = []
 """What the command line does once every stage has ended, while the flow still runs."""
 
 
-def conclusion(board: Board) -> PrefectState[Any]:
+def conclusion(rebuild_state: RebuildState) -> PrefectState[Any]:
     """State of the whole run."""
-    name, message = board.summary()
+    name, message = rebuild_state.summary()
     return Failed(message=message) if name == "Failed" else Completed(name=name, message=message)

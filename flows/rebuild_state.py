@@ -1,4 +1,4 @@
-"""What a rebuild knows while it runs: what is stale, which slots are free, what became of each.
+"""The state of a rebuild while it runs: what is stale, which slots are free, what became of each.
 
 Knows nothing of Prefect; `flows.rebuild` hands it one stage at a time, upstream first.
 """
@@ -90,7 +90,7 @@ class CancelledError(GraphError):
 
 
 @dataclass
-class Board:
+class RebuildState:
     """Shared state of one rebuild.
 
     Attributes:

@@ -20,7 +20,7 @@ from flows import server
 from flows.commands.judge import report_after_run
 from flows.rebuild import AFTER, CANCELLED, LAST, conclusion
 from flows.rebuild import rebuild as flow
-from flows.rebuild_state import Board
+from flows.rebuild_state import RebuildState
 from flows.remarks import say_remarks
 from flows.report import show_run
 from flows.run import StageRun
@@ -45,7 +45,7 @@ def run_flow(name: str, root: Path, interrupted: Callable[[], object]) -> None:
         GraphError: a stage failed, or there was no server to begin with.
     """
     gone = watch(os.environ["PREFECT_API_URL"])
-    AFTER[:] = [lambda board: leave(board, root) if gone.is_set() else None]
+    AFTER[:] = [lambda rebuild_state: leave(rebuild_state, root) if gone.is_set() else None]
     CANCELLED[:] = [interrupted]
     try:
         state: Any = flow(swap=name or None, return_state=True)
@@ -64,12 +64,12 @@ def run_flow(name: str, root: Path, interrupted: Callable[[], object]) -> None:
         raise GraphError("rebuild", str(state.message), "see the log above, then run it again")
 
 
-def show(board: Board, root: Path) -> None:
+def show(rebuild_state: RebuildState, root: Path) -> None:
     """The table of what ran, and where the results are."""
-    runs = [StageRun(o.address, o.state, o.seconds) for o in board.outcomes.values()]
-    show_run(board.graph, runs, board.graph.swaps(), root)
+    runs = [StageRun(o.address, o.state, o.seconds) for o in rebuild_state.outcomes.values()]
+    show_run(rebuild_state.graph, runs, rebuild_state.graph.swaps(), root)
     say_remarks(root)
-    report_after_run(board.graph.swaps())
+    report_after_run(rebuild_state.graph.swaps())
 
 
 def drain() -> None:
@@ -101,12 +101,12 @@ def watch(url: str) -> threading.Event:
     return gone
 
 
-def leave(board: Board, root: Path) -> NoReturn:
+def leave(rebuild_state: RebuildState, root: Path) -> NoReturn:
     """Show what ran and end at once: Prefect would ask the server that has gone for a minute."""
-    name, message = board.summary()
+    name, message = rebuild_state.summary()
     code = 0
     try:
-        show(board, root)
+        show(rebuild_state, root)
         if name == "Failed":
             raise GraphError("rebuild", message, "see the log above, then run it again")
     except LikenessError as error:

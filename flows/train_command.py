@@ -72,7 +72,7 @@ def find_training(model: str, root: Path) -> Training:
         return Training(address, str(stage.cmd), not repo.status(targets=[address]))
 
 
-def run_trial(training: Training, options: Sequence[str], root: Path) -> int:
+def run_training(training: Training, options: Sequence[str], root: Path) -> int:
     """Train, or test rates, in a process of its own; gives its exit code."""
     stage, *rest = training.arguments
     command = [sys.executable, "-m", "tasks._train_command", stage, *options, *rest]

@@ -31,15 +31,15 @@ from models.training.crops import NUMBERS
 from models.training.footprint import measure
 from models.training.loaders import Choice, Choices
 from models.training.plan import Plan
-from models.training.process_group import Alone
-from models.training.steps import Bench
+from models.training.process_group import SingleProcess
+from models.training.steps import StepContext
 
 CPU, META = torch.device("cpu"), torch.device("meta")
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """Batches of plain crops with a face's points; implements `models.training.loaders.Sides`."""
+    """Batches of plain crops with a face's points; implements `models.training.loaders.Loader`."""
 
     swapper: Swapper
 
@@ -49,7 +49,7 @@ class Drawn:
         return 0
 
     def to(self, device: torch.device) -> Drawn:
-        """See `Sides`; batches are drawn where torch draws."""
+        """See `Loader`; batches are drawn where torch draws."""
         return self
 
     def choose(self, plan: Plan, place: int) -> Choices:
@@ -60,7 +60,7 @@ class Drawn:
         return choice, choice
 
     def batches(self, choices: Choices, device: torch.device) -> tuple[Batch, Batch]:
-        """See `Sides`."""
+        """See `Loader`."""
         first, second = (self._batch(len(choice.index), device) for choice in choices)
         return first, second
 
@@ -82,12 +82,12 @@ class Drawn:
         return {name: torch.stack([known[name]] * count).to(device) for name in wanted}
 
 
-class Shapes(Bench):
+class Shapes(StepContext):
     """Passes shapes alone through the networks: the meta device knows no autocast."""
 
     def losses(self, phase: Phase, choices: Choices) -> dict[str, Tensor]:
         """Losses without content."""
-        return self.swapper.losses(phase.name, *self.sides.batches(choices, META))
+        return self.swapper.losses(phase.name, *self.loader.batches(choices, META))
 
 
 class AsOfZeros(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
@@ -143,9 +143,9 @@ def step_bytes(family: str, plan: Plan, settings: dict[str, Any] | None = None) 
         swapper = registry.build(family, settings or {}).train()
         swapper.equip(Unweighted())
     swapper.plan_images = plan.images
-    bench = Shapes(swapper, Drawn(swapper), plan, Alone())
+    context = Shapes(swapper, Drawn(swapper), plan, SingleProcess())
     with AsOfZeros():
-        found = measure(bench, swapper.phases())
+        found = measure(context, swapper.phases())
     return found.activations + found.weights
 
 

@@ -28,7 +28,7 @@ from likeness.evaluation.report.album import Album
 from likeness.evaluation.report.film import Film, Reel, runs_of
 from likeness.evaluation.stream import Scorer
 from likeness.media.footage import Footage, open_footage
-from likeness.media.prefetch import ahead
+from likeness.media.prefetch import prefetch
 from likeness.metrics import spacing
 from tasks._whole import Cropped, cropped
 from tasks.blend import BlendParams
@@ -89,7 +89,7 @@ def score(
     (target, render), unread = videos, 0
     film = Film(target, runs_of(scorer.clip.faces, film_frames))
     before, after = (
-        chain.from_iterable(ahead(video.frames(), FRAMES_TOGETHER)) for video in videos
+        chain.from_iterable(prefetch(video.frames(), FRAMES_TOGETHER)) for video in videos
     )
     with ThreadPoolExecutor(1) as projector:
         waiting = _Waiting(projector)

@@ -66,14 +66,14 @@ def try_training(job: Job, stage: str, minutes: float | None, images: int | None
         ModelError: the family does not train.
     """
     from models.training import checkpoint
-    from models.training.trainer import try_out
-    from tasks._train_console import Trial
+    from models.training.trainer import train_partly
+    from tasks._train_console import TrainConsole
 
-    trial = Trial(minutes, images)
-    run = try_out(job, trial)
+    console = TrainConsole(minutes, images)
+    run = train_partly(job, console)
     if not run.phases:
         raise ModelError(job.model, f"{job.family} learns nothing", "run `dvc repro`")
-    print(f"{trial.headline(run)}; {trial.left(run)}")
+    print(f"{console.headline(run)}; {console.left(run)}")
     for what, found in (("checkpoint", checkpoint.folders(job.state)[-1:]),
                         ("preview", [run.preview_path] if run.preview_path.is_file() else []),
                         ("snapshots", sorted((job.state / "snapshots").glob("*-*")))):  # fmt: skip
@@ -82,7 +82,7 @@ def try_training(job: Job, stage: str, minutes: float | None, images: int | None
     if not run.done:
         print(f"  to go on    likeness train {job.model}")
     print(f"  to finish   dvc repro {stage}@{job.model}", flush=True)
-    if trial.interrupted:
+    if console.interrupted:
         raise KeyboardInterrupt
 
 

@@ -44,7 +44,7 @@ class Series:
         return "".join(BARS[round((m - low) / span * (len(BARS) - 1))] for m in self.means)
 
 
-class Trial:
+class TrainConsole:
     """Watches a training for some minutes or images, shows it, and ends it well on Ctrl-C.
 
     Args:
@@ -63,7 +63,7 @@ class Trial:
     # ---- what the loop calls ---------------------------------------------------------------
 
     @contextmanager
-    def watching(self, run: Run) -> Iterator[None]:
+    def around(self, run: Run) -> Iterator[None]:
         """Show the training; the first Ctrl-C lets the step end, the second one does not."""
         self.began = self.shown = time.monotonic()
         self.first_images = run.images
@@ -75,7 +75,7 @@ class Trial:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def saw(self, run: Run, _loss: float) -> None:
+    def after_step(self, run: Run, _loss: float) -> None:
         """Note the losses of a step."""
         self.seen = run.images - self.first_images
         for name, value in run.latest.items():
@@ -85,7 +85,7 @@ class Trial:
             self.shown = time.monotonic()
             self._show(run)
 
-    def enough(self, _run: Run) -> bool:
+    def should_stop(self, _run: Run) -> bool:
         """Whether the time or the images are used up, or somebody pressed Ctrl-C."""
         minutes = (time.monotonic() - self.began) / 60
         late = self.minutes is not None and minutes >= self.minutes

@@ -29,7 +29,7 @@ from likeness.contracts.tables.faces import FACES
 from likeness.contracts.tables.frames import FRAMES
 from likeness.media.footage import Frame, open_footage
 from likeness.media.images import encode_jpeg
-from likeness.media.prefetch import ahead
+from likeness.media.prefetch import prefetch
 from likeness.vision import alignment, masks
 from likeness.vision.mesh import mesh_error
 from likeness.vision.pose import pose_from_mesh
@@ -285,7 +285,7 @@ def run(context: Context[AlignParams]) -> None:
     ):
         writer.facts.update(of_clip, **form, colour_order="RGB", jpeg_quality=params.jpeg_quality)
         writer.facts.update(footage_sha256=context.facts["frames"]["footage_sha256"])
-        for batch in ahead(faces, BATCH):
+        for batch in prefetch(faces, BATCH):
             columns = aligner(batch)
             if columns["crop"]:
                 writer.add(columns)

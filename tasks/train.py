@@ -155,12 +155,12 @@ def train_model(context: Context[Plan], init: Path | None = None) -> None:
     Args:
         init: folder of the model whose weights are the first ones.
     """
-    from models.training.trainer import start
+    from models.training.trainer import train_model
 
     workers, _, _ = environment.workers(), environment.threads(), environment.checkpoint_s()
     job = job_of(context, init)
     job.out.mkdir()
-    start(job, workers)
+    train_model(job, workers)
 
 
 def run(context: Context[Plan]) -> None:

@@ -10,13 +10,13 @@ import pytest
 
 from models.swappers.base import Batch, Swapper
 from models.training import loop
-from models.training.dataset import load_pairs
+from models.training.dataset import load_pair_loader
 from models.training.gallery import views
-from models.training.identities import People
-from models.training.loaders import Apart, load_pool
+from models.training.identities import Identities
+from models.training.loaders import IndependentLoader, load_pool
 from models.training.plan import Augmentation, Job
-from models.training.process_group import Alone
-from models.training.steps import Bench
+from models.training.process_group import SingleProcess
+from models.training.steps import StepContext
 
 TINY: dict[str, dict[str, Any]] = {
     "autoencoder": {"size_px": 32, "width": 8, "learning_rate": 2e-3, "loss": "ssim_l1"},
@@ -103,8 +103,8 @@ class Case:
     """
 
     swapper: Swapper
-    source: People
-    target: People
+    source: Identities
+    target: Identities
     job: Job
 
     def faces(self, count: int) -> tuple[Batch, Batch]:
@@ -114,18 +114,21 @@ class Case:
             return target, views(self.source.sets[0], self.swapper.source_images)
         return target, _first(self.source, count)
 
-    def bench(self) -> Bench:
+    def context(self) -> StepContext:
         """What the loop's steps work with."""
         sampling, plan = self.swapper.sampling_of(), self.job.plan
         if sampling is not None:
-            return Bench(
-                self.swapper, load_pairs(self.source, self.target, sampling), plan, Alone()
+            return StepContext(
+                self.swapper,
+                load_pair_loader(self.source, self.target, sampling),
+                plan,
+                SingleProcess(),
             )
         pools = (load_pool("source", self.source), load_pool("target", self.target))
-        return Bench(self.swapper, Apart(*pools), plan, Alone())
+        return StepContext(self.swapper, IndependentLoader(*pools), plan, SingleProcess())
 
 
-def _first(people: People, count: int) -> Batch:
+def _first(people: Identities, count: int) -> Batch:
     batch = next(people.batches(count))
     return {name: column[:count] for name, column in batch.items()}
 

@@ -13,7 +13,7 @@ from flows.families import COLUMNS, SPEEDS, cells, describe
 from flows.preflight import check_repository
 from flows.removal import say_out_of_date
 from flows.report import show_table
-from flows.train_command import TRIALS, find_training, run_trial
+from flows.train_command import TRIALS, find_training, run_training
 from likeness.contracts.errors import LikenessError
 
 MODEL = typer.Argument(help="Name of the model.", autocompletion=complete_model)
@@ -53,7 +53,7 @@ def train(
     elif training.done:
         print(f"{model} is trained with these settings: data/models/{model}")
         return
-    code = run_trial(training, options, ROOT)
+    code = run_training(training, options, ROOT)
     if code != 0:
         raise typer.Exit(code=code if 0 < code < 128 else 130)
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def ahead(items: Iterable[T], size: int) -> Iterator[list[T]]:
+def prefetch(items: Iterable[T], size: int) -> Iterator[list[T]]:
     """The same items in lists of at most `size`; the next is made while the last is worked on.
 
     What `items` raises comes instead of the list that it was to be in.

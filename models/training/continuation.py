@@ -105,7 +105,7 @@ def obstacle(job: Job, moment: Moment) -> str | None:
     return _shapes_apart(job, moment.weights)
 
 
-def make_way(job: Job) -> Job:
+def plan_continuation(job: Job) -> Job:
     """Look at what has trained the model so far, before anything trains it further; say what is.
 
     Call while nobody else has the state (`checkpoint.claim`). Gives the job, described.

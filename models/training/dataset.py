@@ -12,16 +12,21 @@ from likeness.contracts.tables.base import as_numpy
 from models.swappers.base import Batch, Sampling, as_image
 from models.training.augment import draw, positions, sample, wanted_positions
 from models.training.crops import POINTS, CropSet, decode, masks_of
-from models.training.identities import People
-from models.training.landmarks import follow
+from models.training.identities import Identities
+from models.training.landmarks import move_landmarks
 from models.training.loaders import CHUNK, Choice, Choices, columns_of, rows_of, shrink, stored_px
-from models.training.pair_sampler import Couples, Deck, draw_pairs, make_deck
+from models.training.pair_sampler import (
+    CropSampler,
+    IdentityPairSampler,
+    draw_pairs,
+    make_crop_sampler,
+)
 from models.training.plan import Plan
 from models.training.seeds import generator
 
 
 @dataclass(frozen=True)
-class Stock:
+class Dataset:
     """All crops of a training in memory, uint8.
 
     Attributes:
@@ -44,7 +49,7 @@ class Stock:
     names: tuple[str, ...]
     aligned_px: int
 
-    def to(self, device: torch.device) -> Stock:
+    def to(self, device: torch.device) -> Dataset:
         """The same crops, masks and points held by `device`; what chooses among them stays."""
         moved = {name: held.to(device) for name, held in self.points.items()}
         masks = None if self.masks is None else self.masks.to(device)
@@ -59,36 +64,36 @@ class Stock:
 
 
 @dataclass(frozen=True)
-class Pairs:
-    """Both sides of each step, drawn together; implements `models.training.loaders.Sides`.
+class PairLoader:
+    """Both sides of each step, drawn together; implements `models.training.loaders.Loader`.
 
     Attributes:
-        stock: everybody's crops.
-        deck: their order.
-        couples: who meets whom.
+        dataset: everybody's crops.
+        sampler: their order.
+        pairing: who meets whom.
         size_px: side of the crops in a batch.
         coverage: share of align's crop that they show.
     """
 
-    stock: Stock
-    deck: Deck
-    couples: Couples
+    dataset: Dataset
+    sampler: CropSampler
+    pairing: IdentityPairSampler
     size_px: int
     coverage: float
 
     @property
     def bytes(self) -> int:
-        """See `Sides`."""
-        return self.stock.bytes
+        """See `Loader`."""
+        return self.dataset.bytes
 
-    def to(self, device: torch.device) -> Pairs:
-        """See `Sides`."""
-        return replace(self, stock=self.stock.to(device))
+    def to(self, device: torch.device) -> PairLoader:
+        """See `Loader`."""
+        return replace(self, dataset=self.dataset.to(device))
 
     def choose(self, plan: Plan, place: int) -> Choices:
-        """See `Sides`."""
+        """See `Loader`."""
         count = plan.batch_images
-        rows = draw_pairs(self.deck, self.couples, count, generator(plan.seed, "pairs", place))
+        rows = draw_pairs(self.sampler, self.pairing, count, generator(plan.seed, "pairs", place))
         source, target = (
             Choice(index, draw(count, plan.augment, generator(plan.seed, side, place)))
             for side, index in zip(("source", "target"), rows, strict=True)
@@ -96,8 +101,8 @@ class Pairs:
         return source, target
 
     def batches(self, choices: Choices, device: torch.device) -> tuple[Batch, Batch]:
-        """See `Sides`."""
-        chosen = torch.stack([self.stock.identity[choice.index] for choice in choices])
+        """See `Loader`."""
+        chosen = torch.stack([self.dataset.identity[choice.index] for choice in choices])
         identities = chosen.to(device, non_blocking=True).unbind(0)
         same = (identities[0] == identities[1]).float()
         source, target = (self._batch(choice, device) for choice in choices)
@@ -107,8 +112,10 @@ class Pairs:
         return source, target
 
     def _batch(self, choice: Choice, device: torch.device) -> Batch:
-        stock, numbers = self.stock, choice.numbers.to(device)
-        here = rows_of(columns_of(stock.crops, stock.masks, stock.points), choice.index, device)
+        dataset, numbers = self.dataset, choice.numbers.to(device)
+        here = rows_of(
+            columns_of(dataset.crops, dataset.masks, dataset.points), choice.index, device
+        )
         pictures, masks = as_image(here.pop("crop")), here.pop("mask", None)
         if choice.numbers.jitter.any():
             seen, wanted = positions(numbers, self.coverage, self.size_px)
@@ -119,36 +126,36 @@ class Pairs:
             batch["warped"] = batch["crop"]
         if masks is not None:
             batch["mask"] = sample(masks.float()[:, None] / 255, wanted)
-        batch |= follow(here, numbers, self.coverage, stock.aligned_px, self.size_px)
+        batch |= move_landmarks(here, numbers, self.coverage, dataset.aligned_px, self.size_px)
         return batch
 
 
-def _fill(stock: Stock, crops: CropSet, number: int, begin: int) -> int:
+def _fill(dataset: Dataset, crops: CropSet, number: int, begin: int) -> int:
     """Decode the crops of one identity into rows `begin` and following; gives the row after."""
-    names = ("clip", "crop", "sample_weight", *(("mask",) if stock.masks is not None else ()))
+    names = ("clip", "crop", "sample_weight", *(("mask",) if dataset.masks is not None else ()))
     clips: dict[str, int] = {}
-    for rows in crops.tables(CHUNK, (*names, *stock.points)):
+    for rows in crops.tables(CHUNK, (*names, *dataset.points)):
         end = begin + rows.num_rows
-        stock.crops[begin:end] = shrink(decode(rows["crop"].to_pylist()), stock.crops.shape[1])
-        stock.weights[begin:end] = torch.from_numpy(as_numpy(rows["sample_weight"]).copy())
-        stock.identity[begin:end] = number
+        dataset.crops[begin:end] = shrink(decode(rows["crop"].to_pylist()), dataset.crops.shape[1])
+        dataset.weights[begin:end] = torch.from_numpy(as_numpy(rows["sample_weight"]).copy())
+        dataset.identity[begin:end] = number
         found = [clips.setdefault(clip, len(clips)) for clip in rows["clip"].to_pylist()]
-        stock.clip[begin:end] = torch.tensor(found)
-        if stock.masks is not None:
-            stock.masks[begin:end] = masks_of(rows, stock.masks.shape[1])
-        for name, points in stock.points.items():
+        dataset.clip[begin:end] = torch.tensor(found)
+        if dataset.masks is not None:
+            dataset.masks[begin:end] = masks_of(rows, dataset.masks.shape[1])
+        for name, points in dataset.points.items():
             values = as_numpy(rows[name], POINTS[name]).astype(np.float32)
             points[begin:end] = torch.from_numpy(values)
         begin = end
     return begin
 
 
-def load_stock(people: list[CropSet]) -> Stock:
+def load_dataset(people: list[CropSet]) -> Dataset:
     """Decode every crop of `people` (at least one) once, straight into its place."""
     first, count = people[0], sum(len(crops) for crops in people)
     side, wanted = stored_px(first), first.needs
     mask_px = int(first.facts["mask_size_px"])
-    stock = Stock(
+    dataset = Dataset(
         crops=torch.empty((count, side, side, 3), dtype=torch.uint8),
         masks=torch.empty((count, mask_px, mask_px), dtype=torch.uint8)
         if "mask" in wanted
@@ -162,18 +169,18 @@ def load_stock(people: list[CropSet]) -> Stock:
     )
     begin = 0
     for number, crops in enumerate(people):
-        begin = _fill(stock, crops, number, begin)
-    return stock
+        begin = _fill(dataset, crops, number, begin)
+    return dataset
 
 
-def load_pairs(source: People, target: People, sampling: Sampling) -> Pairs:
+def load_pair_loader(source: Identities, target: Identities, sampling: Sampling) -> PairLoader:
     """Everybody of both sides in memory, numbered by name, ready to be paired."""
     sets = {crops.identity: crops for crops in (*source.sets, *target.sets)}
     names = sorted(sets)
-    stock = load_stock([sets[name] for name in names])
+    dataset = load_dataset([sets[name] for name in names])
     sides = [
         torch.tensor(sorted(names.index(c.identity) for c in p.sets)) for p in (source, target)
     ]
-    deck = make_deck(stock.identity, stock.clip, stock.weights)
-    couples = Couples(sides[0], sides[1], sampling)
-    return Pairs(stock, deck, couples, source.size_px, source.coverage)
+    sampler = make_crop_sampler(dataset.identity, dataset.clip, dataset.weights)
+    pairing = IdentityPairSampler(sides[0], sides[1], sampling)
+    return PairLoader(dataset, sampler, pairing, source.size_px, source.coverage)

@@ -70,7 +70,7 @@ def _trainer(job: Job, share: cluster.Share, wanted: int) -> DataParallelTrainer
     from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
     from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
-    from models.training.failure_policy import Verdict
+    from models.training.failure_policy import FailurePolicy
 
     group = secrets.token_hex(8)
     mark(job.state, group)
@@ -88,7 +88,7 @@ def _trainer(job: Job, share: cluster.Share, wanted: int) -> DataParallelTrainer
             storage_path=str(job.state / "ray"),
             logging_config=LoggingConfig(log_level="CRITICAL"),
             failure_config=FailureConfig(max_failures=-1, controller_failure_limit=PATIENCE),
-            callbacks=[Verdict(job.state)],
+            callbacks=[FailurePolicy(job.state)],
         ),
     )
 

@@ -19,7 +19,7 @@ def said(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[-300:]
 
 
-class Verdict(UserCallback):
+class FailurePolicy(UserCallback):
     """Decides about failed workers: an error of the product ends the run, a death seldom.
 
     Ray's own count of failures knows nothing of progress; a long run on machines that come and go

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from models.swappers.base import Phase
 from models.training.optimisers import MOMENTS
-from models.training.steps import Bench
+from models.training.steps import StepContext
 
 GIB = 2**30
 
@@ -43,13 +43,13 @@ def _bytes(tensor: Tensor) -> int:
     return tensor.numel() * tensor.element_size()
 
 
-def saved_bytes(bench: Bench, phase: Phase, images: int) -> int:
+def saved_bytes(context: StepContext, phase: Phase, images: int) -> int:
     """Bytes of all tensors that autograd keeps for the backward pass of `images` a side.
 
     Each storage counts once; parameters and buffers do not. Crops are those of no step, and no
     gradient is left behind.
     """
-    held = (*bench.swapper.parameters(), *bench.swapper.buffers())
+    held = (*context.swapper.parameters(), *context.swapper.buffers())
     own = {tensor.untyped_storage()._cdata for tensor in held}
     found: dict[int, int] = {}
 
@@ -62,22 +62,22 @@ def saved_bytes(bench: Bench, phase: Phase, images: int) -> int:
     def give(tensor: Tensor) -> Tensor:
         return tensor
 
-    source, target = bench.sides.choose(bench.plan, -1)
+    source, target = context.loader.choose(context.plan, -1)
     choices = (source.part(0, images), target.part(0, images))
     with torch.autograd.graph.saved_tensors_hooks(keep, give):
-        losses = bench.losses(phase, choices)
+        losses = context.losses(phase, choices)
     del losses
     return sum(found.values())
 
 
-def measure(bench: Bench, phases: list[Phase]) -> Footprint:
+def measure(context: StepContext, phases: list[Phase]) -> Footprint:
     """The footprint of a training with these phases; takes a forward pass of each."""
-    swapper, plan = bench.swapper, bench.plan
+    swapper, plan = context.swapper, context.plan
     images = plan.batch_images // plan.micro_batches
     activations = 0
     for phase in phases:
-        bench.select(phase)
-        activations = max(activations, saved_bytes(bench, phase, images))
+        context.select(phase)
+        activations = max(activations, saved_bytes(context, phase, images))
     held = sum(_bytes(tensor) for tensor in (*swapper.parameters(), *swapper.buffers()))
     gradients = [sum(map(_bytes, phase.parameters)) for phase in phases]
     moments = [MOMENTS[p.optimiser] * size for p, size in zip(phases, gradients, strict=True)]

@@ -25,7 +25,7 @@ POOL_FILE = "pool.json"
 
 
 @dataclass(frozen=True)
-class People:
+class Identities:
     """The crops of one side; implements `models.swappers.base.Crops`.
 
     Attributes:
@@ -107,7 +107,9 @@ def folders_of(folder: Path) -> list[Path]:
     return [folder.parent / m["identity"] for m in pool["members"] if not m["held_out"]]
 
 
-def open_people(folder: Path, needs: tuple[str, ...], size_px: int, coverage: float) -> People:
+def open_identities(
+    folder: Path, needs: tuple[str, ...], size_px: int, coverage: float
+) -> Identities:
     """Everybody behind the shards in `folder`, of an identity or of a pool.
 
     Raises:
@@ -122,7 +124,7 @@ def open_people(folder: Path, needs: tuple[str, ...], size_px: int, coverage: fl
     for crops in sets:
         require_alike(crops, sets[0])
     name = sets[0].identity if pool is None else str(pool["pool"])
-    return People(name, sets, pool is not None)
+    return Identities(name, sets, pool is not None)
 
 
 def require_alike(crops: CropSet, other: CropSet) -> None:

@@ -11,10 +11,10 @@ from likeness.contracts.errors import ModelError
 from models import tensorfile
 from models.swappers import registry
 from models.swappers.base import Swapper
-from models.training.dataset import load_pairs
+from models.training.dataset import load_pair_loader
 from models.training.frozen import FrozenNetworks
-from models.training.identities import People
-from models.training.loaders import Apart, Sides, load_pool
+from models.training.identities import Identities
+from models.training.loaders import IndependentLoader, Loader, load_pool
 from models.training.plan import Job
 
 
@@ -23,7 +23,7 @@ def looks_at_recogniser(swapper: Swapper) -> bool:
     return type(swapper).equip is not Swapper.equip
 
 
-def furnish(swapper: Swapper, job: Job) -> list[dict[str, Any]]:
+def initialise(swapper: Swapper, job: Job) -> list[dict[str, Any]]:
     """Give a new swapper its frozen networks, and the weights it starts from.
 
     Returns:
@@ -40,11 +40,11 @@ def furnish(swapper: Swapper, job: Job) -> list[dict[str, Any]]:
         swapper.equip(FrozenNetworks(job.recogniser, job.perceptual, taken))
     if job.init is not None:
         path = job.init / registry.WEIGHTS
-        registry.restore(swapper, begun(swapper, tensorfile.read(path)), path)
+        registry.restore(swapper, adapted_state(swapper, tensorfile.read(path)), path)
     return taken
 
 
-def begun(swapper: Swapper, state: dict[str, Tensor]) -> dict[str, Tensor]:
+def adapted_state(swapper: Swapper, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The state of another model where the families' optional parts are those of `swapper`.
 
     Parts that `state` does not have stay as they are; those that `swapper` does not have go.
@@ -56,21 +56,21 @@ def begun(swapper: Swapper, state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {**kept, **shared}
 
 
-def room_for(sides: Sides, device: torch.device) -> bool:
+def room_for(loader: Loader, device: torch.device) -> bool:
     """Whether a GPU has memory for all crops beside the training: half of what is free."""
-    return device.type == "cuda" and sides.bytes <= torch.cuda.mem_get_info(device)[0] // 2
+    return device.type == "cuda" and loader.bytes <= torch.cuda.mem_get_info(device)[0] // 2
 
 
-def gather(
-    swapper: Swapper, source: People, target: People, device: torch.device | None = None
-) -> Sides:
+def build_loader(
+    swapper: Swapper, source: Identities, target: Identities, device: torch.device | None = None
+) -> Loader:
     """The crops of both sides in memory: in pairs, or apart; on the GPU where it has room.
 
     There a step then copies nothing but the numbers of its rows and of their augmentation.
     """
     sampling = swapper.sampling_of()
     if sampling is not None:
-        sides: Sides = load_pairs(source, target, sampling)
+        loader: Loader = load_pair_loader(source, target, sampling)
     else:
-        sides = Apart(load_pool("source", source), load_pool("target", target))
-    return sides.to(device) if device is not None and room_for(sides, device) else sides
+        loader = IndependentLoader(load_pool("source", source), load_pool("target", target))
+    return loader.to(device) if device is not None and room_for(loader, device) else loader

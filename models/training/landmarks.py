@@ -21,7 +21,7 @@ def partners(name: str, device: torch.device) -> Tensor:
     return PARTNERS[name].to(device)
 
 
-def follow(
+def move_landmarks(
     points: dict[str, Tensor], numbers: Draw, coverage: float, aligned_px: int, size_px: int
 ) -> dict[str, Tensor]:
     """Landmarks by column, (N,K,2 or 3) in px of align's crops -> the same of the wanted crops."""

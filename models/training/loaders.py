@@ -13,8 +13,8 @@ from likeness.contracts.tables.base import as_numpy
 from models.swappers.base import Batch, as_image
 from models.training.augment import Draw, draw, positions, sample
 from models.training.crops import OVERSAMPLING, POINTS, CropSet, decode, masks_of, resize
-from models.training.identities import People
-from models.training.landmarks import follow
+from models.training.identities import Identities
+from models.training.landmarks import move_landmarks
 from models.training.plan import Plan
 from models.training.seeds import generator
 
@@ -36,14 +36,14 @@ class Choice:
 Choices = tuple[Choice, Choice]
 
 
-class Sides(Protocol):
+class Loader(Protocol):
     """Where the two batches of a step come from."""
 
     @property
     def bytes(self) -> int:
         """Memory of all crops."""
 
-    def to(self, device: torch.device) -> Sides:
+    def to(self, device: torch.device) -> Loader:
         """The same with the crops held by `device`, where batches then need no copy."""
 
     def choose(self, plan: Plan, place: int) -> Choices:
@@ -114,11 +114,11 @@ class Pool:
         batch = {"warped": sample(pictures, seen), "crop": sample(pictures, wanted)}
         if masks is not None:
             batch["mask"] = sample(masks.float()[:, None] / 255, wanted)
-        return batch | follow(here, numbers, self.coverage, self.aligned_px, self.size_px)
+        return batch | move_landmarks(here, numbers, self.coverage, self.aligned_px, self.size_px)
 
 
 @dataclass(frozen=True)
-class Apart:
+class IndependentLoader:
     """Two sides drawn independently of each other."""
 
     source: Pool
@@ -126,22 +126,22 @@ class Apart:
 
     @property
     def bytes(self) -> int:
-        """See `Sides`."""
+        """See `Loader`."""
         several = (self.source, self.target)
         tensors = [t for pool in several for t in (pool.crops, pool.masks) if t is not None]
         tensors += [t for pool in several for t in pool.points.values()]
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
-    def to(self, device: torch.device) -> Apart:
-        """See `Sides`."""
-        return Apart(self.source.to(device), self.target.to(device))
+    def to(self, device: torch.device) -> IndependentLoader:
+        """See `Loader`."""
+        return IndependentLoader(self.source.to(device), self.target.to(device))
 
     def choose(self, plan: Plan, place: int) -> Choices:
-        """See `Sides`."""
+        """See `Loader`."""
         return self.source.choose(plan, place), self.target.choose(plan, place)
 
     def batches(self, choices: Choices, device: torch.device) -> tuple[Batch, Batch]:
-        """See `Sides`."""
+        """See `Loader`."""
         return self.source.batch(choices[0], device), self.target.batch(choices[1], device)
 
 
@@ -153,13 +153,13 @@ def shrink(crops: Tensor, side: int) -> Tensor:
     return small.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
-def stored_px(crops: CropSet | People) -> int:
+def stored_px(crops: CropSet | Identities) -> int:
     """Side of the crops that wait in memory: what training can resolve, or all there is."""
     wanted = round(OVERSAMPLING * crops.size_px / crops.coverage)
     return min(int(crops.facts["size_px"]), wanted)
 
 
-def load_pool(side: str, crops: CropSet | People) -> Pool:
+def load_pool(side: str, crops: CropSet | Identities) -> Pool:
     """Decode every crop of `crops` once."""
     stored = stored_px(crops)
     with_masks = "mask" in crops.needs

@@ -24,7 +24,7 @@ BLOCK = 1 << 16
 STEP = "step"
 
 
-class Dropping(Optimizer, ABC):
+class LearningRateDropout(Optimizer, ABC):
     """Base of both: steps, blocks and dropout.
 
     Args:
@@ -106,7 +106,7 @@ def _blocks(tensors: list[Tensor]) -> Iterator[list[Tensor]]:
         yield [tensor[begin : begin + BLOCK] for tensor in flat]
 
 
-class AdaBelief(Dropping):
+class AdaBelief(LearningRateDropout):
     """Zhuang et al., "AdaBelief Optimizer" (2020, arXiv 2010.07468), algorithm 1.
 
     m = b1 m + (1 - b1) g;  s = b2 s + (1 - b2) (g - m)^2;  parameter -= lr m / (sqrt(s) + eps)
@@ -139,7 +139,7 @@ class AdaBelief(Dropping):
         return (mean / (1 - beta1**step)).div_(root)
 
 
-class RMSprop(Dropping):
+class RMSprop(LearningRateDropout):
     """Mean square of the gradient (Tieleman and Hinton 2012): parameter -= lr g / (sqrt(a) + eps).
 
     The usual settings are those of Keras and DeepFaceLab; torch's own has rho 0.99.

@@ -37,7 +37,7 @@ def trained_by(run: Run) -> dict[str, object]:
     return {**found, "init": {"model": first.get("model"), "trainings": behind}}
 
 
-def settings_of(run: Run) -> dict[str, object]:
+def config_of(run: Run) -> dict[str, object]:
     """Content of config.json."""
     job, swapper = run.job, run.swapper
     facts = run.crops[1].facts

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from likeness.contracts.errors import ModelError
 from models.crew import Crew
 from models.swappers.base import Phase
-from models.training.lr_dropout import STEP, AdaBelief, Dropping, RMSprop
+from models.training.lr_dropout import STEP, AdaBelief, LearningRateDropout, RMSprop
 
 FUSED = ("cpu", "cuda")
 """Devices on which torch updates all parameters in one pass over memory."""
@@ -56,7 +56,7 @@ def _adamw(phase: Phase, seed: int) -> Optimizer:
     return torch.optim.AdamW(_groups(phase), betas=phase.betas, fused=_fused(phase))
 
 
-def _dropping(kind: type[Dropping]) -> Callable[[Phase, int], Optimizer]:
+def _dropping(kind: type[LearningRateDropout]) -> Callable[[Phase, int], Optimizer]:
     def build(phase: Phase, seed: int) -> Optimizer:
         return kind(_groups(phase), (seed, phase.name, "lr_dropout"), phase.options)
 
@@ -159,7 +159,7 @@ def _laid_like(value: Tensor, parameter: Parameter) -> Tensor:
 
 def _quantities(optimiser: Optimizer) -> set[str]:
     """What an optimiser keeps of each parameter."""
-    return {STEP, *(optimiser.MOMENTS if isinstance(optimiser, Dropping) else ADAM)}
+    return {STEP, *(optimiser.MOMENTS if isinstance(optimiser, LearningRateDropout) else ADAM)}
 
 
 def restore(

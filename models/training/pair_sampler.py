@@ -20,7 +20,7 @@ def _starts(groups: Tensor, count: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Deck:
+class CropSampler:
     """Crops in order of identity and clip.
 
     Attributes:
@@ -58,22 +58,22 @@ class Deck:
         return torch.minimum(torch.maximum(found, begin), end - 1)
 
 
-def make_deck(identity: Tensor, clip: Tensor, weights: Tensor) -> Deck:
-    """A deck of crops (N,) with these identities, clips (numbered in any scheme) and weights."""
+def make_crop_sampler(identity: Tensor, clip: Tensor, weights: Tensor) -> CropSampler:
+    """A sampler of crops (N,) with these identities, clips (numbered in any scheme) and weights."""
     order = torch.argsort(identity * (clip.max() + 1) + clip, stable=True)
     keys = (identity * (clip.max() + 1) + clip)[order]
     numbered = torch.unique_consecutive(keys, return_inverse=True)[1]
     total = torch.cat([torch.zeros(1, dtype=torch.float64), weights[order].double().cumsum(0)])
     people = _starts(identity[order], int(identity.max()) + 1)
-    return Deck(order, total, numbered, people, _starts(numbered, int(numbered.max()) + 1))
+    return CropSampler(order, total, numbered, people, _starts(numbered, int(numbered.max()) + 1))
 
 
 @dataclass(frozen=True)
-class Couples:
+class IdentityPairSampler:
     """Pairs of identities for a step.
 
     Attributes:
-        source: identities that the source side may show, numbered as in the deck, sorted.
+        source: identities that the source side may show, numbered as in the sampler, sorted.
         target: the same of the target side.
         sampling: how often both are one.
         place: position of each identity in `source`, -1 where it is none.
@@ -121,20 +121,20 @@ def _pick(some: Tensor, chance: Tensor) -> Tensor:
 
 
 def draw_pairs(
-    deck: Deck, couples: Couples, count: int, random: torch.Generator
+    sampler: CropSampler, pairing: IdentityPairSampler, count: int, random: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Rows (B,), (B,) of the crops of `count` pairs."""
-    source, target = couples.draw(count, random)
+    source, target = pairing.draw(count, random)
     chance = torch.rand((2, count), generator=random, dtype=torch.float64)
-    begin, end = deck.people[target], deck.people[target + 1]
-    second = deck.draw(begin, end, chance[0])
-    first = deck.draw(deck.people[source], deck.people[source + 1], chance[1])
-    clip = deck.clip[second]
-    hole = (deck.clips[clip], deck.clips[clip + 1])
-    if couples.sampling.within == "clip":
-        near = deck.draw(*hole, chance[1])
-    elif couples.sampling.within == "clips":
-        near = deck.draw_outside(begin, end, hole, chance[1])
+    begin, end = sampler.people[target], sampler.people[target + 1]
+    second = sampler.draw(begin, end, chance[0])
+    first = sampler.draw(sampler.people[source], sampler.people[source + 1], chance[1])
+    clip = sampler.clip[second]
+    hole = (sampler.clips[clip], sampler.clips[clip + 1])
+    if pairing.sampling.within == "clip":
+        near = sampler.draw(*hole, chance[1])
+    elif pairing.sampling.within == "clips":
+        near = sampler.draw_outside(begin, end, hole, chance[1])
     else:
         near = first
-    return deck.order[torch.where(source == target, near, first)], deck.order[second]
+    return sampler.order[torch.where(source == target, near, first)], sampler.order[second]

@@ -7,20 +7,20 @@ import torch
 from models.layers.norm import layers_of, settling
 from models.swappers.base import Phase
 from models.training.seeds import seed_of
-from models.training.steps import Bench
+from models.training.steps import StepContext
 
 BATCHES = 16
 """Parts of batches whose moments are averaged; the error falls with their root."""
 
 
 @torch.no_grad()
-def settle(bench: Bench, phases: list[Phase]) -> None:
+def precise_batch_norm(context: StepContext, phases: list[Phase]) -> None:
     """Settle the statistics of every `SettledBatchNorm` for the weights as they are.
 
     The crops are the same each time and belong to no step; the batches have the size of a part
     of a step's, as in training. Families without such layers cost nothing.
     """
-    swapper, plan = bench.swapper, bench.plan
+    swapper, plan = context.swapper, context.plan
     if not layers_of(swapper):
         return
     training, size = swapper.training, plan.batch_images // plan.micro_batches
@@ -28,7 +28,7 @@ def settle(bench: Bench, phases: list[Phase]) -> None:
     with settling(swapper):
         for phase in phases:
             for number in range(BATCHES):
-                source, target = bench.sides.choose(plan, -1 - number)
+                source, target = context.loader.choose(plan, -1 - number)
                 torch.manual_seed(seed_of(plan.seed, "settle", phase.name, number))
-                bench.rehearse(phase, (source.part(0, size), target.part(0, size)))
+                context.rehearse(phase, (source.part(0, size), target.part(0, size)))
     swapper.train(training)

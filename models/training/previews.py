@@ -17,7 +17,7 @@ from torch import Tensor
 from models.swappers.base import Batch, Swapper, as_pixels
 from models.training.crops import CropSet, resize
 from models.training.gallery import views
-from models.training.identities import People
+from models.training.identities import Identities
 
 STRIPS = 8
 COLUMNS = 2
@@ -41,14 +41,14 @@ class Faces:
     givers: tuple[Batch, ...] = ()
 
 
-def choose_faces(source: People, target: People, source_images: int = 0) -> Faces:
+def choose_faces(source: Identities, target: Identities, source_images: int = 0) -> Faces:
     """Faces spread evenly over both sides.
 
     Families that are given crops of the source at run time see them as in `convert`.
     """
     if not source_images:
         return Faces((source.some(STRIPS),), target.some(STRIPS))
-    pairs = couples(source.sets, target.sets, STRIPS)
+    pairs = pairing(source.sets, target.sets, STRIPS)
     known: dict[str, Batch] = {}
     for person in (person for giver, taker, _ in pairs for person in (giver, taker)):
         if person.identity not in known:
@@ -61,7 +61,7 @@ def choose_faces(source: People, target: People, source_images: int = 0) -> Face
     )
 
 
-def couples(
+def pairing(
     givers: tuple[CropSet, ...], takers: tuple[CropSet, ...], count: int
 ) -> list[tuple[CropSet, CropSet, float]]:
     """Source, target and place in the target's crops (0-1) of `count` strips, all in turn."""

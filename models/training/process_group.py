@@ -8,26 +8,26 @@ import torch
 from torch import Tensor
 
 
-class Exchange(Protocol):
+class ProcessGroup(Protocol):
     """A group of workers that train one model together."""
 
     rank: int
     size: int
 
-    def share(self, tensor: Tensor, owner: int) -> None:
+    def broadcast(self, tensor: Tensor, owner: int) -> None:
         """Overwrite `tensor` on every worker with the one of worker `owner`."""
 
     def leaving(self) -> bool:
         """Whether a machine of the group is about to be taken away; asked after each step."""
 
 
-class Alone:
+class SingleProcess:
     """One process."""
 
     rank = 0
     size = 1
 
-    def share(self, tensor: Tensor, owner: int) -> None:
+    def broadcast(self, tensor: Tensor, owner: int) -> None:
         """Nobody to share with."""
 
     def leaving(self) -> bool:
@@ -35,7 +35,7 @@ class Alone:
         return False
 
 
-class Group:
+class DistributedGroup:
     """The workers of torch.distributed's default group.
 
     Args:
@@ -47,7 +47,7 @@ class Group:
         self.rank = torch.distributed.get_rank()
         self.size = torch.distributed.get_world_size()
 
-    def share(self, tensor: Tensor, owner: int) -> None:
+    def broadcast(self, tensor: Tensor, owner: int) -> None:
         """Broadcast from `owner`."""
         torch.distributed.broadcast(tensor, src=owner)
 

@@ -20,14 +20,14 @@ from likeness.contracts import environment
 from likeness.contracts.progress import Advance
 from models.crew import Crew, crew_for
 from models.devices import pick_device
-from models.training.initialisation import gather
-from models.training.loaders import Sides
+from models.training.initialisation import build_loader
+from models.training.loaders import Loader
 from models.training.loop import train_step
 from models.training.non_finite import NotFiniteError
 from models.training.plan import Job
-from models.training.process_group import Alone
+from models.training.process_group import SingleProcess
 from models.training.run import Run, build
-from models.training.steps import Bench
+from models.training.steps import StepContext
 
 LOWEST, HIGHEST = 1e-7, 1.0
 STEPS = 100
@@ -105,16 +105,16 @@ def _ready(job: Job, index: int, rates: Values, device: torch.device) -> Run:
 
 
 def sweep(
-    job: Job, index: int, sides: Sides, device: torch.device, *, advance: Advance, crew: Crew
+    job: Job, index: int, loader: Loader, device: torch.device, *, advance: Advance, crew: Crew
 ) -> RateCurve:
     """The range test of one phase."""
     rates = np.geomspace(LOWEST, HIGHEST, STEPS)
     run = _ready(job, index, rates, device)
     phase, losses = run.phases[index], list[float]()
-    bench = Bench(run.swapper, sides, job.plan, Alone(), crew)
+    context = StepContext(run.swapper, loader, job.plan, SingleProcess(), crew)
     for _ in rates:
         try:
-            train_step(run, bench)
+            train_step(run, context)
         except NotFiniteError:
             break
         losses.append(run.latest[f"{phase.name}/loss"])
@@ -137,6 +137,6 @@ def find_rates(job: Job, advance: Advance) -> list[RateCurve]:
         run = build(job, device)
         if not run.phases:
             return []
-        sides = gather(run.swapper, *run.crops, run.device)
+        loader = build_loader(run.swapper, *run.crops, run.device)
         count = range(len(run.phases))
-        return [sweep(job, i, sides, device, advance=advance, crew=crew) for i in count]
+        return [sweep(job, i, loader, device, advance=advance, crew=crew) for i in count]

@@ -25,11 +25,11 @@ from models.training.average import Average
 from models.training.checkpoint import Moment, Progress
 from models.training.compiled import uncompiled
 from models.training.continuation import joined, link_of, say
-from models.training.identities import People, open_people
-from models.training.initialisation import begun, furnish
+from models.training.identities import Identities, open_identities
+from models.training.initialisation import adapted_state, initialise
 from models.training.plan import Job
 from models.training.previews import Faces, choose_faces, draw_preview
-from models.training.process_group import Exchange
+from models.training.process_group import ProcessGroup
 from models.training.seeds import seed_of
 
 MOMENTS = "moments.safetensors"
@@ -49,7 +49,7 @@ class Run:
 
     job: Job
     swapper: Swapper
-    crops: tuple[People, People]
+    crops: tuple[Identities, Identities]
     faces: Faces
     phases: list[Phase]
     optimisers: dict[str, Optimizer]
@@ -111,7 +111,9 @@ class Run:
         chain = joined(chain, link)
         if chain != moment.progress.chain:
             own = self.swapper.state_dict()
-            weights = begun(self.swapper, weights) | {n: own[n] for n in self.prepared if n in own}
+            weights = adapted_state(self.swapper, weights) | {
+                n: own[n] for n in self.prepared if n in own
+            }
         registry.restore(self.swapper, weights, self.job.state)
         self.take_moments(moment.optimisers)
         self.progress = replace(moment.progress, chain=chain)
@@ -167,12 +169,12 @@ def build(job: Job, device: torch.device) -> Run:
     torch.manual_seed(seed_of(job.plan.seed, "weights"))
     swapper = registry.build(job.family, job.settings)
     view = (swapper.needs, swapper.size_px, swapper.coverage)
-    crops = (open_people(job.source, *view), open_people(job.target, *view))
+    crops = (open_identities(job.source, *view), open_identities(job.target, *view))
     if not swapper.takes_pools and any(people.is_pool for people in crops):
         problem = f"is for two identities, {' and '.join(sorted({p.identity for p in crops}))}"
         step = "name identities in params.yaml, or a family for any face"
         raise ModelError(job.family, f"{problem} given", step)
-    frozen = furnish(swapper, job)
+    frozen = initialise(swapper, job)
     prepared = _prepare(swapper, crops)
     lay_out(swapper.to(device).train(), swapper.layout)
     swapper.plan_images = job.plan.steps * job.plan.step_images
@@ -188,7 +190,7 @@ def build(job: Job, device: torch.device) -> Run:
     return run
 
 
-def _prepare(swapper: Swapper, crops: tuple[People, People]) -> frozenset[str]:
+def _prepare(swapper: Swapper, crops: tuple[Identities, Identities]) -> frozenset[str]:
     """Let the family take what it needs from the data; gives the buffers that it filled."""
     before = {name: buffer.clone() for name, buffer in swapper.named_buffers()}
     with single_threaded():
@@ -207,7 +209,7 @@ def take_first_moments(run: Run, folder: Path) -> None:
     say(run.job, f"moments of {given} of {count} parameters are those of {folder.name}")
 
 
-def resume(run: Run, exchange: Exchange) -> None:
+def resume(run: Run, group: ProcessGroup) -> None:
     """Continue from the newest checkpoint, if there is one.
 
     Raises:
@@ -217,7 +219,7 @@ def resume(run: Run, exchange: Exchange) -> None:
     if moment is not None:
         run.restore(moment)
     step = torch.tensor([float(run.progress.step)], device=run.device)
-    exchange.share(step, 0)
+    group.broadcast(step, 0)
     if int(step) != run.progress.step:
         problem = f"this worker sees step {run.progress.step}, the first one {int(step)}"
         raise ModelError(run.job.state, problem, "set LIKENESS_STATE to a folder that all see")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from likeness.contracts import environment
 from models.training import checkpoint
-from models.training.process_group import Exchange
+from models.training.process_group import ProcessGroup
 from models.training.processes import Taker, this_process
 from models.training.run import Run
 
@@ -20,12 +20,12 @@ class Saving:
     """Checkpoints of one process; of several workers only the first one writes any.
 
     Attributes:
-        exchange: the group of workers.
+        group: the group of workers.
         taker: the record of this process.
         every_s: seconds between two checkpoints, as the environment asks; 0 saves every step.
     """
 
-    exchange: Exchange
+    group: ProcessGroup
     taker: Taker
     every_s: float
     _saved: float = field(default_factory=time.monotonic)
@@ -34,8 +34,8 @@ class Saving:
 
     def after_step(self, run: Run) -> None:
         """Save if it is time."""
-        began, pause_s = time.monotonic(), self.pause_s(leaving=self.exchange.leaving())
-        if self.exchange.rank == 0 and began - self._saved >= pause_s:
+        began, pause_s = time.monotonic(), self.pause_s(leaving=self.group.leaving())
+        if self.group.rank == 0 and began - self._saved >= pause_s:
             run.save()
             rule = run.job.plan.backups
             checkpoint.back_up(run.job.state, rule.every_hours, rule.latest)
@@ -61,7 +61,7 @@ class Saving:
             self.taker.write(run.job.state, run.progress.step)
 
 
-def begin(run: Run, exchange: Exchange) -> Saving:
+def begin(run: Run, group: ProcessGroup) -> Saving:
     """The savings of a training that is about to take its first step here."""
-    taker = this_process(exchange.rank, exchange.size, run.progress.step)
-    return Saving(exchange, taker, environment.checkpoint_s())
+    taker = this_process(group.rank, group.size, run.progress.step)
+    return Saving(group, taker, environment.checkpoint_s())

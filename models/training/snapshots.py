@@ -16,7 +16,7 @@ from likeness.contracts.errors import ModelError
 from likeness.media.images import encode_jpeg
 from models import tensorfile
 from models.swappers import registry
-from models.training.model_config import settings_of
+from models.training.model_config import config_of
 from models.training.previews import draw_preview
 from models.training.run import Run
 
@@ -38,7 +38,7 @@ def write_model(folder: Path, run: Run, facts: dict[str, int] | None = None) -> 
         facts: further entries of config.json.
     """
     tensorfile.write(folder / registry.WEIGHTS, run.swapper.state_dict())
-    content = settings_of(run) | (facts or {})
+    content = config_of(run) | (facts or {})
     text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
     (folder / registry.CONFIG).write_text(text + "\n", encoding="utf-8")
     picture = draw_preview(run.swapper, run.faces, run.device)

@@ -14,32 +14,32 @@ from likeness.contracts.errors import ModelError
 from models.crew import Crew
 from models.layers import draws
 from models.swappers.base import Batch, Phase, Swapper
-from models.training.loaders import Choices, Sides
+from models.training.loaders import Choices, Loader
 from models.training.non_finite import check_gradient, check_losses, norm_of
 from models.training.optimisers import move, scale
 from models.training.plan import Plan
-from models.training.process_group import Exchange
+from models.training.process_group import ProcessGroup
 from models.training.seeds import seed_of
 
 Parameters = list[torch.nn.Parameter]
 
 
 @dataclass(frozen=True)
-class Bench:
+class StepContext:
     """What every step works with.
 
     Attributes:
         swapper: the family's networks.
-        sides: crops of the source and of the target.
+        loader:crops of the source and of the target.
         plan: batch sizes, precision, seed.
-        exchange: the group of workers.
+        group: the group of workers.
         crew: threads that compute parts of a batch side by side.
     """
 
     swapper: Swapper
-    sides: Sides
+    loader: Loader
     plan: Plan
-    exchange: Exchange
+    group: ProcessGroup
     crew: Crew = field(default_factory=Crew)
 
     def losses(self, phase: Phase, choices: Choices) -> dict[str, Tensor]:
@@ -61,7 +61,7 @@ class Bench:
         # and gradients would add up in the order of whoever rounded them first.
         caching = device.type != "cpu"
         autocast = torch.autocast(device.type, torch.bfloat16, half, caching)
-        return *self.sides.batches(choices, device), autocast
+        return *self.loader.batches(choices, device), autocast
 
     def select(self, phase: Phase) -> None:
         """Let gradients reach the phase's parameters and no others."""
@@ -72,7 +72,7 @@ class Bench:
     def parts(self, choices: Choices) -> Iterator[tuple[int, Choices]]:
         """The parts of a batch that are this worker's, by number."""
         size = self.plan.batch_images // self.plan.micro_batches
-        for part in range(self.exchange.rank, self.plan.micro_batches, self.exchange.size):
+        for part in range(self.group.rank, self.plan.micro_batches, self.group.size):
             ends = (part * size, (part + 1) * size)
             yield part, (choices[0].part(*ends), choices[1].part(*ends))
 
@@ -106,7 +106,7 @@ class Part:
 
 
 def _part_losses(
-    bench: Bench, phase: Phase, choices: Choices, place: tuple[int, int]
+    context: StepContext, phase: Phase, choices: Choices, place: tuple[int, int]
 ) -> tuple[Tensor, Part]:
     """What to go down by, and the losses of a part of a step.
 
@@ -115,14 +115,14 @@ def _part_losses(
     """
     # Families that draw in `losses` (dropout, noise) draw the same wherever the part runs.
     before = torch.get_rng_state()
-    with draws.seeded(seed_of(bench.plan.seed, phase.name, *place)):
-        losses = bench.losses(phase, choices)
-    if not bench.plan.compile and not torch.equal(before, torch.get_rng_state()):
+    with draws.seeded(seed_of(context.plan.seed, phase.name, *place)):
+        losses = context.losses(phase, choices)
+    if not context.plan.compile and not torch.equal(before, torch.get_rng_state()):
         problem = "its losses draw from torch's own generator, which all parts of a batch share"
-        raise ModelError(bench.swapper.family, problem, "draw by models.layers.draws instead")
-    total = torch.stack(list(losses.values())).sum() / bench.plan.micro_batches
+        raise ModelError(context.swapper.family, problem, "draw by models.layers.draws instead")
+    total = torch.stack(list(losses.values())).sum() / context.plan.micro_batches
     means = {name: value.detach().float() for name, value in losses.items()}
-    return total, Part(means, bench.swapper.made())
+    return total, Part(means, context.swapper.made())
 
 
 def _laid(gradient: Tensor | None, parameter: Tensor) -> Tensor:
@@ -134,32 +134,32 @@ def _laid(gradient: Tensor | None, parameter: Tensor) -> Tensor:
     return torch.empty_like(parameter).copy_(gradient)
 
 
-def _in_turn(bench: Bench, phase: Phase, choices: Choices, step: int) -> dict[int, Part]:
+def _in_turn(context: StepContext, phase: Phase, choices: Choices, step: int) -> dict[int, Part]:
     """All parts one after the other; each adds to the gradients, which are held but once."""
     found = {}
-    for part, chosen in bench.parts(choices):
-        torch.manual_seed(seed_of(bench.plan.seed, phase.name, step, part))  # what a GPU draws
-        total, found[part] = _part_losses(bench, phase, chosen, (step, part))
+    for part, chosen in context.parts(choices):
+        torch.manual_seed(seed_of(context.plan.seed, phase.name, step, part))  # what a GPU draws
+        total, found[part] = _part_losses(context, phase, chosen, (step, part))
         torch.autograd.backward(total)
     return found
 
 
 def _side_by_side(
-    bench: Bench, phase: Phase, choices: Choices, step: int
+    context: StepContext, phase: Phase, choices: Choices, step: int
 ) -> Iterator[tuple[int, Part]]:
     """This worker's parts, in their order, each with gradients of its own."""
 
     def work(given: tuple[int, Choices]) -> tuple[int, Part]:
         part, chosen = given
         # What a family notes on itself during its losses stays with the part.
-        own = replace(bench, swapper=copy.copy(bench.swapper))
+        own = replace(context, swapper=copy.copy(context.swapper))
         total, found = _part_losses(own, phase, chosen, (step, part))
         # torch.autograd.backward would add to gradients that other parts add to meanwhile.
         grads = torch.autograd.grad(total, phase.parameters, allow_unused=True)
         laid = [_laid(g, p) for g, p in zip(grads, phase.parameters, strict=True)]
         return part, replace(found, gradients=laid)
 
-    return bench.crew.map(work, bench.parts(choices))
+    return context.crew.map(work, context.parts(choices))
 
 
 @torch.no_grad()
@@ -178,7 +178,7 @@ def _add_up(parts: Iterator[tuple[int, Part]], phase: Phase) -> dict[int, Part]:
 
 
 def gradients(
-    bench: Bench,
+    context: StepContext,
     phase: Phase,
     choices: Choices,
     step: int,
@@ -192,50 +192,50 @@ def gradients(
     `made`, where it is given, receives what the family leaves to later steps, by this worker's
     parts.
     """
-    if bench.exchange.size > 1:
-        parts = dict(_side_by_side(bench, phase, choices, step))
+    if context.group.size > 1:
+        parts = dict(_side_by_side(context, phase, choices, step))
         own = {number: torch.cat([_flat(g) for g in p.gradients]) for number, p in parts.items()}
         count = sum(p.numel() for p in phase.parameters)
-        _spread(_sum_in_order(own, count, bench), phase.parameters)
-    elif bench.crew.size > 1:
-        parts = _add_up(_side_by_side(bench, phase, choices, step), phase)
+        _spread(_sum_in_order(own, count, context), phase.parameters)
+    elif context.crew.size > 1:
+        parts = _add_up(_side_by_side(context, phase, choices, step), phase)
     else:
-        parts = _in_turn(bench, phase, choices, step)
+        parts = _in_turn(context, phase, choices, step)
     if made is not None:
         made |= {number: part.made for number, part in parts.items()}
     names = list(next(iter(parts.values())).means)
     means = {number: torch.stack(list(part.means.values())) for number, part in parts.items()}
-    mean = _sum_in_order(means, len(names), bench) / bench.plan.micro_batches
+    mean = _sum_in_order(means, len(names), context) / context.plan.micro_batches
     return dict(zip(names, mean.unbind(0), strict=True))
 
 
-def _sum_in_order(own: dict[int, Tensor], count: int, bench: Bench) -> Tensor:
+def _sum_in_order(own: dict[int, Tensor], count: int, context: StepContext) -> Tensor:
     """Sum over the parts of vectors (count,), each known to the worker that owns the part."""
     device = next(iter(own.values())).device
     total = torch.zeros(0)
-    for part in range(bench.plan.micro_batches):
+    for part in range(context.plan.micro_batches):
         values = own.pop(part, None)
         if values is None:
             values = torch.empty(count, device=device)
-        bench.exchange.share(values, part % bench.exchange.size)
+        context.group.broadcast(values, part % context.group.size)
         total = values if part == 0 else total.add_(values)
     return total
 
 
-def _keep_in_order(own: dict[int, Batch], phase: Phase, bench: Bench) -> None:
+def _keep_in_order(own: dict[int, Batch], phase: Phase, context: StepContext) -> None:
     """Let every worker keep what the losses of each part have made."""
     like = next(iter(own.values()))
     if not like:
         return
-    for part in range(bench.plan.micro_batches):
+    for part in range(context.plan.micro_batches):
         made = own.pop(part, None) or {n: torch.empty_like(t) for n, t in like.items()}
         for name in sorted(made):
-            bench.exchange.share(made[name], part % bench.exchange.size)
-        bench.swapper.keep(phase.name, made)
+            context.group.broadcast(made[name], part % context.group.size)
+        context.swapper.keep(phase.name, made)
 
 
 def take_step(
-    bench: Bench,
+    context: StepContext,
     phase: Phase,
     optimiser: Optimizer,
     choices: Choices,
@@ -246,7 +246,7 @@ def take_step(
     """Move the phase's parameters once, and no others; give the losses before the step.
 
     Args:
-        bench: what to work with.
+        context: what to work with.
         phase: whose step.
         optimiser: of the phase.
         choices: crops of both sides.
@@ -257,22 +257,22 @@ def take_step(
         NotFiniteError: a loss or gradient that is no finite number; the phase's weights are as
             before the step.
     """
-    bench.select(phase)
+    context.select(phase)
     optimiser.zero_grad(set_to_none=True)
     made: dict[int, Batch] = {}
-    losses = gradients(bench, phase, choices, step, made)
+    losses = gradients(context, phase, choices, step, made)
     norm = norm_of(phase.parameters)
     # All numbers of the step at once: to ask for them is to wait for the device.
     *found, size = torch.stack([*losses.values(), norm.to(next(iter(losses.values())))]).tolist()
     values = dict(zip(losses, found, strict=True))
     check_losses(phase.name, values)
     check_gradient(phase.name, size)
-    limit = phase.clip_gradient or bench.plan.clip_gradient
+    limit = phase.clip_gradient or context.plan.clip_gradient
     if limit is not None:
         torch.nn.utils.clip_grads_with_norm_(phase.parameters, limit, norm)
     if phase.rate is not None:
-        seen = step * bench.plan.step_images if images is None else images
+        seen = step * context.plan.step_images if images is None else images
         scale(optimiser, phase.rate(seen))
-    move(optimiser, bench.crew)
-    _keep_in_order(made, phase, bench)
+    move(optimiser, context.crew)
+    _keep_in_order(made, phase, context)
     return values

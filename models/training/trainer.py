@@ -9,15 +9,15 @@ from models.crew import single_threaded
 from models.swappers import registry
 from models.swappers.base import Swapper
 from models.training import checkpoint
-from models.training.callbacks import Watcher
-from models.training.continuation import make_way
+from models.training.callbacks import TrainingCallback
+from models.training.continuation import plan_continuation
 from models.training.loop import train
 from models.training.plan import Job
 from models.training.results import write_results
 from models.training.run import Run
 
 
-def start(job: Job, workers: int = 0) -> None:
+def train_model(job: Job, workers: int = 0) -> None:
     """Train `job` on from where the model was left, by whatever settings; write into `job.out`.
 
     Args:
@@ -28,9 +28,9 @@ def start(job: Job, workers: int = 0) -> None:
         ModelError, ParamsError: as `models.training.loop.train` and `distributed.train` say.
     """
     with checkpoint.claim(job.state):
-        job = make_way(job)
+        job = plan_continuation(job)
         left = job.plan.images > checkpoint.images_of(job.state)
-        if workers and left and learns(job.family):
+        if workers and left and is_trainable(job.family):
             from models.training import distributed
 
             distributed.train(job, workers)
@@ -41,13 +41,13 @@ def start(job: Job, workers: int = 0) -> None:
             write_results(run)
 
 
-def learns(family: str) -> bool:
+def is_trainable(family: str) -> bool:
     """Whether a family has anything to train."""
     return registry.load_class(family).phases is not Swapper.phases
 
 
-def try_out(job: Job, watcher: Watcher) -> Run:
-    """Train a part of `job` in this process, as long as the watcher wants; writes no results.
+def train_partly(job: Job, callback: TrainingCallback) -> Run:
+    """Train a part of `job` in this process, as long as the callback wants; writes no results.
 
     The next training of the same job, by whichever door, goes on from there.
 
@@ -59,7 +59,7 @@ def try_out(job: Job, watcher: Watcher) -> Run:
         raise ModelError(job.model, "a trial trains in one process, without workers", step)
     keep_freed_memory()
     with checkpoint.claim(job.state):
-        run = train(make_way(job), watcher=watcher)
+        run = train(plan_continuation(job), callback=callback)
         if run.phases:
             run.save()
         return run

@@ -24,7 +24,7 @@ from models.training.frozen import FrozenNetworks
 from models.training.gallery import views
 from models.training.identities import folders_of
 from models.training.plan import Job
-from models.training.previews import couples
+from models.training.previews import pairing
 
 POINTS = "landmarks_5"
 
@@ -110,7 +110,7 @@ def open_validation(job: Job, swapper: Swapper, device: torch.device) -> Validat
         return None
     recogniser = FrozenNetworks(job.recogniser).embedder().to(device)
     found = []
-    parts = couples(tuple(givers), tuple(takers), min(wanted, len(givers) * len(takers)))
+    parts = pairing(tuple(givers), tuple(takers), min(wanted, len(givers) * len(takers)))
     for giver, taker, _ in parts:
         shown = _moved(giver.some(wanted), device)
         with torch.no_grad():

@@ -22,7 +22,7 @@ from likeness.contracts.errors import ModelError
 from likeness.contracts.memory import keep_freed_memory
 from models.training import loop
 from models.training.plan import Job
-from models.training.process_group import Group
+from models.training.process_group import DistributedGroup
 
 GROUP = "group"
 """File in the state folder by which workers know that they see the same one."""
@@ -33,7 +33,7 @@ SILENCE_S = 1800.0
 ASKED_EVERY_S = 2.0
 
 
-class Warned(Group):
+class PreemptibleGroup(DistributedGroup):
     """Workers that Ray warns before a machine is taken away."""
 
     def __init__(self, device: torch.device) -> None:
@@ -50,7 +50,7 @@ class Warned(Group):
 
         due = torch.tensor(float(time.monotonic() - self._asked >= ASKED_EVERY_S))
         due = due.to(self.device)
-        self.share(due, 0)
+        self.broadcast(due, 0)
         if bool(due):
             self._leaving = ray.train.get_preemption_info() is not None
             self._asked = time.monotonic()
@@ -164,7 +164,7 @@ def work(config: dict[str, Any]) -> int:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     with together(device, address):
-        run = loop.train(job, Warned(device), device, threads=config["threads"])
+        run = loop.train(job, PreemptibleGroup(device), device, threads=config["threads"])
         if dist.get_rank() == 0:
             run.save()
         dist.barrier()

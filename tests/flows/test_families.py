@@ -15,8 +15,8 @@ from models.swappers import registry
 from models.swappers.autoencoder import Autoencoder, AutoencoderConfig
 from models.training.footprint import measure
 from models.training.plan import Plan
-from models.training.process_group import Alone
-from models.training.steps import Bench
+from models.training.process_group import SingleProcess
+from models.training.steps import StepContext
 from tests.swapper_cases import TINY
 
 
@@ -53,7 +53,7 @@ def test_memory_counted_without_content_is_that_of_real_tensors(family: str, apa
     plan = Plan(batch_images=4, micro_batches=2, precision="float32")
     swapper = registry.build(family, TINY[family]).train()
     swapper.plan_images = plan.images
-    real = measure(Bench(swapper, Drawn(swapper), plan, Alone()), swapper.phases())
+    real = measure(StepContext(swapper, Drawn(swapper), plan, SingleProcess()), swapper.phases())
     wanted = real.activations + real.weights
     assert step_bytes(family, plan, TINY[family]) == pytest.approx(wanted, rel=apart, abs=0)
 

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
-from flows.rebuild_state import Board, Outcome, slots_from_environment
+from flows.rebuild_state import Outcome, RebuildState, slots_from_environment
 from flows.run import State
 from flows.status import read_state
 from likeness.contracts.errors import GraphError
@@ -269,9 +269,9 @@ def test_a_stage_is_looked_at_only_if_something_above_it_changed(built: Path) ->
     """Stages below a changed one may stay as they are: unchanged output stops the rest."""
     (built / "data/clips/ben-1/footage.txt").write_text("ben-1 ben-1")  # the same words
     graph, stale = read_state(built)
-    board = Board(graph, stale, built)
+    rebuild_state = RebuildState(graph, stale, built)
     say: list[str] = []
-    outcomes = [board.run(a, say.append) for a in graph.nodes if not graph.nodes[a].footage]
+    outcomes = [rebuild_state.run(a, say.append) for a in graph.nodes if not graph.nodes[a].footage]
     states = {o.address: (o.state, o.changed) for o in outcomes}
     assert states[ALIGN_BEN] == ("ran", False)
     assert {state for a, state in states.items() if a != ALIGN_BEN} == {("cached", False)}
@@ -281,14 +281,14 @@ def test_a_stage_is_looked_at_only_if_something_above_it_changed(built: Path) ->
 def test_a_night_in_which_only_rosters_looked_is_cached(built: Path) -> None:
     graph, _ = read_state(built)
     nodes = {a: replace(n, always_changed=n.name == "shard") for a, n in graph.nodes.items()}
-    board = Board(replace(graph, nodes=nodes), {}, built)
-    for address in (node.address for node in board.graph.stages):
+    rebuild_state = RebuildState(replace(graph, nodes=nodes), {}, built)
+    for address in (node.address for node in rebuild_state.graph.stages):
         looked = nodes[address].always_changed
         state: State = "ran" if looked else "cached"
-        board.outcomes[address] = Outcome(address, state, 0.0, {}, changed=False)
-    assert board.summary()[0] == "Cached"
-    board.outcomes["shard@ann"] = Outcome("shard@ann", "ran", 0.0, {}, changed=True)
-    assert board.summary()[0] == "Ran"
+        rebuild_state.outcomes[address] = Outcome(address, state, 0.0, {}, changed=False)
+    assert rebuild_state.summary()[0] == "Cached"
+    rebuild_state.outcomes["shard@ann"] = Outcome("shard@ann", "ran", 0.0, {}, changed=True)
+    assert rebuild_state.summary()[0] == "Ran"
 
 
 def test_slots_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

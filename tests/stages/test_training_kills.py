@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from likeness.contracts.atomic import atomic_path
 from models.training.plan import Job, Plan
-from models.training.trainer import start
+from models.training.trainer import train_model
 
 folder, kills = Path(sys.argv[1]), int(sys.argv[2])
 plan = dict(batch_images=4, micro_batches=2, log_every_images=16, preview_every_images=24)
@@ -40,7 +40,7 @@ def stage(name, link):
     made = job(name, link)
     with atomic_path(made.out) as out:
         out.mkdir()
-        start(replace(made, out=out))
+        train_model(replace(made, out=out))
 
 # Nothing of torch has run in this process: a child may begin as it likes.
 random.seed(0)

@@ -11,7 +11,7 @@ import torch
 
 from models.swappers import registry
 from models.training.frozen import FrozenNetworks
-from models.training.identities import open_people
+from models.training.identities import open_identities
 from models.training.plan import Job, Plan
 from tests.swapper_cases import TINY, Case
 from tests.synthetic_shards import write_pool, write_recogniser, write_shards
@@ -44,7 +44,7 @@ def make_case(
         swapper = registry.build(family, TINY[family])
         folders = (pool, pool) if swapper.takes_pools else shards
         view = (swapper.needs, swapper.size_px, swapper.coverage)
-        source, target = (open_people(folder, *view) for folder in folders)
+        source, target = (open_identities(folder, *view) for folder in folders)
         swapper.equip(FrozenNetworks(recogniser))
         swapper.prepare(source, target)
         out = tmp_path / "out"

@@ -96,7 +96,7 @@ def test_save_and_load_give_the_same_swapper(make_case: Make, family: str) -> No
 @pytest.mark.parametrize("family", LEARNING)
 def test_losses_are_named_finite_and_leave_buffers_alone(make_case: Make, family: str) -> None:
     case = make_case(family)
-    work = case.bench()
+    work = case.context()
     buffers = {name: b.clone() for name, b in case.swapper.named_buffers()}
     case.swapper.train()
     for phase in case.swapper.phases():
@@ -110,7 +110,7 @@ def test_losses_are_named_finite_and_leave_buffers_alone(make_case: Make, family
 @pytest.mark.parametrize("family", LEARNING)
 def test_each_phase_moves_its_own_parameters_alone(make_case: Make, family: str) -> None:
     case = make_case(family)
-    work = case.bench()
+    work = case.context()
     phases = case.swapper.phases()
     assert {id(p) for phase in phases for p in phase.parameters} == {
         id(p) for p in case.swapper.parameters()
@@ -130,7 +130,7 @@ def step_of(case: Case, threads: int) -> list[torch.Tensor]:
     """All that a step gives, before anything moves: losses, gradients, what later steps get."""
     found: list[torch.Tensor] = []
     with single_threaded(), Crew(threads) as crew:
-        work = replace(case.bench(), crew=crew)
+        work = replace(case.context(), crew=crew)
         for phase in case.swapper.phases():
             work.select(phase)
             made: dict[int, Batch] = {}
@@ -162,7 +162,7 @@ def test_overfits_four_crops(make_case: Make, family: str) -> None:
     falling, share = FALLS.get(family, ("", 0.35))
     case = make_case(family, images=BUDGET.get(family, 1600), augment=STILL.model_dump())
     plan = case.job.plan
-    work = case.bench()
+    work = case.context()
     four = work.sides.choose(plan, 0)
     phases = case.swapper.train().phases()
     movers = [optimisers.make(phase) for phase in phases]

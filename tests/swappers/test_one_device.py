@@ -18,7 +18,7 @@ from models.families import CPU, META, AsOfZeros
 from models.swappers import registry
 from models.swappers.base import Batch, Phase, Swapper
 from models.training.loaders import Choices
-from models.training.steps import Bench
+from models.training.steps import StepContext
 from tests.swapper_cases import TINY, Case
 
 Make = Callable[..., Case]
@@ -89,7 +89,7 @@ class OneDevice(AsOfZeros):  # type: ignore[no-untyped-call]  # torch's
         return super().__torch_dispatch__(func, types, args, kwargs)
 
 
-class Single(Bench):
+class Single(StepContext):
     """Losses of crops on the meta device, which knows no autocast."""
 
     def losses(self, phase: Phase, choices: Choices) -> dict[str, Tensor]:
@@ -127,12 +127,12 @@ LEARNING = [c for c in CASES if registry.load_class(c[0]).phases is not Swapper.
 def test_a_step_stays_on_its_device(case: Case) -> None:
     swapper = case.swapper.train().to(META)
     swapper.plan_images = case.job.plan.images
-    bench = case.bench()
-    bench = Single(swapper, bench.sides.to(META), bench.plan, bench.exchange)
+    context = case.context()
+    context = Single(swapper, context.loader.to(META), context.plan, context.group)
     for phase in swapper.phases():
-        bench.select(phase)
+        context.select(phase)
         with OneDevice():
-            losses = bench.losses(phase, bench.sides.choose(bench.plan, 0))
+            losses = context.losses(phase, context.loader.choose(context.plan, 0))
             torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]  # torch's
         given = [p.grad for p in phase.parameters if p.grad is not None]
         assert given and all(gradient.is_meta for gradient in given)

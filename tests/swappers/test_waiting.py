@@ -136,15 +136,15 @@ def test_a_step_does_not_wait_for_the_host(make_case: Make, family: str) -> None
     case = make_case(family)
     swapper = case.swapper.train().to(META)
     swapper.plan_images = case.job.plan.images
-    bench = case.bench()
-    bench = Single(swapper, bench.sides.to(META), bench.plan, bench.exchange)
-    choices, found = bench.sides.choose(bench.plan, 0), []
+    context = case.context()
+    context = Single(swapper, context.loader.to(META), context.plan, context.group)
+    choices, found = context.loader.choose(context.plan, 0), []
     for phase in swapper.phases():
-        bench.select(phase)
+        context.select(phase)
         with OneDevice():
-            bench.losses(phase, choices)
+            context.losses(phase, choices)
         with Waits() as watch:
-            losses = bench.losses(phase, choices)
+            losses = context.losses(phase, choices)
             torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]  # torch's
         found += watch.found
     assert len(found) <= ALLOWED[family], found
@@ -155,7 +155,7 @@ def test_all_numbers_of_a_step_come_at_once(
 ) -> None:
     case = make_case("autoencoder", clip_gradient=0.1)
     phase = case.swapper.train().phases()[0]
-    bench, mover, asked = case.bench(), optimisers.make(phase), []
+    context, mover, asked = case.context(), optimisers.make(phase), []
     for name in ("tolist", "__float__", "item", "cpu"):
         real = getattr(Tensor, name)
 
@@ -164,6 +164,6 @@ def test_all_numbers_of_a_step_come_at_once(
             return real(tensor)
 
         monkeypatch.setattr(Tensor, name, ask)
-    values = take_step(bench, phase, mover, bench.sides.choose(bench.plan, 0), 0)
+    values = take_step(context, phase, mover, context.loader.choose(context.plan, 0), 0)
     assert asked == ["tolist"]
     assert all(isinstance(value, float) for value in values.values())

@@ -19,7 +19,7 @@ from models import tensorfile
 from models.training import checkpoint, code
 from models.training.fingerprint import fingerprint, fingerprint_of
 from models.training.plan import Job, Plan
-from models.training.trainer import start
+from models.training.trainer import train_model
 from tests.swapper_cases import interrupted
 from tests.synthetic_shards import write_pool, write_recogniser, write_shards
 
@@ -73,11 +73,11 @@ def test_a_longer_budget_ends_as_if_it_had_been_the_first_one(
     make: Make, capsys: pytest.CaptureFixture[str], looks: int
 ) -> None:
     whole = make("whole", 96, preview_every_images=looks, ema=0.9)
-    start(whole)
-    start(make("grown", 40, preview_every_images=looks, ema=0.9))
+    train_model(whole)
+    train_model(make("grown", 40, preview_every_images=looks, ema=0.9))
     capsys.readouterr()
     grown = make("grown", 96, preview_every_images=looks, ema=0.9)
-    start(grown)
+    train_model(grown)
     assert steps_of(capsys) == 56
     assert content(grown) == content(whole)
     assert config(grown)["continues"] is None
@@ -87,9 +87,9 @@ def test_what_only_looks_changes_neither_model_nor_chain(
     make: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, again = make("one", 48), make("one", 48, preview_every_images=8, validation_images=2)
-    start(first)
+    train_model(first)
     capsys.readouterr()
-    start(again)
+    train_model(again)
     assert not any("images: " in line for line in capsys.readouterr().err.splitlines())
     for name in ("model.safetensors", "moments.safetensors", "config.json"):
         assert (first.out / name).read_bytes() == (again.out / name).read_bytes()
@@ -109,10 +109,10 @@ def test_a_change_goes_on_and_says_from_where(
     make: Make, capsys: pytest.CaptureFixture[str], change: dict[str, Any]
 ) -> None:
     first = make("one", 48)
-    start(first)
+    train_model(first)
     second = make("one", 96, **change)
     capsys.readouterr()
-    start(second)
+    train_model(second)
     line = f"{fingerprint(first)} at 48 images"
     told = capsys.readouterr().err
     assert f"tiny: continues: {line}\n" in told
@@ -139,22 +139,22 @@ def test_a_chain_is_the_same_however_often_it_is_interrupted(
             while True:
                 next(breaks, None)
                 try:
-                    start(make(place, images, **change))
+                    train_model(make(place, images, **change))
                 except KeyboardInterrupt:
                     continue
                 break
         last = make(place, 96, **chain[1][1])
-        start(last)
+        train_model(last)
         ends.append(content(last))
         monkeypatch.undo()
     assert ends[0] == ends[1]
 
 
 def test_weights_moments_and_history_are_carried_over(make: Make) -> None:
-    start(make("one", 48))
+    train_model(make("one", 48))
     kept = checkpoint.newest(make("one", 0).state)
     second = make("one", 56, settings={"learning_rate": 1e-9, "encoder_rate": 1.0})
-    start(second)
+    train_model(second)
     after = checkpoint.newest(second.state)
     assert kept is not None
     assert after is not None
@@ -170,40 +170,40 @@ def test_weights_moments_and_history_are_carried_over(make: Make) -> None:
 
 
 def test_more_data_joins_and_what_is_measured_is_measured_again(make: Make, tmp_path: Path) -> None:
-    start(make("one", 32))
+    train_model(make("one", 32))
     write_shards(tmp_path / "ann", "ann", 12, seed=4)
     second = make("one", 64)
-    start(second)
+    train_model(second)
     facts = config(second)
     assert facts["continues"].endswith(" at 32 images")
     fresh = make("two", 0)
-    start(fresh)
+    train_model(fresh)
     found = [tensorfile.read(job.out / "model.safetensors") for job in (second, fresh)]
     assert torch.equal(found[0]["source_mean"], found[1]["source_mean"])
 
 
 def test_an_edit_of_the_code_goes_on(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     first = make("one", 32)
-    start(first)
+    train_model(first)
     real = code.code_behind
     monkeypatch.setattr("models.training.fingerprint.code_behind", lambda family: real(family)[1:])
     second = make("one", 64)
-    start(second)
+    train_model(second)
     assert fingerprint(second) != fingerprint_of(config(first)["trainings"][0]["of"])
     assert config(second)["continues"].endswith(" at 32 images")
 
 
 def test_a_budget_that_is_used_up_is_told(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
     first, second = make("one", 48), make("one", 48, settings={"learning_rate": 1e-3})
-    start(first)
+    train_model(first)
     said(capsys)
-    start(second)
+    train_model(second)
     assert "nothing is trained; raise `train.images`" in said(capsys)[1]
     assert config(second)["trainings"][-1]["from_images"] == 48
     assert content(first)[0] == content(second)[0]
     # Nothing was trained by it: the first settings go on as if it had not been.
     third = make("one", 64)
-    start(third)
+    train_model(third)
     assert config(third)["continues"] is None
 
 
@@ -211,21 +211,21 @@ def test_fresh_begins_anew_and_puts_the_old_one_aside(
     make: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = make("one", 48, snapshots={"every_images": 16})
-    start(first)
+    train_model(first)
     assert len(list(first.state.glob("snapshots/*"))) == 3
     change: dict[str, Any] = {"settings": {"learning_rate": 1e-3}, "fresh": True}
     second, alone = make("one", 32, **change), make("two", 32, **change)
     said(capsys)
-    start(second)
+    train_model(second)
     assert "begins anew (train.fresh); what had seen 48 images lies in" in said(capsys)[0]
     (aside,) = first.state.glob("backups/aside-*")
     assert {p.name for p in aside.iterdir()} >= {"snapshots", "step-000000006"}
     assert not list(second.state.glob("snapshots/*"))
-    start(alone)
+    train_model(alone)
     assert content(second) == content(alone)
     # An interrupted or finished training that was begun so goes on.
     third = make("one", 64, **change)
-    start(third)
+    train_model(third)
     assert config(third)["trainings"][0]["to_images"] == 64
 
 
@@ -243,14 +243,14 @@ def test_fresh_begins_anew_and_puts_the_old_one_aside(
 def test_what_does_not_fit_begins_anew(
     make: Make, capsys: pytest.CaptureFixture[str], change: dict[str, Any], reason: str
 ) -> None:
-    start(make("one", 16))
+    train_model(make("one", 16))
     said(capsys)
     if change.get("family"):
         change = {**change, "settings": {"size_px": 32, "width": 4, "critic_width": 4}}
         job = replace(make("one", 8, **change), settings=change["settings"])
     else:
         job = make("one", 8, **change)
-    start(job)
+    train_model(job)
     first = said(capsys)[0]
     assert "begins anew (" in first
     assert reason in first
@@ -260,9 +260,9 @@ def test_what_does_not_fit_begins_anew(
 def test_another_person_begins_anew(
     make: Make, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    start(make("one", 16))
+    train_model(make("one", 16))
     said(capsys)
-    start(make("one", 16, source=write_shards(tmp_path / "eve", "eve", 8, seed=3)))
+    train_model(make("one", 16, source=write_shards(tmp_path / "eve", "eve", 8, seed=3)))
     assert "begins anew (its source was ann)" in said(capsys)[0]
 
 
@@ -278,7 +278,7 @@ def test_who_leaves_a_pool_does_not_stay_in_its_model(
         made = make("any", images, **given)
         return replace(made, settings=tiny, recogniser=recogniser)
 
-    start(job(8))
+    train_model(job(8))
     file = pool / "pool.json"
     members = json.loads(file.read_text())
     more = write_shards(tmp_path / "data/dan", "dan", 4, seed=7).name
@@ -288,10 +288,10 @@ def test_who_leaves_a_pool_does_not_stay_in_its_model(
         )
     )
     said(capsys)
-    start(job(16))
+    train_model(job(16))
     assert "continues: " in said(capsys)[0]
     file.write_text(json.dumps({**members, "members": members["members"][1:]}))
-    start(job(16))
+    train_model(job(16))
     assert "begins anew (ann has left its sources)" in said(capsys)[0]
 
 
@@ -300,10 +300,10 @@ def test_a_finetuned_model_carries_the_moments(
     make: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = make("one", 48)
-    start(first)
+    train_model(first)
     said(capsys)
     second = make("tuned", 8, init=first.out, settings={"learning_rate": 1e-9})
-    start(second)
+    train_model(second)
     lines = said(capsys)
     count = len(list(tensorfile.read(first.out / "model.safetensors"))) - 2
     assert f"moments of {count} of {count} parameters are those of {first.out.name}" in lines[0]
@@ -313,10 +313,10 @@ def test_a_finetuned_model_carries_the_moments(
     moments = tensorfile.read(second.out / "moments.safetensors")
     assert {int(v) for n, v in moments.items() if n.endswith("/step")} == {7}
     # Another first model is another beginning.
-    start(make("one", 96))
+    train_model(make("one", 96))
     other = make("one", 96)
-    start(other)
-    start(make("tuned", 8, init=other.out))
+    train_model(other)
+    train_model(make("tuned", 8, init=other.out))
     assert "begins anew (the model that it began from has changed)" in "\n".join(said(capsys))
 
 
@@ -324,10 +324,10 @@ def test_without_moments_they_begin_empty_and_it_is_told(
     make: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = make("one", 16, moments=False)
-    start(first)
+    train_model(first)
     assert not (first.out / "moments.safetensors").exists()
     said(capsys)
-    start(make("tuned", 8, init=first.out))
+    train_model(make("tuned", 8, init=first.out))
     assert "keeps no moments (`train.moments`): they begin empty" in said(capsys)[0]
 
 
@@ -338,7 +338,7 @@ def test_backups_are_whole_checkpoints_of_which_the_latest_are_kept(
     monkeypatch.setenv("LIKENESS_CHECKPOINT_S", "0")
     rule = {"backups": {"every_hours": 1e-12, "latest": 2}}
     job = make("one", 48, **rule)
-    start(job)
+    train_model(job)
     kept = checkpoint.folders(job.state / "backups")
     assert [folder.name for folder in kept] == ["step-000000005", "step-000000006"]
     # To go back: the later checkpoint away, the backup in its place.
@@ -348,18 +348,18 @@ def test_backups_are_whole_checkpoints_of_which_the_latest_are_kept(
         folder.rmdir()
     kept[0].rename(job.state / kept[0].name)
     again = make("one", 48, **rule)
-    start(again)
+    train_model(again)
     assert content(again) == content(job)
 
 
 def test_no_backup_before_its_time(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIKENESS_CHECKPOINT_S", "0")
     job = make("one", 32)
-    start(job)
+    train_model(job)
     assert not checkpoint.folders(job.state / "backups")
     long_ago = time.time() - 7 * 3600
     os.utime(job.state / "backups", (long_ago, long_ago))
-    start(make("one", 40))
+    train_model(make("one", 40))
     assert len(checkpoint.folders(job.state / "backups")) == 1
 
 
@@ -367,5 +367,5 @@ def test_the_second_writer_is_told_who_the_first_one_is(make: Make) -> None:
     job = make("one", 16)
     told = rf"^one: another process \({os.getpid()}\) trains it; wait"
     with checkpoint.claim(job.state), pytest.raises(ModelError, match=told):
-        start(job)
-    start(job)
+        train_model(job)
+    train_model(job)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from likeness.media.prefetch import ahead
+from likeness.media.prefetch import prefetch
 
 
 def test_the_same_items_in_lists_from_one_other_thread() -> None:
@@ -18,15 +18,15 @@ def test_the_same_items_in_lists_from_one_other_thread() -> None:
             threads.add(threading.get_ident())
             yield number
 
-    assert list(ahead(numbers(), 3)) == [[0, 1, 2], [3, 4, 5], [6]]
+    assert list(prefetch(numbers(), 3)) == [[0, 1, 2], [3, 4, 5], [6]]
     assert len(threads) == 1
     assert threading.get_ident() not in threads
-    assert list(ahead([], 3)) == []
+    assert list(prefetch([], 3)) == []
 
 
 def test_no_more_than_one_list_is_made_ahead() -> None:
     made: list[int] = []
-    lists = ahead((made.append(n) or n for n in range(100)), 4)  # type: ignore[func-returns-value]
+    lists = prefetch((made.append(n) or n for n in range(100)), 4)  # type: ignore[func-returns-value]
     next(lists)
     lists.close()  # type: ignore[attr-defined]  # it is a generator
     assert made == list(range(8))
@@ -37,7 +37,7 @@ def test_an_error_comes_behind_the_lists_before_it() -> None:
         yield from range(4)
         raise OSError("gone")
 
-    lists = ahead(broken(), 2)
+    lists = prefetch(broken(), 2)
     assert [next(lists), next(lists)] == [[0, 1], [2, 3]]
     with pytest.raises(OSError, match="gone"):
         next(lists)

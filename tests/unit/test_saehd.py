@@ -438,11 +438,14 @@ def test_an_interrupted_training_gives_the_same_bytes(tmp_path: Path) -> None:
     }
     straight = loop.train(job(tmp_path, "straight", pair, **settings), device=CPU)
     short = loop.build(job(tmp_path, "short", pair, **settings), CPU)
-    bench = loop.Bench(
-        short.swapper, loop.gather(short.swapper, *short.crops), short.job.plan, loop.Alone()
+    context = loop.StepContext(
+        short.swapper,
+        loop.gather(short.swapper, *short.crops),
+        short.job.plan,
+        loop.SingleProcess(),
     )
     for _ in range(2):
-        loop.train_step(short, bench)
+        loop.train_step(short, context)
     short.save()
     resumed = loop.train(short.job, device=CPU)
     assert resumed.progress.step == 4

@@ -22,8 +22,8 @@ from models.swappers.base import Batch, Phase, Swapper, SwapperConfig
 from models.training import checkpoint, code, loop, optimisers
 from models.training.fingerprint import fingerprint
 from models.training.plan import Backups, Job, Plan, Snapshots
-from models.training.process_group import Alone
-from models.training.trainer import start
+from models.training.process_group import SingleProcess
+from models.training.trainer import train_model
 from tests.swapper_cases import interrupted
 from tests.synthetic_shards import write_shards
 
@@ -70,10 +70,10 @@ def content(job: Job) -> dict[str, bytes]:
 def test_two_runs_write_the_same_bytes(make_job: Make, precision: str) -> None:
     jobs = [make_job(name, precision=precision) for name in ("first", "second")]
     for job in jobs:
-        start(job)
+        train_model(job)
     assert content(jobs[0]) == content(jobs[1])
     other = make_job("other", precision=precision, seed=1)
-    start(other)
+    train_model(other)
     assert content(other)["model.safetensors"] != content(jobs[0])["model.safetensors"]
 
 
@@ -81,13 +81,13 @@ def test_interruption_at_any_step_changes_nothing(
     make_job: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, broken = make_job("whole"), make_job("broken")
-    start(whole)
+    train_model(whole)
     monkeypatch.setenv("LIKENESS_CHECKPOINT_S", "0")
     for _ in interrupted(monkeypatch, {1, 4, 6}):
         with pytest.raises(KeyboardInterrupt):
-            start(broken)
+            train_model(broken)
     assert [folder.name for folder in checkpoint.folders(broken.state)] == ["step-000000003"]
-    start(broken)
+    train_model(broken)
     assert content(whole) == content(broken)
     # What trains the model next goes on from here.
     assert [folder.name for folder in checkpoint.folders(broken.state)] == ["step-000000006"]
@@ -140,7 +140,7 @@ def test_parts_must_divide_the_batch() -> None:
 
 def test_history_counts_images_and_means(make_job: Make) -> None:
     job = make_job("job", images=100)
-    start(job)
+    train_model(job)
     facts = HISTORY.check(job.out / "history.parquet")
     assert facts["images"] == 112  # the last step begun is finished
     rows = HISTORY.read(job.out / "history.parquet").to_pylist()
@@ -153,14 +153,14 @@ def test_history_counts_images_and_means(make_job: Make) -> None:
 
 def test_previews_appear_while_training(make_job: Make) -> None:
     job = make_job("job", preview_every_images=48)
-    start(job)
+    train_model(job)
     names = sorted(path.name for path in (job.state / "previews").iterdir())
     assert names == ["preview-000000048.jpg", "preview-000000096.jpg"]
 
 
 def test_settings_are_saved_beside_the_weights(make_job: Make) -> None:
     job = dataclasses.replace(make_job("job", images=0), facts={"pack": "drawn"})
-    start(job)
+    train_model(job)
     config = json.loads((job.out / "config.json").read_text())
     assert config["family"] == "autoencoder"
     assert config["config"]["width"] == 4
@@ -172,7 +172,7 @@ def test_settings_are_saved_beside_the_weights(make_job: Make) -> None:
 def test_a_loss_that_is_no_number_stops_the_training(make_job: Make) -> None:
     job = make_job("job", {"size_px": 32, "width": 4, "learning_rate": 1e18})
     with pytest.raises(ModelError, match=r"step \d+: loss .* not finite; lower learning_rate"):
-        start(job)
+        train_model(job)
     assert not list(job.out.iterdir())
 
 
@@ -323,7 +323,7 @@ def test_one_optimiser_equals_the_founding_two() -> None:
 
 def test_alone_shares_with_nobody() -> None:
     values = torch.arange(3.0)
-    Alone().share(values, 0)
+    SingleProcess().broadcast(values, 0)
     assert torch.equal(values, torch.arange(3.0))
 
 
@@ -349,12 +349,12 @@ sys.meta_path.insert(0, Missing())
 from models.swappers import registry
 from models.swappers.autoencoder import Autoencoder
 from models.training.plan import Job, Plan
-from models.training.trainer import start
+from models.training.trainer import train_model
 
 source, target, out, state = map(Path, sys.argv[1:])
 settings = {{"size_px": 32, "width": 4}}
 plan = Plan(images=32, batch_images=4)
-start(Job("m", "autoencoder", settings, plan, source, target, out, state))
+train_model(Job("m", "autoencoder", settings, plan, source, target, out, state))
 registry.load(out)
 try:
     import cv2

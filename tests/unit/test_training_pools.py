@@ -19,20 +19,19 @@ from models.layers.norm import SettledBatchNorm, settling
 from models.layers.recogniser import Recogniser
 from models.swappers import registry
 from models.swappers.base import Batch, Sampling
-from models.training import initialisation as setting
-from models.training import loop
+from models.training import initialisation, loop
 from models.training.augment import draw, move_points, relabel, sample, wanted_positions
-from models.training.dataset import Pairs, load_pairs
+from models.training.dataset import PairLoader, load_pair_loader
 from models.training.footprint import measure
 from models.training.gallery import choose_views
-from models.training.identities import open_people
+from models.training.identities import open_identities
 from models.training.landmarks import PARTNERS
-from models.training.pair_sampler import Couples, draw_pairs, make_deck
+from models.training.pair_sampler import IdentityPairSampler, draw_pairs, make_crop_sampler
 from models.training.plan import Augmentation, Job, Plan
-from models.training.process_group import Alone
+from models.training.process_group import SingleProcess
 from models.training.seeds import generator
-from models.training.steps import Bench
-from models.training.trainer import start
+from models.training.steps import StepContext
+from models.training.trainer import train_model
 from tests.anyface import AnyFace, AnyFaceConfig
 from tests.synthetic_shards import write_pool, write_recogniser, write_shards
 
@@ -53,12 +52,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def pairs_of(source: Path, target: Path, sampling: Sampling) -> Pairs:
-    people = [open_people(side, NEEDS, 32, 0.625) for side in (source, target)]
-    return load_pairs(people[0], people[1], sampling)
+def pairs_of(source: Path, target: Path, sampling: Sampling) -> PairLoader:
+    people = [open_identities(side, NEEDS, 32, 0.625) for side in (source, target)]
+    return load_pair_loader(people[0], people[1], sampling)
 
 
-def drawn(pairs: Pairs) -> tuple[torch.Tensor, torch.Tensor]:
+def drawn(pairs: PairLoader) -> tuple[torch.Tensor, torch.Tensor]:
     return draw_pairs(pairs.deck, pairs.couples, MANY, generator(3))
 
 
@@ -142,9 +141,11 @@ def test_nobody_meets_himself_when_one_side_is_a_member_of_the_other(folder: Pat
 def test_crops_of_an_identity_are_drawn_by_weight() -> None:
     identity, clip = torch.tensor([1, 0, 1, 0, 1]), torch.tensor([0, 0, 1, 1, 0])
     weights = torch.tensor([3.0, 1.0, 1.0, 2.0, 0.0])
-    deck = make_deck(identity, clip, weights)
+    deck = make_crop_sampler(identity, clip, weights)
     everybody = torch.tensor([0, 1])
-    rows = draw_pairs(deck, Couples(everybody, everybody, Sampling(0.0)), MANY, generator(0))[1]
+    rows = draw_pairs(
+        deck, IdentityPairSampler(everybody, everybody, Sampling(0.0)), MANY, generator(0)
+    )[1]
     shares = torch.bincount(rows, minlength=5) / MANY
     wanted = torch.tensor([3 / 8, 1 / 6, 1 / 8, 1 / 3, 0])
     assert torch.allclose(shares, wanted, atol=0.02)
@@ -281,8 +282,8 @@ def test_a_pool_trains_to_the_same_bytes_however_often_it_is_interrupted(
     make_job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, again, broken = make_job("whole"), make_job("again"), make_job("broken")
-    start(whole)
-    start(again)
+    train_model(whole)
+    train_model(again)
     assert content(whole) == content(again)
     monkeypatch.setenv("LIKENESS_CHECKPOINT_S", "0")
     real, calls = loop.train_step, 0
@@ -297,8 +298,8 @@ def test_a_pool_trains_to_the_same_bytes_however_often_it_is_interrupted(
     monkeypatch.setattr(loop, "train_step", sometimes)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            start(broken)
-    start(broken)
+            train_model(broken)
+    train_model(broken)
     assert content(whole) == content(broken)
 
 
@@ -315,7 +316,7 @@ def test_a_finished_training_is_settled_again(make_job: Callable[..., Job]) -> N
 
 def test_the_model_says_who_and_what_it_learned_from(make_job: Callable[..., Job]) -> None:
     job = make_job("job", images=0)
-    start(job)
+    train_model(job)
     config = json.loads((job.out / "config.json").read_text())
     trained = ["ann", "ben", "cid"]
     assert config["source"] == config["target"] == "all"
@@ -325,9 +326,9 @@ def test_the_model_says_who_and_what_it_learned_from(make_job: Callable[..., Job
 
 def test_training_begins_where_another_model_ended(make_job: Callable[..., Job]) -> None:
     first = make_job("first")
-    start(first)
+    train_model(first)
     onwards = dataclasses.replace(make_job("onwards", images=0), init=first.out)
-    start(onwards)
+    train_model(onwards)
     names = ("first.weight", "norm.weight", "colour.bias", "recogniser.network.scale")
     weights = [tensorfile.read(job.out / "model.safetensors") for job in (first, onwards)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in names)
@@ -349,7 +350,7 @@ def test_a_family_that_needs_the_recogniser_says_so(make_job: Callable[..., Job]
 
 def test_people_of_two_templates_are_refused(folder: Path, tmp_path: Path) -> None:
     pool = write_pool(tmp_path, "mixed", {"ann": 3, "ben": 3})
-    people = open_people(pool, (), 32, 1.0)
+    people = open_identities(pool, (), 32, 1.0)
     people.sets[1].facts["template"] = "arcface_112"
     with pytest.raises(ModelError, match=r"ben: has template arcface_112, ann ffhq_512"):
         from models.training.identities import require_alike
@@ -380,8 +381,10 @@ def test_footprint_counts_each_kept_tensor_once(make_job: Callable[..., Job]) ->
     job = make_job("job", batch_images=8, micro_batches=2)
     run = loop.build(job, CPU)
     swapper = Known(AnyFaceConfig())
-    bench = Bench(swapper, setting.gather(swapper, *run.crops), job.plan, Alone())
-    found = measure(bench, swapper.phases())
+    context = StepContext(
+        swapper, initialisation.build_loader(swapper, *run.crops), job.plan, SingleProcess()
+    )
+    found = measure(context, swapper.phases())
     crops = 4 * 3 * 32 * 32 * 4
     # The crop (times a number, which is kept as well), and the product that is squared.
     assert 2 * crops <= found.activations <= 2 * crops + 64

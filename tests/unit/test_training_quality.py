@@ -28,9 +28,9 @@ from models.training.fingerprint import fingerprint
 from models.training.plan import Job, Plan
 from models.training.previews import draw_preview
 from models.training.run import Run
-from models.training.trainer import start, try_out
+from models.training.trainer import train_model, train_partly
 from models.training.validation import open_validation
-from tasks._train_console import WIDTH, Series, Trial
+from tasks._train_console import WIDTH, Series, TrainConsole
 from tests.swapper_cases import interrupted
 from tests.synthetic_shards import write_recogniser, write_shards
 
@@ -110,21 +110,21 @@ def test_the_average_is_the_corrected_one_and_training_goes_on_without_it(
     seen: list[Tensor] = []
     real = loop.train_step
 
-    def watched(run: Run, bench: Any) -> float:
-        loss = real(run, bench)
+    def watched(run: Run, context: Any) -> float:
+        loss = real(run, context)
         seen.append(run.swapper.source_decoder.picture.weight.detach().clone())
         return loss
 
     monkeypatch.setattr(loop, "train_step", watched)
     loop.train(make_job("same", images=48), device=CPU)
     raw, seen[:] = list(seen), []
-    start(averaged)
+    train_model(averaged)
     assert all(torch.equal(a, b) for a, b in zip(raw, seen, strict=True))
     total = sum(0.3 * 0.7 ** (2 - i) * weight for i, weight in enumerate(raw)) / (1 - 0.7**3)
     saved = weights_of(averaged.out)["source_decoder.picture.weight"]
     assert torch.allclose(saved, total, atol=1e-7)
     assert not torch.equal(saved, raw[-1])
-    start(plain)
+    train_model(plain)
     assert '"ema": null' in (plain.out / "config.json").read_text()
 
 
@@ -153,12 +153,12 @@ def test_everything_at_once_survives_interruptions(
     make_job: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, broken = (make_job(name, **EVERYTHING) for name in ("whole", "broken"))
-    start(whole)
+    train_model(whole)
     monkeypatch.setenv("LIKENESS_CHECKPOINT_S", "0")
     for _ in interrupted(monkeypatch, {1, 4, 6}):
         with pytest.raises(KeyboardInterrupt):
-            start(broken)
-    start(broken)
+            train_model(broken)
+    train_model(broken)
     assert content(whole) == content(broken)
     kept = [sorted(p.name for p in (j.state / "snapshots").iterdir()) for j in (whole, broken)]
     assert kept[0] == kept[1]
@@ -169,7 +169,7 @@ def test_everything_at_once_survives_interruptions(
 
 def test_snapshots_are_whole_models_kept_by_rule(make_job: Make) -> None:
     job = make_job("job", **EVERYTHING)
-    start(job)
+    train_model(job)
     kept = sorted(p.name for p in (job.state / "snapshots").iterdir())
     rows = HISTORY.read(job.out / "history.parquet").to_pylist()
     identity = {r["images"]: r["value"] for r in rows if r["phase"] == "validation"}
@@ -200,12 +200,12 @@ def test_only_the_latest_snapshots_are_kept_where_a_rule_says_so(
     with monkeypatch.context() as patched:
         patched.setattr("models.training.snapshots.shutil.rmtree", killed)
         with pytest.raises(KeyboardInterrupt):
-            start(job)
+            train_model(job)
     whole = sorted((job.state / "snapshots").glob("images-*"))
     assert [p.name for p in whole] == [f"images-{images:09d}" for images in (64, 96)]
     for path in whole:
         assert registry.load(path).family == "autoencoder"
-    start(job)
+    train_model(job)
     assert sorted((job.state / "snapshots").glob("images-*")) == whole
 
 
@@ -242,9 +242,9 @@ def test_the_best_is_kept_even_when_the_last_is_worse(
     values = iter([0.2, 0.9, 0.4, 0.5])
     monkeypatch.setattr("models.training.validation.Validation.identity", lambda *_: next(values))
     best = make_job("best", keep="best", preview_every_images=32)
-    start(best)
+    train_model(best)
     plain = make_job("plain", images=64)
-    start(plain)
+    train_model(plain)
     two_thirds = weights_of(plain.out)
     assert all(torch.equal(two_thirds[name], w) for name, w in weights_of(best.out).items())
 
@@ -254,9 +254,9 @@ def test_without_val_crops_nobody_is_best(make_job: Make) -> None:
     for side in (job.source, job.target):
         (side / "val-00000.parquet").unlink()
     with pytest.raises(ModelError, match=r"best snapshot is unknown: the val split holds no crops"):
-        start(job)
+        train_model(job)
     plain = dataclasses.replace(job, plan=Plan(images=32, batch_images=8))
-    start(plain)  # and who does not ask for it is not stopped
+    train_model(plain)  # and who does not ask for it is not stopped
     with pytest.raises(ValueError, match="keep: best needs validation_images"):
         Plan(keep="best", validation_images=0)
 
@@ -270,8 +270,8 @@ def test_a_loss_that_is_no_number_leaves_the_last_good_weights(
     monkeypatch.setenv("LIKENESS_CHECKPOINT_S", "0")
     job, real = make_job("job"), loop.take_step
 
-    def poisoned(bench: Any, phase: Any, mover: Any, choices: Any, step: int, **more: Any) -> Any:
-        values = real(bench, phase, mover, choices, step, **more)
+    def poisoned(context: Any, phase: Any, mover: Any, choices: Any, step: int, **more: Any) -> Any:
+        values = real(context, phase, mover, choices, step, **more)
         if step == 2:
             with torch.no_grad():
                 phase.parameters[0].fill_(float("inf"))
@@ -279,7 +279,7 @@ def test_a_loss_that_is_no_number_leaves_the_last_good_weights(
 
     monkeypatch.setattr(loop, "take_step", poisoned)
     with pytest.raises(ModelError) as caught:
-        start(job)
+        train_model(job)
     said = str(caught.value)
     assert said.startswith("tiny, phase autoencoder, step 3: loss source.l1")
     assert "--find-rate" in said
@@ -288,9 +288,9 @@ def test_a_loss_that_is_no_number_leaves_the_last_good_weights(
     assert moment is not None
     assert all(bool(w.isfinite().all()) for w in moment.weights.values())
     monkeypatch.setattr(loop, "take_step", real)
-    start(job)
+    train_model(job)
     whole = make_job("whole")
-    start(whole)
+    train_model(whole)
     assert content(job) == content(whole)
 
 
@@ -321,7 +321,7 @@ def test_compiling_needs_a_compiler(make_job: Make, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.delenv("CXX", raising=False)
     with pytest.raises(ModelError, match=r"needs a C\+\+ compiler.*`train.compile: false`"):
-        start(make_job("job", compile=True))
+        train_model(make_job("job", compile=True))
 
 
 def test_networks_that_cannot_be_compiled_are_named(
@@ -335,7 +335,7 @@ def test_networks_that_cannot_be_compiled_are_named(
     monkeypatch.setattr(loop, "train_step", refuse)
     monkeypatch.setattr(loop, "compile_networks", lambda *_: None)
     with pytest.raises(ModelError, match=r"tiny: cannot be compiled \(a branch on data"):
-        start(make_job("job", compile=True))
+        train_model(make_job("job", compile=True))
 
 
 def test_compiled_networks_learn_the_same(make_job: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -349,9 +349,9 @@ def test_compiled_networks_learn_the_same(make_job: Make, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(nn.Module, "compile", traced)
     plain, compiled = (make_job(f"c-{c}", compile=c, images=32) for c in (False, True))
-    start(plain)
+    train_model(plain)
     assert not calls
-    start(compiled)
+    train_model(compiled)
     assert calls == ["Encoder", "Decoder", "Decoder"]
     weights = weights_of(plain.out)
     assert all(torch.equal(weights[n], w) for n, w in weights_of(compiled.out).items())
@@ -364,13 +364,13 @@ def test_compiled_networks_learn_the_same(make_job: Make, monkeypatch: pytest.Mo
 
 def test_a_trial_stops_and_what_follows_ends_as_if_it_had_not(make_job: Make) -> None:
     whole, tried = (make_job(name, **EVERYTHING) for name in ("whole", "tried"))
-    start(whole)
-    run = try_out(tried, Trial(images=40))
+    train_model(whole)
+    run = train_partly(tried, TrainConsole(images=40))
     assert run.images == 48
     assert [f.name for f in checkpoint.folders(tried.state)] == ["step-000000003"]
     assert run.preview_path.is_file()
     assert not list(tried.out.iterdir())
-    start(tried)
+    train_model(tried)
     assert content(whole) == content(tried)
 
 
@@ -380,11 +380,11 @@ def test_a_trial_may_use_up_the_budget(
 ) -> None:
     monkeypatch.setenv("LIKENESS_CHECKPOINT_S", every_s)
     whole, tried = (make_job(name, **EVERYTHING) for name in ("whole", "tried"))
-    start(whole)
-    assert try_out(tried, Trial()).done
+    train_model(whole)
+    assert train_partly(tried, TrainConsole()).done
     assert not list(tried.out.iterdir())
     monkeypatch.setattr(loop, "train_step", None)  # nothing is left to do
-    start(tried)
+    train_model(tried)
     assert content(whole) == content(tried)
 
 
@@ -392,16 +392,16 @@ def test_a_trial_may_use_up_the_budget(
 def test_ctrl_c_ends_the_step_and_saves(
     make_job: Make, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    job, real, trial = make_job("job"), loop.train_step, Trial()
+    job, real, trial = make_job("job"), loop.train_step, TrainConsole()
 
-    def interrupted(run: Run, bench: Any) -> float:
+    def interrupted(run: Run, context: Any) -> float:
         if run.progress.step == 1:
             os.kill(os.getpid(), number)
-        return real(run, bench)
+        return real(run, context)
 
     before = signal.getsignal(number)
     monkeypatch.setattr(loop, "train_step", interrupted)
-    try_out(job, trial)
+    train_partly(job, trial)
     assert trial.interrupted
     assert signal.getsignal(number) is before
     assert [f.name for f in checkpoint.folders(job.state)] == ["step-000000002"]
@@ -410,8 +410,8 @@ def test_ctrl_c_ends_the_step_and_saves(
 def test_two_trainings_of_one_job_do_not_meet(make_job: Make) -> None:
     job = make_job("job")
     with checkpoint.claim(job.state), pytest.raises(ModelError, match="another process"):
-        start(job)
-    start(job)
+        train_model(job)
+    train_model(job)
 
 
 def test_curves_stay_small_however_long_the_training() -> None:

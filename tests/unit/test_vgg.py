@@ -16,11 +16,11 @@ from models.swappers import registry
 from models.swappers.base import Batch
 from models.training import loop
 from models.training.frozen import FrozenNetworks
-from models.training.initialisation import gather
-from models.training.model_config import settings_of
+from models.training.initialisation import build_loader
+from models.training.model_config import config_of
 from models.training.plan import Job, Plan
-from models.training.process_group import Alone
-from models.training.steps import Bench
+from models.training.process_group import SingleProcess
+from models.training.steps import StepContext
 from tests.swapper_cases import TINY
 from tests.synthetic_shards import write_perceptual, write_pool, write_recogniser
 from tests.synthetic_vgg import TAPS, WIDTH, plain_vgg19
@@ -150,11 +150,13 @@ def test_fsgan_trains_with_it_and_says_so(place: Path, tmp_path: Path) -> None:
     run = loop.build(job_of(place, tmp_path, "vgg19"), CPU)
     generator = run.swapper.networks.reenactment
     before = [weight.clone() for weight in generator.parameters()]
-    bench = Bench(run.swapper, gather(run.swapper, *run.crops), run.job.plan, Alone())
-    assert 0 < loop.train_step(run, bench) < 100
+    context = StepContext(
+        run.swapper, build_loader(run.swapper, *run.crops), run.job.plan, SingleProcess()
+    )
+    assert 0 < loop.train_step(run, context) < 100
     moved = [not torch.equal(a, b) for a, b in zip(before, generator.parameters(), strict=True)]
     assert any(moved)
-    assert settings_of(run)["perceptual_networks"] == [
+    assert config_of(run)["perceptual_networks"] == [
         {"name": "vgg19", "sha256": "1" * 64, "licence": None, "input": "symmetric"}
     ]
     assert not [name for name in run.swapper.state_dict() if name.startswith("perceptual")]
@@ -162,7 +164,7 @@ def test_fsgan_trains_with_it_and_says_so(place: Path, tmp_path: Path) -> None:
 
 def test_only_what_a_family_takes_is_named(place: Path, tmp_path: Path) -> None:
     def named(job: Job) -> object:
-        return settings_of(loop.build(job, CPU))["perceptual_networks"]
+        return config_of(loop.build(job, CPU))["perceptual_networks"]
 
     assert named(job_of(place, tmp_path, "vgg19", weight=0)) == []
     recogniser = [{"name": "drawn", "sha256": "0" * 64}]

@@ -10,7 +10,7 @@ import pytest
 from likeness.contracts.errors import LikenessError, ModelError
 from models.training.cluster import Share, share_of
 from models.training.distributed import own_error
-from models.training.process_group import Alone
+from models.training.process_group import SingleProcess
 from models.training.processes import this_process
 from models.training.saving import Saving
 
@@ -59,9 +59,9 @@ def checkpoint(state: Path, step: int) -> None:
 
 
 def test_deaths_without_progress_end_a_run_and_others_do_not(tmp_path: Path) -> None:
-    from models.training.failure_policy import DEATHS, Verdict
+    from models.training.failure_policy import DEATHS, FailurePolicy
 
-    verdict, death = Verdict(tmp_path), RuntimeError("connection\nclosed")
+    verdict, death = FailurePolicy(tmp_path), RuntimeError("connection\nclosed")
     for step in range(10):
         checkpoint(tmp_path, step)
         verdict.after_exception(None, {1: death})
@@ -81,14 +81,14 @@ def test_deaths_without_progress_end_a_run_and_others_do_not(tmp_path: Path) -> 
 def test_errors_with_a_next_step_end_a_run_at_once(
     tmp_path: Path, error: Exception, said: str
 ) -> None:
-    from models.training.failure_policy import Verdict
+    from models.training.failure_policy import FailurePolicy
 
     with pytest.raises(LikenessError, match=said):
-        Verdict(tmp_path).after_exception(None, {0: RuntimeError("closed"), 1: error})
+        FailurePolicy(tmp_path).after_exception(None, {0: RuntimeError("closed"), 1: error})
 
 
 def test_a_warning_saves_at_once_and_then_as_often_as_it_pays() -> None:
-    saving = Saving(Alone(), this_process(0, 1, 0), every_s=60.0)
+    saving = Saving(SingleProcess(), this_process(0, 1, 0), every_s=60.0)
     saving._cost_s = 2.0
     assert saving.pause_s(leaving=False) == 60
     assert saving.pause_s(leaving=True) == 0

@@ -89,13 +89,13 @@ def run(
 
 def _parallel(work: Callable[[A], B], items: Iterable[A], advance: Advance) -> Iterator[B]:
     """Results in the order of `items`; what waits is dropped when the caller is interrupted."""
-    pool = ThreadPoolExecutor(environment.threads())
+    executor = ThreadPoolExecutor(environment.threads())
     try:
-        for result in pool.map(work, items):
+        for result in executor.map(work, items):
             advance(1)
             yield result
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        executor.shutdown(wait=True, cancel_futures=True)
 
 
 def look(video: Swapped, data: DataSet, protocol: Protocol) -> Looked:

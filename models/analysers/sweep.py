@@ -137,10 +137,10 @@ def find_faces(
         sample_every: frames between two measured embeddings of a face, at most.
     """
     threads = environment.threads()
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads) as executor:
 
         def scan(view: View) -> Future[list[Face]]:
-            return pool.submit(observer.scan, view)
+            return executor.submit(observer.scan, view)
 
         waiting: deque[_Open] = deque()
         working: deque[Future[Found]] = deque()
@@ -148,9 +148,9 @@ def find_faces(
             # One stretch later, so that no thread waits for a scan that has just begun.
             waiting.append(stretch)
             if len(waiting) > 1:
-                working.append(pool.submit(_work, waiting.popleft(), observer, sample_every))
+                working.append(executor.submit(_work, waiting.popleft(), observer, sample_every))
             while len(working) > STRETCHES_AHEAD * threads:
                 yield working.popleft().result()
-        working.extend(pool.submit(_work, one, observer, sample_every) for one in waiting)
+        working.extend(executor.submit(_work, one, observer, sample_every) for one in waiting)
         while working:
             yield working.popleft().result()

@@ -30,8 +30,8 @@ NUMBERS = {"pose_deg": (3,), "similarity": (), "sharpness": (), "mesh_error": ()
 
 def decode(jpegs: list[bytes]) -> Tensor:
     """JPEGs of one size -> uint8 (N,S,S,3) RGB, on all threads."""
-    with ThreadPoolExecutor(environment.threads()) as pool:
-        return torch.from_numpy(np.stack(list(pool.map(decode_jpeg, jpegs))))
+    with ThreadPoolExecutor(environment.threads()) as executor:
+        return torch.from_numpy(np.stack(list(executor.map(decode_jpeg, jpegs))))
 
 
 def cut(picture: Tensor, coverage: float, size_px: int) -> Tensor:

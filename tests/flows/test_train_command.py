@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from flows import train_command as trial
+from flows import train_command
 from flows.commands import learn
 from flows.run import repro
 from flows.train_command import Training, find_training
@@ -48,10 +48,10 @@ def test_options_reach_the_process_and_its_exit_code_comes_back(
 
     def note(command: list[str], *_: object, **how: object) -> int:
         given.append(command[1:])
-        assert how["grace_s"] == trial.GRACE_S
+        assert how["grace_s"] == train_command.GRACE_S
         return 2 if "--images" in command else 0
 
-    monkeypatch.setattr(trial, "stream", note)
+    monkeypatch.setattr(train_command, "stream", note)
     learn.train("m", minutes=5, images=None, find_rate=False)
     with pytest.raises(typer.Exit) as caught:
         learn.train("m", minutes=None, images=64, find_rate=False)

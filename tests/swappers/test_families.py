@@ -100,7 +100,7 @@ def test_losses_are_named_finite_and_leave_buffers_alone(make_case: Make, family
     buffers = {name: b.clone() for name, b in case.swapper.named_buffers()}
     case.swapper.train()
     for phase in case.swapper.phases():
-        losses = work.losses(phase, work.sides.choose(case.job.plan, 0))
+        losses = work.losses(phase, work.loader.choose(case.job.plan, 0))
         assert losses
         assert all(value.ndim == 0 and value.isfinite() for value in losses.values())
     # A running mean would depend on which worker saw which part of a batch.
@@ -117,7 +117,7 @@ def test_each_phase_moves_its_own_parameters_alone(make_case: Make, family: str)
     }
     for step, phase in enumerate(phases):
         before = {name: p.detach().clone() for name, p in case.swapper.named_parameters()}
-        choices = work.sides.choose(case.job.plan, step)
+        choices = work.loader.choose(case.job.plan, step)
         mover = optimisers.make(phase)
         for _ in range(2):  # behind a gain that begins at 0 nothing moves in the first step
             take_step(work, phase, mover, choices, step)
@@ -136,7 +136,7 @@ def step_of(case: Case, threads: int) -> list[torch.Tensor]:
             made: dict[int, Batch] = {}
             for parameter in phase.parameters:
                 parameter.grad = None
-            means = gradients(work, phase, work.sides.choose(case.job.plan, 0), 0, made)
+            means = gradients(work, phase, work.loader.choose(case.job.plan, 0), 0, made)
             none = torch.zeros(())
             given = [none if p.grad is None else p.grad.clone() for p in phase.parameters]
             found += [*means.values(), *given]
@@ -163,7 +163,7 @@ def test_overfits_four_crops(make_case: Make, family: str) -> None:
     case = make_case(family, images=BUDGET.get(family, 1600), augment=STILL.model_dump())
     plan = case.job.plan
     work = case.context()
-    four = work.sides.choose(plan, 0)
+    four = work.loader.choose(plan, 0)
     phases = case.swapper.train().phases()
     movers = [optimisers.make(phase) for phase in phases]
     sums = []

@@ -93,7 +93,7 @@ class Single(StepContext):
     """Losses of crops on the meta device, which knows no autocast."""
 
     def losses(self, phase: Phase, choices: Choices) -> dict[str, Tensor]:
-        return self.swapper.losses(phase.name, *self.sides.batches(choices, META))
+        return self.swapper.losses(phase.name, *self.loader.batches(choices, META))
 
 
 def moved(batch: Batch) -> Batch:

@@ -117,7 +117,7 @@ def test_nothing_is_missing_where_the_reconstruction_is_perfect() -> None:
     assert error(swapper.aei, *given).abs().max() == 0
 
 
-class TrainingCallback(nn.Module):
+class Watcher(nn.Module):
     """A second stage that notes what it is given, and changes nothing."""
 
     def forward(self, first: Tensor, error: Tensor) -> Tensor:
@@ -132,7 +132,7 @@ def test_refinement_sees_covered_targets_and_its_share_of_own_faces() -> None:
     assert share == pytest.approx(0.5, abs=0.03)
     assert not own_faces(given, 0.5, 0.5).any()
     swapper = make()
-    swapper.aei, watcher = Mirror(), TrainingCallback()  # type: ignore[assignment]
+    swapper.aei, watcher = Mirror(), Watcher()  # type: ignore[assignment]
     target = {**batch(4), "same": torch.ones(4)}
     losses = swapper._hear_losses(watcher, batch(4, seed=1), target)  # type: ignore[arg-type]
     assert (watcher.seen != target["crop"]).flatten(1).any(dim=1).sum() >= 2

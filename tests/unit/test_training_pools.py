@@ -58,7 +58,7 @@ def pairs_of(source: Path, target: Path, sampling: Sampling) -> PairLoader:
 
 
 def drawn(pairs: PairLoader) -> tuple[torch.Tensor, torch.Tensor]:
-    return draw_pairs(pairs.deck, pairs.couples, MANY, generator(3))
+    return draw_pairs(pairs.sampler, pairs.pairing, MANY, generator(3))
 
 
 def test_both_batches_need_five_copies_and_wait_for_none(
@@ -87,8 +87,8 @@ def test_pairs_are_of_one_identity_by_chance_and_everybody_counts_alike(
     folder: Path, same: float
 ) -> None:
     pairs = pairs_of(folder / "all", folder / "all", Sampling(same))
-    assert pairs.stock.names == ("ann", "ben", "cid")  # the held-out ones are nowhere
-    source, target = (pairs.stock.identity[rows] for rows in drawn(pairs))
+    assert pairs.dataset.names == ("ann", "ben", "cid")  # the held-out ones are nowhere
+    source, target = (pairs.dataset.identity[rows] for rows in drawn(pairs))
     assert float((source == target).float().mean()) == pytest.approx(same, abs=0.03)
     for side in (source, target):
         shares = torch.bincount(side, minlength=3) / MANY
@@ -98,19 +98,19 @@ def test_pairs_are_of_one_identity_by_chance_and_everybody_counts_alike(
 def test_a_pair_of_one_clip_is_of_one_clip(folder: Path) -> None:
     pairs = pairs_of(folder / "all", folder / "all", Sampling(1.0, "clip"))
     rows = drawn(pairs)
-    assert torch.equal(*(pairs.stock.identity[side] for side in rows))
-    assert torch.equal(*(pairs.stock.clip[side] for side in rows))
-    assert len(set(pairs.stock.clip[rows[0]].tolist())) == 2
+    assert torch.equal(*(pairs.dataset.identity[side] for side in rows))
+    assert torch.equal(*(pairs.dataset.clip[side] for side in rows))
+    assert len(set(pairs.dataset.clip[rows[0]].tolist())) == 2
     assert not torch.equal(*rows)
 
 
 def test_a_pair_of_two_clips_is_of_two_where_there_are_two(folder: Path) -> None:
     pairs = pairs_of(folder / "all", folder / "one-clip", Sampling(1.0, "clips"))
     rows = drawn(pairs)
-    identity = pairs.stock.identity[rows[0]]
-    assert torch.equal(identity, pairs.stock.identity[rows[1]])
-    single = identity == pairs.stock.names.index("one-clip")
-    clips = [pairs.stock.clip[side] for side in rows]
+    identity = pairs.dataset.identity[rows[0]]
+    assert torch.equal(identity, pairs.dataset.identity[rows[1]])
+    single = identity == pairs.dataset.names.index("one-clip")
+    clips = [pairs.dataset.clip[side] for side in rows]
     assert not (clips[0] == clips[1])[~single].any()
     assert (clips[0] == clips[1])[single].all()
     # A pair of one identity takes it from either side with equal chance.
@@ -119,7 +119,7 @@ def test_a_pair_of_two_clips_is_of_two_where_there_are_two(folder: Path) -> None
 
 def test_two_identities_keep_their_sides(folder: Path) -> None:
     pairs = pairs_of(folder / "ann", folder / "ben", Sampling(0.4))
-    source, target = (pairs.stock.identity[rows] for rows in drawn(pairs))
+    source, target = (pairs.dataset.identity[rows] for rows in drawn(pairs))
     apart = source != target
     assert float(apart.float().mean()) == pytest.approx(0.6, abs=0.03)
     assert (source[apart] == 0).all()
@@ -128,13 +128,13 @@ def test_two_identities_keep_their_sides(folder: Path) -> None:
 
 def test_one_identity_alone_is_always_itself(folder: Path) -> None:
     pairs = pairs_of(folder / "ann", folder / "ann", Sampling(0.0))
-    assert torch.equal(*(pairs.stock.identity[rows] for rows in drawn(pairs)))
+    assert torch.equal(*(pairs.dataset.identity[rows] for rows in drawn(pairs)))
 
 
 def test_nobody_meets_himself_when_one_side_is_a_member_of_the_other(folder: Path) -> None:
     for sides in (("all", "ben"), ("ben", "all")):
         pairs = pairs_of(*(folder / side for side in sides), Sampling(0.0))
-        source, target = (pairs.stock.identity[rows] for rows in drawn(pairs))
+        source, target = (pairs.dataset.identity[rows] for rows in drawn(pairs))
         assert not (source == target).any()
 
 

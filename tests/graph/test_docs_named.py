@@ -13,7 +13,9 @@ from flows.graph import read_graph
 from flows.graph_layout import place
 
 DOCS = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs")
-ROOMS = ("flows/", "likeness/", "models/", "tasks/", "tests/", "benchmarks/", "docs/", "scripts/")
+ROOMS = (
+    "apps/", "flows/", "likeness/", "models/", "tasks/", "tests/", "benchmarks/", "docs/", "scripts/"
+)  # fmt: skip
 MADE = {"benchmarks/results.json"}
 """Left by `make bench`, ignored by git."""
 PATH = re.compile(r"`([A-Za-z0-9_.][\w./-]*)(?:::?[\w.]+)?`")
@@ -21,7 +23,7 @@ LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 COMMAND = re.compile(r"(?:`|\$ |^)likeness ([a-z][a-z-]+)", re.MULTILINE)
 OPTION = re.compile(r"^(?:\$ )?likeness ([a-z][a-z-]+)([^\n#`]*)", re.MULTILINE)
 TARGET = re.compile(r"`make ([a-z]+)")
-MODULE = re.compile(r"python -m ((?:flows|likeness|models|tasks|benchmarks)(?:\.\w+)+)")
+MODULE = re.compile(r"python -m ((?:apps|flows|likeness|models|tasks|benchmarks)(?:\.\w+)+)")
 
 
 def pages(repository: Path) -> list[Path]:

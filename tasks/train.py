@@ -155,12 +155,12 @@ def train_model(context: Context[Plan], init: Path | None = None) -> None:
     Args:
         init: folder of the model whose weights are the first ones.
     """
-    from models.training.trainer import train_model
+    from models.training import trainer
 
     workers, _, _ = environment.workers(), environment.threads(), environment.checkpoint_s()
     job = job_of(context, init)
     job.out.mkdir()
-    train_model(job, workers)
+    trainer.train_model(job, workers)
 
 
 def run(context: Context[Plan]) -> None:

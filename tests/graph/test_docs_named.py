@@ -13,9 +13,8 @@ from flows.graph import read_graph
 from flows.graph_layout import place
 
 DOCS = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs")
-ROOMS = (
-    "apps/", "flows/", "likeness/", "models/", "tasks/", "tests/", "benchmarks/", "docs/", "scripts/"
-)  # fmt: skip
+CODE = ("apps/", "flows/", "likeness/", "models/", "tasks/")
+ROOMS = (*CODE, "tests/", "benchmarks/", "docs/", "scripts/")
 MADE = {"benchmarks/results.json"}
 """Left by `make bench`, ignored by git."""
 PATH = re.compile(r"`([A-Za-z0-9_.][\w./-]*)(?:::?[\w.]+)?`")

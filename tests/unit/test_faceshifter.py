@@ -15,7 +15,7 @@ from models.losses.refinement import error, own_faces
 from models.swappers import registry
 from models.swappers.base import Batch
 from models.swappers.faceshifter import FaceShifter, FaceShifterConfig
-from models.training.initialisation import begun
+from models.training.initialisation import adapted_state
 
 FIVE = ((0.38, 0.45), (0.62, 0.45), (0.5, 0.6), (0.4, 0.72), (0.6, 0.72))
 
@@ -235,13 +235,13 @@ def test_hear_net_can_be_put_behind_a_model_without_it() -> None:
     bare = make(hear=False)
     whole = make()
     own = {name: value.clone() for name, value in whole.state_dict().items()}
-    registry.restore(whole, begun(whole, bare.state_dict()), "first")
+    registry.restore(whole, adapted_state(whole, bare.state_dict()), "first")
     for name, value in whole.state_dict().items():
         wanted = own if name.startswith("hear.") else bare.state_dict()
         assert torch.equal(value, wanted[name])
     # The other way round it is left behind, and nothing else may be missing.
-    registry.restore(bare, begun(bare, whole.state_dict()), "first")
+    registry.restore(bare, adapted_state(bare, whole.state_dict()), "first")
     assert not any(name.startswith("hear.") for name in bare.state_dict())
     other = make(identity_injection="adain")
     with pytest.raises(ModelError, match="does not fit"):
-        registry.restore(other, begun(other, whole.state_dict()), "first")
+        registry.restore(other, adapted_state(other, whole.state_dict()), "first")

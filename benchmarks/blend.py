@@ -1,6 +1,6 @@
 """Blending one face into a 1080p frame, without encoding, beside the two usual ways.
 
-Ours: `tasks.blend.lay_face` on the frame's planes, the copy of the frame included.
+Ours: `tasks.blend.blend_face` on the frame's planes, the copy of the frame included.
 `blend.full_frame`: the same arithmetic with the same crop, mask and colours, but warped, mixed and
 converted over the whole frame in float32. `blend.insightface`: what `INSwapper.get(...,
 paste_back=True)` of the installed insightface does behind its network, whose answer is given.
@@ -21,13 +21,13 @@ from benchmarks.harness import Result, cost, record, seconds
 from likeness.contracts.environment import shared_folder, threads
 from likeness.media.colour import Planes, rgb_to_yuv420, yuv420_region_to_rgb
 from likeness.media.footage import open_footage
-from likeness.vision import blending
-from likeness.vision.blending import Box
+from likeness.vision import placing
+from likeness.vision.box import Box
 from likeness.vision.colour import SteadyColours, lab_transfer
-from likeness.vision.laying import Face
+from likeness.vision.pasting import Face
 from likeness.vision.patch import GRID_PX, cut_patch, patch_colours
 from likeness.vision.templates import template
-from tasks.blend import BlendParams, lay_face
+from tasks.blend import BlendParams, blend_face
 
 SIZE = (1920, 1080)
 SPACE = ("bt709", "limited")
@@ -63,7 +63,7 @@ def make_face() -> Face:
 def ours(planes: Planes, face: Face, params: BlendParams) -> Planes:
     """The stage's own way, on a copy of the planes."""
     copied = (planes[0].copy(), planes[1].copy(), planes[2].copy())
-    lay_face(copied, face, params, SPACE, SteadyColours(0.0))
+    blend_face(copied, face, params, SPACE, SteadyColours(0.0))
     return copied
 
 
@@ -76,12 +76,12 @@ def paste_full(below: Pixels, face: Face, params: BlendParams) -> Pixels:
     )
     if patch is None:
         return below
-    measured = patch_colours(patch, blending.sample(below, patch.grid(), GRID_PX), size)
+    measured = patch_colours(patch, placing.sample(below, patch.grid(), GRID_PX), size)
     crop = patch.crop
     if measured is not None:
         crop = lab_transfer(crop, *measured, params.colour_strength)
-    above = blending.warp_to_box(crop, patch.to_crop, whole).astype(np.float32)
-    alpha = blending.warp_alpha(patch.alpha, patch.to_alpha, whole)[..., None]
+    above = placing.warp_to_box(crop, patch.to_crop, whole).astype(np.float32)
+    alpha = placing.warp_alpha(patch.alpha, patch.to_alpha, whole)[..., None]
     mixed = below.astype(np.float32) * (1 - alpha) + above * alpha
     return np.asarray(np.clip(np.rint(mixed), 0, 255).astype(np.uint8))
 

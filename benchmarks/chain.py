@@ -30,7 +30,7 @@ from likeness.contracts.environment import shared_folder, threads
 from likeness.media.encode import VideoWriter
 from likeness.media.footage import open_footage
 from likeness.vision import alignment, masks
-from likeness.vision.laying import Face
+from likeness.vision.pasting import Face
 from likeness.vision.templates import template
 from models import tensorfile
 from models.analysers.export import write_pack

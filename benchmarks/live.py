@@ -36,7 +36,7 @@ from likeness.media.encode import Model, VideoWriter
 from likeness.media.footage import Frame, open_footage
 from likeness.provenance.marks import make_mark, stamp
 from likeness.vision import alignment, masks
-from likeness.vision.laying import Face
+from likeness.vision.pasting import Face
 from likeness.vision.templates import template
 from models import tensorfile
 from models.analysers.export import write_pack

@@ -22,10 +22,10 @@ from likeness.evaluation.clip import BATCH, KEYS
 from likeness.media.colour import Planes
 from likeness.media.images import decode_jpeg
 from likeness.vision.colour import SteadyColours
-from likeness.vision.laying import Face
+from likeness.vision.pasting import Face
 from models.analysers.transfer import fit
 from models.conversion import out_mask_px
-from tasks.blend import BlendParams, lay_face
+from tasks.blend import BlendParams, blend_face
 from tasks.convert import ConvertParams, converted_rows
 
 Key = tuple[int, int]
@@ -93,6 +93,6 @@ class MeshTransfer:
             line = (shots[key[0]], key[1])
             face = Face(line, decode_jpeg(made.crop), mask, made.affine)
             y, u, v = (plane.copy() for plane in planes)
-            lay_face((y, u, v), face, blend, space, steady)
+            blend_face((y, u, v), face, blend, space, steady)
             laid.append((y, u, v))
         return laid

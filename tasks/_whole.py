@@ -29,8 +29,7 @@ from likeness.media.colour import Planes, rgb_to_yuv420
 from likeness.media.encode import VideoWriter
 from likeness.media.footage import Footage, Frame
 from likeness.vision import alignment
-from likeness.vision.alignment import Affine
-from likeness.vision.blending import rescaled
+from likeness.vision.alignment import Affine, rescaled
 from likeness.vision.tracks import leading
 
 LEAST_PX = 256

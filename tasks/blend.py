@@ -31,9 +31,9 @@ from likeness.media.footage import Footage, Frame, open_footage
 from likeness.media.images import decode_jpeg
 from likeness.media.links import require_inside
 from likeness.media.sound import SoundCodec
-from likeness.vision import blending, laying
+from likeness.vision import blending
 from likeness.vision.colour import SteadyColours
-from likeness.vision.laying import Face
+from likeness.vision.pasting import Face, paste_face
 from likeness.vision.patch import Patch
 from tasks._whole import LEAST_PX, facts_of, shown_faces, side_of, write_film
 
@@ -78,10 +78,10 @@ class BlendParams(Document):
     )
 
 
-def lay_face(
+def blend_face(
     planes: Planes, face: Face, params: BlendParams, space: Space, steady: SteadyColours
 ) -> str:
-    """Lay one face into the writable 4:2:0 `planes`, in place; see `likeness.vision.laying`.
+    """Lay one face into the writable 4:2:0 `planes`, in place, as section `blend` says.
 
     Args:
         planes: y (H,W), u and v of half its size, uint8.
@@ -98,7 +98,7 @@ def lay_face(
         return cloned_planes(planes, patch, crop, alpha, space)
 
     way = clone if params.mode == "poisson" else None
-    done = laying.lay_face(planes, face, params, yuv_matrix(*space), steady, clone=way)
+    done = paste_face(planes, face, params, yuv_matrix(*space), steady, clone=way)
     return "poisson refused" if done == "refused" else done
 
 
@@ -229,7 +229,7 @@ def laid_in(context: Context[BlendParams], footage: Footage) -> Counter[str]:
     steady = SteadyColours(params.colour_memory)
 
     def lay(planes: Planes, face: Face) -> None:
-        counts[lay_face(planes, face, params, space, steady)] += 1
+        counts[blend_face(planes, face, params, space, steady)] += 1
 
     faces = faces_by_frame(
         inputs["converted"], context.facts["converted"], _shots(inputs["frames"])

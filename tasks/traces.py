@@ -35,9 +35,9 @@ from likeness.media.footage import Footage, open_footage
 from likeness.metrics import spacing
 from likeness.metrics.forensics.features import NAMES, SMALLEST_PX, features
 from likeness.vision import alignment
-from likeness.vision.alignment import Affine
-from likeness.vision.blending import Box, rescaled
-from likeness.vision.laying import Face
+from likeness.vision.alignment import Affine, rescaled
+from likeness.vision.box import Box
+from likeness.vision.pasting import Face
 from tasks._whole import Cropped, cropped
 from tasks.blend import BlendParams, black, checked_footage, composed
 

@@ -21,8 +21,9 @@ from likeness.media.encode import VideoWriter
 from likeness.media.footage import open_footage
 from likeness.media.images import decode_jpeg, encode_jpeg
 from likeness.vision import alignment
-from likeness.vision.blending import Box, warp_to_box
+from likeness.vision.box import Box
 from likeness.vision.masks import hull_mask, to_bytes
+from likeness.vision.placing import warp_to_box
 from likeness.vision.pose import pose_from_mesh
 from likeness.vision.templates import template
 from models.analysers.features import with_outputs

@@ -15,7 +15,7 @@ from likeness.media.footage import Frame
 from likeness.provenance.marks import Mark, make_mark, stamp
 from likeness.vision import alignment
 from likeness.vision.colour import SteadyColours
-from likeness.vision.laying import Face, lay_face
+from likeness.vision.pasting import Face, paste_face
 
 View = Literal["paste", "crop", "side-by-side"]
 VIEWS: tuple[View, ...] = ("paste", "crop", "side-by-side")
@@ -98,7 +98,7 @@ class Composer:
             return planes
         y, u, v = (plane.copy() for plane in planes)
         face = Face((0, made.track), made.crop, made.mask, made.affine)
-        lay_face((y, u, v), face, self._lay, yuv_matrix(*self.space), self._steady)
+        paste_face((y, u, v), face, self._lay, yuv_matrix(*self.space), self._steady)
         return y, u, v
 
     def _crop(self, frame: Frame, made: Made | None) -> Pixels:

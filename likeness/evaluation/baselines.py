@@ -24,7 +24,8 @@ from likeness.media.colour import rgb_to_yuv420_region, yuv420_region_to_rgb
 from likeness.media.footage import Footage, Frame
 from likeness.metrics import perceptual, seams
 from likeness.vision import alignment
-from likeness.vision.blending import Box, warp_to_box
+from likeness.vision.box import Box
+from likeness.vision.placing import warp_to_box
 
 Pixels = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float64]

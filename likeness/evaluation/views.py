@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from likeness.vision import alignment
-from likeness.vision.alignment import Affine
-from likeness.vision.blending import rescaled
+from likeness.vision.alignment import Affine, rescaled
 from likeness.vision.templates import template
 
 Pixels = npt.NDArray[np.uint8]

@@ -1,10 +1,16 @@
-"""Similarity transforms between frame and crop, and the crop itself."""
+"""Similarity transforms between frame and crop, and the crop itself.
+
+An affine (2,3) is a matrix [A | t] and maps a point p to A p + t. Pixel centres lie at integers, so
+that a picture of width w covers -0.5 to w - 0.5.
+"""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+from likeness.vision.box import Box
 
 Affine = npt.NDArray[np.float64]
 Points = npt.NDArray[np.floating]
@@ -22,11 +28,14 @@ def umeyama(from_points: Points, to_points: Points) -> Affine:
     source_centred, target_centred = source - source_mean, target - target_mean
     variance = float((source_centred**2).sum(axis=1).mean())
     linear = np.eye(2)
+    # With covariance U D V^T the rotation is R = U S V^T and the scale c = trace(D S) / variance;
+    # S is the identity, or flips the weaker axis where U V^T would be a reflection.
     if variance > np.finfo(np.float64).tiny:
         covariance = target_centred.T @ source_centred / len(source)
         left, singular, right = np.linalg.svd(covariance)
         signs = np.array([1.0, np.sign(np.linalg.det(left) * np.linalg.det(right)) or 1.0])
         linear = (left * signs) @ right * float((singular * signs).sum()) / variance
+    # The means map onto each other: t = m' - c R m.
     return np.column_stack([linear, target_mean - linear @ source_mean])
 
 
@@ -49,6 +58,7 @@ def invert(affine: Affine) -> Affine:
     Raises:
         numpy.linalg.LinAlgError: the affine maps the plane onto a line or a point.
     """
+    # q = A p + t, so p = A^-1 q - A^-1 t.
     linear = np.linalg.inv(affine[:, :2])
     return np.column_stack([linear, -linear @ affine[:, 2]])
 
@@ -78,15 +88,39 @@ def moved(affine: Affine, x_px: float, y_px: float) -> Affine:
     return np.column_stack([affine[:, :2], apply(affine, np.array([x_px, y_px]))])
 
 
+def shifted(affine: Affine, x_px: float, y_px: float) -> Affine:
+    """`affine` (2,3) into a square, now into the part of it that begins at (x_px, y_px)."""
+    moved = np.array(affine, np.float64)
+    moved[:, 2] -= (x_px, y_px)
+    return moved
+
+
+def rescaled(affine: Affine, from_px: int, to_px: int) -> Affine:
+    """`affine` (2,3) into a square of `from_px`, now into the same square sampled at `to_px`.
+
+    Pixel centres lie at integers, so that px x becomes (x + 0.5) * to / from - 0.5.
+    """
+    scale = to_px / from_px
+    moved = np.asarray(affine, np.float64) * scale
+    moved[:, 2] += 0.5 * scale - 0.5
+    return moved
+
+
+def halved(affine: Affine) -> Affine:
+    """`affine` from frame px, now from px of a plane of half its size.
+
+    Sample x of such a plane stands for px 2x and 2x + 1 of the frame, whose middle is 2x + 0.5.
+    """
+    return np.column_stack([2 * affine[:, :2], affine[:, 2] + 0.5 * affine[:, :2].sum(axis=1)])
+
+
 def footprint(affine: Affine, size_px: int) -> npt.NDArray[np.float64]:
     """Corners (4,2) of the crop in frame px, clockwise from the image-left top."""
     low, high = -0.5, size_px - 0.5
     return apply(invert(affine), np.array([[low, low], [high, low], [high, high], [low, high]]))
 
 
-def region(
-    affine: Affine, size_px: int, width_px: int, height_px: int
-) -> tuple[int, int, int, int]:
+def region(affine: Affine, size_px: int, width_px: int, height_px: int) -> Box:
     """Box x0, y0, x1, y1 (end exclusive) of the frame that holds all that a crop reads.
 
     Clipped to the frame; at least one pixel, even for a crop beside the frame.
@@ -97,34 +131,27 @@ def region(
     x0, y0 = np.floor(corners.min(axis=0) - margin).astype(int)
     x1, y1 = np.ceil(corners.max(axis=0) + margin).astype(int) + 1
     x0, y0 = min(max(x0, 0), width_px - 1), min(max(y0, 0), height_px - 1)
-    return (
-        int(x0),
-        int(y0),
-        int(min(max(x1, x0 + 1), width_px)),
-        int(min(max(y1, y0 + 1), height_px)),
-    )
+    x1, y1 = min(max(x1, x0 + 1), width_px), min(max(y1, y0 + 1), height_px)
+    return Box(int(x0), int(y0), int(x1), int(y1))
 
 
 def joined(
-    first: tuple[int, int, int, int],
-    bbox: npt.NDArray[np.floating],
-    factor: float,
-    width_px: int,
-    height_px: int,
-) -> tuple[int, int, int, int]:
+    first: Box, bbox: npt.NDArray[np.floating], factor: float, width_px: int, height_px: int
+) -> Box:
     """Box that holds `first` and a square of `factor` times the box `bbox`, turned in any way.
 
     Clipped to the frame; end exclusive.
     """
     centre = (bbox[:2] + bbox[2:]) / 2
+    # A square turned by 45 degrees reaches half its side times sqrt(2).
     reach = float((bbox[2:] - bbox[:2]).max()) * factor / 2 * 2**0.5 + 2
     x0, y0 = np.floor(centre - reach).astype(int)
     x1, y1 = np.ceil(centre + reach).astype(int) + 1
-    return (
-        max(0, min(first[0], int(x0))),
-        max(0, min(first[1], int(y0))),
-        min(width_px, max(first[2], int(x1))),
-        min(height_px, max(first[3], int(y1))),
+    return Box(
+        max(0, min(first.x0, int(x0))),
+        max(0, min(first.y0, int(y0))),
+        min(width_px, max(first.x1, int(x1))),
+        min(height_px, max(first.y1, int(y1))),
     )
 
 
@@ -136,8 +163,8 @@ def warp_crop(rgb: Image, affine: Affine, size_px: int) -> Image:
     repeated edge px would be streaks, which no face has.
     """
     height_px, width_px = rgb.shape[:2]
-    x0, y0, x1, y1 = region(affine, size_px, width_px, height_px)
-    picture, affine = rgb[y0:y1, x0:x1], moved(affine, x0, y0)
+    part = region(affine, size_px, width_px, height_px)
+    picture, affine = part.cut(rgb), moved(affine, part.x0, part.y0)
     ratios = steps(affine)
     if min(ratios) < 1.0:
         picture, affine = _averaged(picture, affine, ratios)

@@ -17,12 +17,12 @@ from likeness.contracts.errors import FootageError, TableError
 from likeness.contracts.tables.base import as_numpy
 from likeness.contracts.tables.converted import CONVERTED
 from likeness.media.footage import Frame, open_footage
-from likeness.vision import blending
+from likeness.vision import alignment, blending, patch
 from likeness.vision.colour import SteadyColours
-from likeness.vision.laying import Face
+from likeness.vision.pasting import Face
 from models.swappers import registry
 from tasks import blend, convert
-from tasks.blend import BlendParams, composed, faces_by_frame, lay_face
+from tasks.blend import BlendParams, blend_face, composed, faces_by_frame
 from tests.footage import audio_packets, make_truncated, noise, packet_times
 from tests.swapcase import (
     FRAME_PX,
@@ -84,7 +84,7 @@ def test_outside_the_boxes_every_sample_is_the_targets(monkeypatch: pytest.Monke
         touched = np.zeros((FRAME_PX[1], FRAME_PX[0]), bool)
         for track in (0, 1):
             affine = face_affine(shown.frame_index, track)
-            box = blending.paste_box(affine, CORNERS, *FRAME_PX)
+            box = patch.paste_box(affine, CORNERS, *FRAME_PX)
             assert box is not None
             touched[box.y0 : box.y1, box.x0 : box.x1] = True
         for plane, before, step in zip(shown.planes(), wanted.planes(), (1, 2, 2), strict=True):
@@ -218,7 +218,7 @@ def test_colour_follows_the_target_and_strength_zero_does_not() -> None:
     means = {}
     for strength in (0.0, 1.0):
         planes = planes_of(frame)
-        lay_face(planes, grey, BlendParams(colour_strength=strength), SPACE, SteadyColours(0))
+        blend_face(planes, grey, BlendParams(colour_strength=strength), SPACE, SteadyColours(0))
         means[strength] = planes[0][60:80, 50:70].mean()
     own = frame.luma()[40:100, 30:90].mean()
     assert means[0.0] > 220
@@ -232,13 +232,13 @@ def test_poisson_lays_a_face_and_falls_back_to_feather_where_it_cannot(
     render(case)
     frame, face, params = target(case)[0], face_of(case), BlendParams(mode="poisson", colour="none")
     planes = planes_of(frame)
-    assert lay_face(planes, face, params, SPACE, SteadyColours(0)) == "pasted"
+    assert blend_face(planes, face, params, SPACE, SteadyColours(0)) == "pasted"
     assert np.abs(planes[0].astype(int) - frame.luma()).max() <= 12  # a face on itself
     monkeypatch.setattr(blending, "poisson", lambda *_: None)
     fallen = planes_of(frame)
-    assert lay_face(fallen, face, params, SPACE, SteadyColours(0)) == "poisson refused"
+    assert blend_face(fallen, face, params, SPACE, SteadyColours(0)) == "poisson refused"
     feathered = planes_of(frame)
-    lay_face(feathered, face, BlendParams(colour="none"), SPACE, SteadyColours(0))
+    blend_face(feathered, face, BlendParams(colour="none"), SPACE, SteadyColours(0))
     assert all(np.array_equal(a, b) for a, b in zip(fallen, feathered, strict=True))
 
 
@@ -247,8 +247,8 @@ def test_a_face_outside_the_frame_is_said_to_be_outside() -> None:
     render(case)
     frame, face = target(case)[0], face_of(case)
     planes = planes_of(frame)
-    away = Face(face.track, face.crop, face.mask, blending.shifted(face.affine, 5000, 0))
-    assert lay_face(planes, away, BlendParams(), SPACE, SteadyColours(0)) == "outside"
+    away = Face(face.track, face.crop, face.mask, alignment.shifted(face.affine, 5000, 0))
+    assert blend_face(planes, away, BlendParams(), SPACE, SteadyColours(0)) == "outside"
     assert np.array_equal(planes[0], frame.luma())
 
 

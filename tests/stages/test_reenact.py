@@ -17,7 +17,7 @@ from likeness.evaluation.face import FaceRow
 from likeness.evaluation.views import mask_affine
 from likeness.media.footage import Frame, open_footage
 from likeness.vision import alignment
-from likeness.vision.blending import rescaled
+from likeness.vision.alignment import rescaled
 from models.swappers import registry
 from models.training.loop import train
 from models.training.plan import Job, Plan

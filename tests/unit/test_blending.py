@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from likeness.media.colour import rgb_to_yuv420, yuv420_region_to_rgb, yuv_matrix
-from likeness.vision import alignment, blending
-from likeness.vision.blending import Box
+from likeness.vision import alignment, blending, placing
+from likeness.vision.box import Box
 from likeness.vision.patch import cut_patch, patch_colours, sample_planes
 
 Pixels = npt.NDArray[np.uint8]
@@ -59,7 +59,7 @@ def test_a_box_is_even_inside_the_frame_and_holds_every_pixel_with_alpha(
     crop = np.zeros((128, 128, 3), np.uint8)
     patch = cut_patch(crop, mask, affine, (WIDTH, HEIGHT), erode=erode, feather=feather)
     alpha = blending.soft_alpha(mask, erode * 128, feather * 128)
-    everywhere = blending.warp_alpha(alpha, affine, Box(0, 0, WIDTH, HEIGHT))
+    everywhere = placing.warp_alpha(alpha, affine, Box(0, 0, WIDTH, HEIGHT))
     if patch is None:
         assert everywhere.max() < 0.01
         return
@@ -95,7 +95,7 @@ def test_feather_rises_without_steps() -> None:
 def test_rescaling_keeps_the_edges_of_the_square() -> None:
     affine = affine_for(100, 80, 70, 20, size_px=64)
     edges = alignment.footprint(affine, 64)
-    assert np.allclose(alignment.footprint(blending.rescaled(affine, 64, 256), 256), edges)
+    assert np.allclose(alignment.footprint(alignment.rescaled(affine, 64, 256), 256), edges)
 
 
 def test_identity_swap_gives_the_frame_back() -> None:
@@ -170,9 +170,9 @@ def test_a_box_gives_what_the_full_frame_in_float_gives(
 
     whole = Box(0, 0, WIDTH, HEIGHT)
     soft = blending.soft_alpha(mask, 0, 0.06 * 256)
-    share = blending.warp_alpha(soft, affine, whole)[..., None]
+    share = placing.warp_alpha(soft, affine, whole)[..., None]
     under = yuv420_region_to_rgb(planes, whole).astype(np.float32)
-    over = blending.warp_to_box(crop, affine, whole).astype(np.float32)
+    over = placing.warp_to_box(crop, affine, whole).astype(np.float32)
     full = rgb_to_yuv420(np.rint(under * (1 - share) + over * share).astype(np.uint8))
     for a, b in zip(ours, full, strict=True):
         assert np.abs(a.astype(int) - b).max() <= 2
@@ -181,7 +181,7 @@ def test_a_box_gives_what_the_full_frame_in_float_gives(
 def test_a_large_face_that_shrinks_is_averaged_and_does_not_alias() -> None:
     stripes = np.zeros((512, 512, 3), np.uint8)
     stripes[:, ::2] = 255
-    seen = blending.warp_to_box(stripes, affine_for(100, 90, 64, 0, 512), Box(80, 70, 120, 110))
+    seen = placing.warp_to_box(stripes, affine_for(100, 90, 64, 0, 512), Box(80, 70, 120, 110))
     assert np.abs(seen.astype(int) - 127).max() <= 3
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from likeness.vision import alignment
+from likeness.vision.box import Box
 from likeness.vision.templates import NAMES, eye_distance_px, template
 
 ANGLES = st.floats(-180, 180)
@@ -165,7 +166,7 @@ def test_regions_lie_in_the_frame_and_are_never_empty(x, y, factor, angle_deg):
     assert 0 <= x0 < x1 <= 400
     assert 0 <= y0 < y1 <= 300
     bbox = np.array([x - 20, y - 20, x + 20, y + 20])
-    wider = alignment.joined((x0, y0, x1, y1), bbox, 1.5, 400, 300)
+    wider = alignment.joined(Box(x0, y0, x1, y1), bbox, 1.5, 400, 300)
     assert wider[0] <= x0 < x1 <= wider[2]
     assert wider[1] <= y0 < y1 <= wider[3]
     assert min(wider) >= 0

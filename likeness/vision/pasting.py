@@ -57,7 +57,7 @@ class Manner(Protocol):
         """0 none, 1 all the way."""
 
 
-def lay_face(
+def paste_face(
     planes: Planes,
     face: Face,
     manner: Manner,
@@ -80,6 +80,7 @@ def lay_face(
     Returns:
         "pasted", "outside" (nothing of it shows) or "refused" (by `clone`; pasted feathered).
     """
+    # 1. What shows of the face, and where.
     height, width = planes[0].shape
     patch = cut_patch(
         face.crop,
@@ -91,6 +92,7 @@ def lay_face(
     )
     if patch is None:
         return "outside"
+    # 2. Colours: the crop's mean and deviation in Lab become those of what lies beneath.
     crop = patch.crop
     if manner.colour == "lab":
         beneath = cv2.transform(sample_planes(planes, patch), matrices[1])
@@ -98,11 +100,13 @@ def lay_face(
         if measured is not None:
             own, wanted = steady.update(face.track, *measured)
             crop = lab_transfer(crop, own, wanted, manner.colour_strength)
+    # 3. Crop and alpha turned into the frame's box.
     alpha = patch.alpha_in_box()
     cloned = clone(patch, crop, alpha) if clone is not None else None
     # The crop itself is turned to YUV: it has fewer pixels than the box, and U and V are then
     # warped at the quarter of the pixels that the frame keeps of them.
     above = cloned or patch.planes_in_box(cv2.transform(crop, matrices[0]))
+    # 4. Both mixed, in views of the frame's own planes.
     box, half = patch.box, patch.box.halved()
     below = (box.cut(planes[0]), half.cut(planes[1]), half.cut(planes[2]))
     blending.composite_planes(below, above, alpha)

@@ -13,7 +13,7 @@ import typer
 from typer.exceptions import TyperException
 
 from flows.changes import recover
-from flows.commands import clips, judge, learn, live, look, runs, takes, verdicts
+from flows.commands import clips, edits, judge, learn, live, look, runs, verdicts
 from flows.commands.common import ROOT, require_root
 from likeness.contracts.errors import LikenessError
 
@@ -33,9 +33,9 @@ app.command("ui", rich_help_panel="Rebuild")(runs.ui)
 app.command("fetch", rich_help_panel="Rebuild")(runs.fetch)
 app.command("add", rich_help_panel="Footage")(clips.add)
 app.command("remove", rich_help_panel="Footage")(clips.remove)
-app.command("replace", rich_help_panel="Footage")(takes.replace)
-app.command("rename", rich_help_panel="Footage")(takes.rename)
-app.command("assign", rich_help_panel="Footage")(takes.assign)
+app.command("replace", rich_help_panel="Footage")(edits.replace)
+app.command("rename", rich_help_panel="Footage")(edits.rename)
+app.command("assign", rich_help_panel="Footage")(edits.assign)
 app.command("list", rich_help_panel="Footage")(clips.list_clips)
 app.command("sync", rich_help_panel="Footage")(clips.sync_clips)
 app.command("export-frames", rich_help_panel="Footage")(runs.export_frames)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from flows.catalog import PARAMS, names
+from flows.clips import PARAMS, names
 from flows.graph import Graph
 from flows.status import read_state
 from likeness.contracts.catalog import (

@@ -6,9 +6,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows import catalog, identities
-from flows.catalog import PARAMS, names
+from flows import identities
 from flows.changes import Change, Say, documents
+from flows.clips import PARAMS, TEMPLATE, find_clip, names
 from likeness.contracts.atomic import write_text
 from likeness.contracts.catalog import (
     Clip,
@@ -67,17 +67,30 @@ def check_removal(clip: str, root: Path) -> Removal:
     clips = list_clips(root / "data")
     if clip in identity_names(root / "data") and clip not in {c.clip for c in clips}:
         return _check_identity(clip, clips, root)
-    record = catalog.find_clip(clip, root)
-    last = not any(c.identity == record.identity and c.clip != clip for c in clips)
-    if found := users(clip, record.identity if last else "", root):
+    orphan = require_unused(find_clip(clip, root), root)
+    paths = [folder, *outputs(TEMPLATE, root, "clip", clip=clip, identity="*")]
+    if orphan:
+        paths += identity_paths(orphan, root)
+    there = tuple(dict.fromkeys(path for path in paths if path.exists()))
+    return Removal(clip, there, orphan)
+
+
+def require_unused(record: Clip, root: Path) -> str:
+    """Check that nothing needs a clip as it is.
+
+    Returns:
+        The identity whose last clip it is, which goes with it; "" if it keeps others.
+
+    Raises:
+        CatalogError: a pool, model or swap needs the clip, or that identity.
+    """
+    clips = list_clips(root / "data")
+    last = not any(c.identity == record.identity and c.clip != record.clip for c in clips)
+    if found := users(record.clip, record.identity if last else "", root):
         what = f"is the last clip of `{record.identity}`, which" if last else "as a target"
         problem = f"{what} is used by {', '.join(found)}"
-        raise CatalogError(clip, problem, "change or remove those in params.yaml first")
-    paths = [folder, *outputs(catalog.TEMPLATE, root, "clip", clip=clip, identity="*")]
-    if last:
-        paths += identity_paths(record.identity, root)
-    there = tuple(dict.fromkeys(path for path in paths if path.exists()))
-    return Removal(clip, there, record.identity if last else "")
+        raise CatalogError(record.clip, problem, "change or remove those in params.yaml first")
+    return record.identity if last else ""
 
 
 def _check_identity(identity: str, clips: list[Clip], root: Path) -> Removal:
@@ -153,7 +166,7 @@ def say_out_of_date(root: Path) -> None:
 def _copies(root: Path) -> list[tuple[Path, Path]]:
     """Every copy of a template with the template it is to equal."""
     homes = {
-        "clips/*/clip.yaml": catalog.TEMPLATE,
+        "clips/*/clip.yaml": TEMPLATE,
         "identities/*/identity.yaml": identities.TEMPLATE,
     }
     return [

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.catalog import NewClip, add_clip, check_new_clip
+from flows.additions import NewClip, add_clip, check_new_clip
 from flows.changes import documents
+from flows.clips import stages_of
 from flows.commands.common import (
     ROOT,
     Json,
@@ -54,12 +55,17 @@ def warn(new: NewClip) -> None:
         print(f"note: {new.source.name}: {line}", file=sys.stderr)
 
 
+def say_what_runs(addresses: list[str], first: str = "`likeness swap` will then run:") -> None:
+    """Print the addresses of stages, one a line, below a first line."""
+    print("\n".join([first, *(f"  {address}" for address in addresses)]))
+
+
 def added_stages(graph: Graph, stale: dict[str, tuple[str, ...]], clip: str) -> list[str]:
     """Stages that run because of a new clip: its own, its identity's, and all that follows.
 
     Other stages that are out of date for reasons of their own are left out.
     """
-    own = [a for a, node in graph.nodes.items() if node.file == f"data/clips/{clip}/dvc.yaml"]
+    own = stages_of(clip, graph)
     below = set(graph.below(*own, stop=idle_pools(clip, ROOT)))
     shards = {graph.nodes[a].key for a in below if graph.nodes[a].name == "shard"}
     rosters = {a for a, n in graph.nodes.items() if n.name == "roster" and n.key in shards}
@@ -109,9 +115,7 @@ def add(
     add_clip(new, ROOT)
     graph, stale = read_state(ROOT)
     runs = added_stages(graph, stale, new.record.clip)
-    print(f"added {new.record.clip}; `likeness swap` will run:")
-    for address in runs:
-        print(f"  {address}")
+    say_what_runs(runs, f"added {new.record.clip}; `likeness swap` will run:")
 
 
 def remove(clip: Annotated[str, CLIP_NAME], yes: Yes = False) -> None:

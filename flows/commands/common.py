@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.catalog import names
+from flows.clips import names
 from likeness.contracts.documents import to_json
 from likeness.contracts.errors import LikenessError
 

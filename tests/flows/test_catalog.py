@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flows import catalog, listing
+from flows import additions, listing
 from flows.cli import main
 from flows.graph import read_graph
 from flows.preflight import check_repository
@@ -195,19 +195,19 @@ def test_a_failure_half_way_leaves_nothing(
     house: Path, film: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every write of `add` fails in turn; the workspace is as before each time."""
-    new = catalog.check_new_clip(
+    new = additions.check_new_clip(
         film, house, identity="ann", role="source", consent="ann-2026", clip="one"
     )
     before = everything(house)
-    for step in ("copy_footage", "track", "enrol", "clip_text"):
+    for step in ("copy", "track", "enrol", "clip_text"):
 
         def fail(*_: object) -> None:
             raise GraphError("disk", "is full", "free space")
 
         with monkeypatch.context() as patched:
-            patched.setattr(catalog, step, fail)
+            patched.setattr(additions, step, fail)
             with pytest.raises(GraphError, match="disk: is full"):
-                catalog.add_clip(new, house)
+                additions.add_clip(new, house)
         assert everything(house) == before, step
     assert not (house / "data/clips/one").exists()
 

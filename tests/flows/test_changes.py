@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from flows import catalog, removal, takes
+from flows import additions, assignment, clips, removal, renaming
 from flows.changes import Change, documents, recover
 from flows.process import environment
 from likeness.contracts.catalog import identity_names, list_clips
@@ -58,8 +58,7 @@ def empty(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def house(empty: Path, tmp_path: Path, film: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """One clip of ann that a swap aims at, with some outputs; one of ben."""
-    for module in (catalog, takes):
-        monkeypatch.setattr(module, "track", note_only)
+    monkeypatch.setattr(additions, "track", note_only)
     root = tmp_path / "repo"
     for path in ("tasks/clip.dvc.yaml", "tasks/identity.dvc.yaml", "params.yaml"):
         (root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -80,15 +79,15 @@ def quiet(_text: str) -> None:
     pass
 
 
-def new_clip(root: Path, film: Path, clip: str, identity: str) -> catalog.NewClip:
+def new_clip(root: Path, film: Path, clip: str, identity: str) -> additions.NewClip:
     consent = f"{identity}-2026"
-    return catalog.check_new_clip(
+    return additions.check_new_clip(
         film, root, identity=identity, role="target", consent=consent, clip=clip
     )
 
 
 def add(root: Path, film: Path, clip: str, identity: str) -> None:
-    catalog.add_clip(new_clip(root, film, clip, identity), root, quiet)
+    additions.add_clip(new_clip(root, film, clip, identity), root, quiet)
 
 
 def prepared(what: str, root: Path, film: Path) -> Callable[[], object]:
@@ -96,17 +95,17 @@ def prepared(what: str, root: Path, film: Path) -> Callable[[], object]:
     if what == "add":
         write_consent(root, "cid")
         new = new_clip(root, film, "cid-1", "cid")
-        return lambda: catalog.add_clip(new, root, quiet)
+        return lambda: additions.add_clip(new, root, quiet)
     if what == "remove":
         gone = removal.check_removal("ann-1", root)
         return lambda: removal.remove_clip(gone, root, quiet)
     if what == "replace":
-        take = catalog.check_new_take("ben-1", film.with_name("better.mp4"), root)
-        return lambda: takes.replace(take, root, quiet)
+        take = additions.check_new_take("ben-1", film.with_name("better.mp4"), root)
+        return lambda: additions.replace(take, root, quiet)
     if what == "rename":
-        return lambda: takes.rename("ben-1", "ben-front", root, quiet)
-    wanted = takes.check_assignment("ann-1", root, identity="ben")
-    return lambda: takes.assign(wanted, root, quiet)
+        return lambda: renaming.rename("ben-1", "ben-front", root, quiet)
+    wanted = assignment.check_assignment("ann-1", root, identity="ben")
+    return lambda: assignment.assign(wanted, root, quiet)
 
 
 WRITES = ("os.rename", "os.mkdir", "os.remove", "os.rmdir", "shutil.rmtree", "os.truncate")
@@ -191,7 +190,7 @@ def test_a_living_change_is_left_alone(house: Path) -> None:
         recover(house, quiet)
         assert (house / "data/clips/new").is_dir()
         with pytest.raises(CatalogError, match="just being added by another"):
-            catalog.require_free("new", house)
+            clips.require_free("new", house)
     assert not (house / "data/clips/new").exists()
 
 
@@ -259,7 +258,7 @@ def test_add_waits_for_another_run_and_says_for_whom(
         if "waiting" in text:
             os.write(go[1], b"x")
 
-    catalog.add_clip(new_clip(root, film, "take", "ann"), root, say)
+    additions.add_clip(new_clip(root, film, "take", "ann"), root, say)
     os.waitpid(child, 0)
     assert said[1:] == [f"waiting for another run (process {child})"]
     assert (root / "data/clips/take/footage.mov.dvc").is_file()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.catalog import add_clip, check_new_clip
+from flows.additions import add_clip, check_new_clip
 from flows.graph import StageNode, read_graph
 from flows.preflight import check_repository
 from flows.process import environment, group_members
@@ -24,7 +24,7 @@ from likeness.contracts.errors import LikenessError
 from likeness.contracts.tables.faces import FACES
 from likeness.provenance.lineage import read_locks
 from likeness.provenance.record import clips_behind
-from tests.flows.house import change_params, copy_repository, cut, write_consent
+from tests.flows.house import change_params, copy_repository, cut, link_downloads, write_consent
 
 pytestmark = pytest.mark.slow
 
@@ -57,11 +57,8 @@ def rebuilt(
     repository: Path, films: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A repository with one clip each of source and target and one swap, up to date."""
-    downloads = repository / ".likeness"
-    if not (downloads / "downloads").is_dir():
-        pytest.skip("the weights are not here; run `likeness fetch`")
-    os.environ.setdefault("LIKENESS_STATE", str(downloads))
     root = copy_repository(repository, tmp_path_factory.mktemp("house") / "repo")
+    link_downloads(repository, root)
     for identity in ("woman", "man"):
         write_consent(root, identity)
     add(root, films["woman-1"], "woman", "source", "woman-1")
@@ -245,7 +242,9 @@ def test_bad_settings_are_one_line_with_place_and_choice(
 ) -> None:
     file, old, new, words = case
     root = tmp_path / "repo"
-    shutil.copytree(rebuilt, root, ignore=shutil.ignore_patterns(".dvc", ".git", "*.parquet"))
+    shutil.copytree(
+        rebuilt, root, ignore=shutil.ignore_patterns(".dvc", ".git", ".likeness", "*.parquet")
+    )
     edit(root / file, old, new)
     with pytest.raises(LikenessError) as caught:
         check_repository(root)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.catalog import clip_text
+from flows.clips import clip_text
 from flows.process import environment
 from likeness.contracts import standing
 from likeness.contracts.catalog import Clip

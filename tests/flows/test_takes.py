@@ -16,7 +16,7 @@ from flows.graph import read_graph
 from flows.preflight import check_repository
 from flows.process import environment
 from flows.remarks import remarks
-from flows.takes import retargeted
+from flows.renaming import retargeted
 from likeness.contracts.catalog import identity_names, load_clip
 from likeness.contracts.tables.base import Writer
 from likeness.contracts.tables.faces import FACES

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.catalog import add_clip, check_new_clip
+from flows.additions import add_clip, check_new_clip
 from flows.graph import Graph, read_graph
 from likeness.contracts.pools import load_model
 from models.swappers import registry

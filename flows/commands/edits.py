@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from flows import takes
-from flows.catalog import check_new_take
-from flows.commands.clips import CLIP_NAME, describe, warn
+from flows import additions, assignment, renaming
+from flows.clips import reached
+from flows.commands.clips import CLIP_NAME, describe, say_what_runs, warn
 from flows.commands.common import (
     ROOT,
     Yes,
@@ -19,12 +19,6 @@ from flows.commands.common import (
 )
 from flows.commands.runs import end_like_ctrl_c
 from flows.graph import read_graph
-
-
-def _show(addresses: list[str]) -> None:
-    print("`likeness swap` will then run:")
-    for address in addresses:
-        print(f"  {address}")
 
 
 def replace(
@@ -41,12 +35,12 @@ def replace(
     likeness replace take3 take3-again.mp4 --yes
     """
     end_like_ctrl_c()
-    new = check_new_take(clip, file, ROOT)
+    new = additions.check_new_take(clip, file, ROOT)
     print(describe(new))
     warn(new)
-    _show(takes.reached(clip, read_graph(ROOT), new.record.identity))
+    say_what_runs(reached(clip, read_graph(ROOT), new.record.identity))
     confirm(f"Replace the footage of {clip}?", yes)
-    takes.replace(new, ROOT)
+    additions.replace(new, ROOT)
     print(f"replaced the footage of {clip}")
 
 
@@ -64,11 +58,13 @@ def rename(
     likeness rename take3 studio-front --yes
     """
     end_like_ctrl_c()
-    person = takes.check_rename(clip, name, ROOT).identity
-    addresses = takes.reached(clip, read_graph(ROOT), person)
-    _show([address.replace(f"data/clips/{clip}/", f"data/clips/{name}/") for address in addresses])
+    person = renaming.check_rename(clip, name, ROOT).identity
+    addresses = reached(clip, read_graph(ROOT), person)
+    say_what_runs(
+        [address.replace(f"data/clips/{clip}/", f"data/clips/{name}/") for address in addresses]
+    )
     confirm(f"Rename {clip} to {name}?", yes)
-    for swap in takes.rename(clip, name, ROOT):
+    for swap in renaming.rename(clip, name, ROOT):
         print(f"swaps.{swap} aims at {name} now")
     print(f"renamed {clip} to {name}")
 
@@ -100,7 +96,7 @@ def assign(
     likeness assign take3 --role target --consent ann-2027 --yes
     """
     end_like_ctrl_c()
-    wanted = takes.check_assignment(clip, ROOT, identity, role, consent)
+    wanted = assignment.check_assignment(clip, ROOT, identity, role, consent)
     before, after = wanted.before, wanted.after
     for key in ("identity", "role", "consent"):
         if getattr(before, key) != getattr(after, key):
@@ -108,7 +104,7 @@ def assign(
     if wanted.orphan:
         print(f"removes identity `{wanted.orphan}`, whose last clip this is, and its data set")
     people = {before.identity, after.identity} - {wanted.orphan}
-    _show(takes.reached(clip, read_graph(ROOT), *people))
+    say_what_runs(reached(clip, read_graph(ROOT), *people))
     confirm(f"Change {clip}?", yes)
-    takes.assign(wanted, ROOT)
+    assignment.assign(wanted, ROOT)
     print(f"changed {clip}")

@@ -6,9 +6,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
 from ruamel.yaml import YAML
 
 from flows.identities import write_identity
+from likeness.contracts.environment import state_folder
 from likeness.media.footage import open_footage
 from tests.footage import make_clip
 
@@ -46,6 +48,15 @@ def copy_repository(repository: Path, root: Path) -> Path:
     subprocess.run(["git", "init", "-q"], cwd=root, check=True)
     change_params(root, models={}, swaps={})
     return root
+
+
+def link_downloads(repository: Path, root: Path) -> None:
+    """Let a test repository find what this one has fetched, and keep all other state its own."""
+    downloads = repository / state_folder() / "downloads"
+    if not downloads.is_dir():
+        pytest.skip("the weights are not here; run `likeness fetch`")
+    (root / ".likeness").mkdir()
+    (root / ".likeness/downloads").symlink_to(downloads)
 
 
 def change_params(root: Path, **sections: dict[str, object]) -> None:

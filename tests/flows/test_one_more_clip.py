@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.catalog import clip_text
+from flows.clips import clip_text
 from flows.process import environment
 from likeness.contracts.catalog import Clip
 from likeness.contracts.tables.base import Table
@@ -24,7 +23,14 @@ from likeness.contracts.tables.galleries import GALLERIES
 from likeness.contracts.tables.probes import PROBES
 from likeness.contracts.tables.shards import SHARDS
 from tests.flows.forked import use_forks
-from tests.flows.house import change_params, copy_repository, cut, enrol, write_consent
+from tests.flows.house import (
+    change_params,
+    copy_repository,
+    cut,
+    enrol,
+    link_downloads,
+    write_consent,
+)
 from tests.flows.test_house import add
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # a hundred stages
@@ -67,11 +73,8 @@ def lay(root: Path, film: Path, identity: str, clip: str) -> None:
 @pytest.fixture
 def village(repository: Path, shared: Path, tmp_path: Path) -> Iterator[Path]:
     """Twelve clips of six people, one of whom is swapped onto another; all up to date."""
-    downloads = repository / ".likeness"
-    if not (downloads / "downloads").is_dir():
-        pytest.skip("the weights are not here; run `likeness fetch`")
-    os.environ.setdefault("LIKENESS_STATE", str(downloads))
     root = copy_repository(repository, tmp_path / "repo")
+    link_downloads(repository, root)
     enrol(root, *PEOPLE)
     for identity, (_, count) in PEOPLE.items():
         write_consent(root, identity)

@@ -14,8 +14,8 @@ from flows.cli import main
 from flows.graph import read_graph
 from flows.preflight import check_repository
 from likeness.contracts.errors import GraphError, LikenessError
-from tests.flows.house import change_params, copy_repository, enrol, write_consent
 from tests.footage import make_audio, make_clip, make_clip_folder, make_stills
+from tests.house import change_params, copy_repository, enrol, write_consent
 
 Likeness = Callable[..., tuple[int, str, str]]
 

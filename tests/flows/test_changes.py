@@ -20,8 +20,8 @@ from flows.process import environment
 from likeness.contracts.catalog import identity_names, list_clips
 from likeness.contracts.dvclock import held
 from likeness.contracts.errors import CatalogError
-from tests.flows.house import change_params, copy_repository, enrol, write_consent
 from tests.footage import make_clip
+from tests.house import change_params, copy_repository, enrol, write_consent
 
 DVC = "outs:\n- md5: 0123456789abcdef0123456789abcdef\n  size: 1\n  hash: md5\n  path: {name}\n"
 

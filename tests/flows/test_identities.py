@@ -17,8 +17,8 @@ from flows.merging import merge_locks
 from flows.process import environment
 from likeness.contracts.catalog import identity_names
 from likeness.contracts.errors import CatalogError, ParamsError
-from tests.flows.house import copy_repository, write_consent
 from tests.footage import make_clip
+from tests.house import copy_repository, write_consent
 
 STAGES = ("roster", "shard", "appearance")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.house import change_params, copy_repository, enrol, write_consent
+from tests.house import change_params, copy_repository, enrol, write_consent
 
 ENTRY = {"source": "ann", "target": "ann"}
 

@@ -16,7 +16,7 @@ from flows.process import environment
 from likeness.contracts import standing
 from likeness.contracts.catalog import Clip
 from likeness.contracts.documents import load_yaml
-from tests.flows.house import copy_repository, enrol, write_consent
+from tests.house import copy_repository, enrol, write_consent
 
 ADDRESS = "data/identities/ann/dvc.yaml:roster"
 MARK = "this came from the note"

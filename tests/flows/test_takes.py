@@ -20,8 +20,8 @@ from flows.renaming import retargeted
 from likeness.contracts.catalog import identity_names, load_clip
 from likeness.contracts.tables.base import Writer
 from likeness.contracts.tables.faces import FACES
-from tests.flows.house import change_params, copy_repository, write_consent
 from tests.footage import make_clip
+from tests.house import change_params, copy_repository, write_consent
 
 
 def likeness(root: Path, *words: str) -> subprocess.CompletedProcess[str]:

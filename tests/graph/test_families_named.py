@@ -14,8 +14,8 @@ from flows.graph import Graph, read_graph
 from likeness.contracts.pools import load_model
 from models.swappers import registry
 from tasks.train import check_settings
-from tests.flows.house import change_params, copy_repository, write_consent
 from tests.footage import make_clip
+from tests.house import change_params, copy_repository, write_consent
 from tests.swapper_cases import TINY
 
 FAMILIES = registry.names()

@@ -15,7 +15,7 @@ from likeness.contracts.checked import SettingsError, require_settings
 from likeness.contracts.errors import ParamsError
 from likeness.contracts.machine import is_memory
 from tasks import _settings
-from tests.flows.house import copy_repository, enrol, write_consent
+from tests.house import copy_repository, enrol, write_consent
 
 MODEL = "    family: autoencoder\n"
 SWAP = "    model: woman-man-autoencoder\n"

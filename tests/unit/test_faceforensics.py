@@ -22,6 +22,7 @@ from likeness.metrics import faceforensics as tables
 from likeness.metrics.faceforensics import Measured
 from tests.flows.house import cut
 from tests.footage import make_clip
+from tests.house import cut
 
 
 def originals(root: Path, kind: str = "c23") -> Path:

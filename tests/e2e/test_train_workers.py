@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from models.training.processes import Taker, takers
-from tests.flows.house import change_params, copy_repository
+from tests.house import change_params, copy_repository
 from tests.synthetic_shards import write_perceptual, write_recogniser, write_shards
 
 FILES = ("model.safetensors", "config.json", "history.parquet", "preview.jpg")

@@ -16,9 +16,9 @@ import pytest
 from likeness.contracts.tables.base import Writer
 from likeness.contracts.tables.converted import CONVERTED
 from likeness.contracts.tables.frames import FRAMES
-from tests.flows.house import copy_repository, write_consent
 from tests.flows.stub import dvc
 from tests.footage import make_clip, make_stills
+from tests.house import copy_repository, write_consent
 from tests.unit.test_media_sound import with_sound
 from tests.unit.test_media_stills import with_profile
 from tests.unit.test_media_times import joined

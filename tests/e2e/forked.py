@@ -105,7 +105,7 @@ def use_forks(root: Path, repository: Path) -> Iterator[None]:
         # Names of sockets are short: not below pytest's folder.
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="forks-")))
         place = folder / "socket"
-        command = [sys.executable, "-m", "tests.flows.forked", str(place)]
+        command = [sys.executable, "-m", "tests.e2e.forked", str(place)]
         server = subprocess.Popen(command, cwd=repository, stdout=subprocess.PIPE, text=True)
         stack.enter_context(server)
         assert server.stdout is not None

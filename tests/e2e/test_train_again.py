@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.flows.house import change_params, copy_repository
+from tests.house import change_params, copy_repository
 from tests.synthetic_shards import write_perceptual, write_recogniser, write_shards
 
 MODEL = "ann-ben"

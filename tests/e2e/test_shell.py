@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from flows.process import environment
-from tests.flows.house import change_params, copy_repository, enrol, write_consent
 from tests.footage import make_clip, make_clip_folder
+from tests.house import change_params, copy_repository, enrol, write_consent
 
 MARK = "executed"
 EVIL = [

@@ -22,8 +22,9 @@ from likeness.contracts.tables.frames import FRAMES
 from likeness.contracts.tables.galleries import GALLERIES
 from likeness.contracts.tables.probes import PROBES
 from likeness.contracts.tables.shards import SHARDS
-from tests.flows.forked import use_forks
-from tests.flows.house import (
+from tests.e2e.forked import use_forks
+from tests.e2e.test_house import add
+from tests.house import (
     change_params,
     copy_repository,
     cut,
@@ -31,7 +32,6 @@ from tests.flows.house import (
     link_downloads,
     write_consent,
 )
-from tests.flows.test_house import add
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # a hundred stages
 

@@ -24,7 +24,7 @@ from likeness.contracts.errors import LikenessError
 from likeness.contracts.tables.faces import FACES
 from likeness.provenance.lineage import read_locks
 from likeness.provenance.record import clips_behind
-from tests.flows.house import change_params, copy_repository, cut, link_downloads, write_consent
+from tests.house import change_params, copy_repository, cut, link_downloads, write_consent
 
 pytestmark = pytest.mark.slow
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from likeness.contracts.documents import load_yaml
-from tests.flows.house import copy_repository, enrol, write_consent
 from tests.flows.stub import dvc
+from tests.house import copy_repository, enrol, write_consent
 
 OTHER = "#!/bin/sh\necho 'this is another python' >&2\nexit 1\n"
 

@@ -8,11 +8,13 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export RAY_USAGE_STATS_ENABLED := 0
 # Every stage is a process: where compiled modules are not kept, each compiles thousands anew.
 unexport PYTHONDONTWRITEBYTECODE
+# A worker for each core, to which whole files are given in the order of tests/conftest.py.
+PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
-.PHONY: help setup swap test lint bench ui lock clean
+.PHONY: help setup swap test test-fast lint bench ui lock clean
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 11
 
 setup: .venv/.installed  ## create .venv and install the locked versions
 
@@ -34,7 +36,12 @@ lint: setup  ## ruff, mypy strict, import contracts
 
 test: setup lint  ## lint, types, import contracts and all tests
 	@$(BIN)/likeness fetch
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest $(PARALLEL)
+
+test-fast: setup  ## import contracts, units and properties; under 2 minutes on two cores
+	$(BIN)/lint-imports
+	@$(BIN)/likeness fetch
+	$(BIN)/pytest $(PARALLEL) -m "not slow" tests/unit tests/graph
 
 bench: setup  ## speed and memory beside named baselines; ONLY=blend runs one part
 	@$(BIN)/likeness fetch

@@ -26,7 +26,7 @@ from likeness.provenance.lineage import read_locks
 from likeness.provenance.record import clips_behind
 from tests.house import change_params, copy_repository, cut, link_downloads, write_consent
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(seconds=1)
 
 WOMAN, MAN = "WolfgangLanger_Pexels.mp4", "single_face.mp4"
 SWAP = "woman-on-man"
@@ -87,6 +87,7 @@ def ran_for(root: Path, targets: list[str]) -> set[str]:
     return {run.address for run in repro(targets, root=root) if run.state == "ran"}
 
 
+@pytest.mark.slow(seconds=37)
 def test_everybody_is_up_to_date_whether_a_swap_uses_them_or_not(rebuilt: Path) -> None:
     """The target's own views are read by no swap, and are asked for by `views` alone."""
     found = json.loads((rebuilt / "data/views/metrics.json").read_text())["identities"]
@@ -100,6 +101,7 @@ LOOKS = {f"data/identities/{name}/dvc.yaml:roster" for name in ("woman", "man")}
 """Stages that always look, and run nothing below them while what they find stays the same."""
 
 
+@pytest.mark.slow(seconds=34)
 def test_one_more_clip_of_the_source_runs_exactly_what_it_reaches(
     house: Path, films: dict[str, Path]
 ) -> None:
@@ -160,6 +162,7 @@ def add_pool(root: Path, repository: Path) -> None:
     )
 
 
+@pytest.mark.slow(seconds=61)
 def test_a_pool_trains_on_its_members_alone_and_anew_only_for_them(
     house: Path, repository: Path, films: dict[str, Path]
 ) -> None:
@@ -323,6 +326,7 @@ def check_whole_or_absent(root: Path, node: StageNode, whole: dict[str, bytes]) 
             assert path.read_bytes() == whole[output], f"{output} is half a file"
 
 
+@pytest.mark.slow(seconds=40)
 @pytest.mark.parametrize(
     ("number", "everyone"),
     [(signal.SIGKILL, False), (signal.SIGINT, True)],

@@ -33,7 +33,7 @@ from tests.house import (
     write_consent,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # a hundred stages
+pytestmark = [pytest.mark.slow(seconds=60), pytest.mark.timeout(600)]  # a hundred stages
 
 # Film and number of clips; the first is swapped onto the second.
 PEOPLE = {

@@ -45,7 +45,7 @@ def train(root: Path, images: int, **plan: Any) -> tuple[str, dict[str, Any]]:
     return done.stdout + done.stderr, config
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=11)
 @pytest.mark.timeout(600)
 def test_dvc_repro_goes_on(house: Path) -> None:
     said, first = train(house, 32)

@@ -68,7 +68,7 @@ def cluster() -> Iterator[Cluster]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=119)
 @pytest.mark.timeout(900)
 def test_a_cluster_trains_and_goes_on_when_a_node_goes(
     cluster: Cluster, tmp_path: Path, repository: Path

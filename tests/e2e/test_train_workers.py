@@ -103,7 +103,7 @@ def listeners(process: subprocess.Popen[str]) -> dict[str, str]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=72)
 @pytest.mark.timeout(900)
 def test_workers_train_and_deaths_change_nothing(place: Repository) -> None:
     alone = place.begin()
@@ -151,7 +151,7 @@ def check_workers(took: list[Taker], seen: set[int]) -> None:
     assert sorted(last) == [0, 1]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=21)
 @pytest.mark.timeout(600)
 def test_an_error_of_a_worker_is_one_line(place: Repository) -> None:
     place.forget()

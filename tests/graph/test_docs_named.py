@@ -21,7 +21,7 @@ PATH = re.compile(r"`([A-Za-z0-9_.][\w./-]*)(?:::?[\w.]+)?`")
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 COMMAND = re.compile(r"(?:`|\$ |^)likeness ([a-z][a-z-]+)", re.MULTILINE)
 OPTION = re.compile(r"^(?:\$ )?likeness ([a-z][a-z-]+)([^\n#`]*)", re.MULTILINE)
-TARGET = re.compile(r"`make ([a-z]+)")
+TARGET = re.compile(r"`make ([a-z-]+)")
 MODULE = re.compile(r"python -m ((?:apps|flows|likeness|models|tasks|benchmarks)(?:\.\w+)+)")
 
 
@@ -76,7 +76,7 @@ def options(name: str) -> set[str]:
 
 def test_make_knows_its_targets(repository: Path) -> None:
     text = (repository / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z]+):", text, re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", text, re.MULTILINE))
     assert missing(repository, TARGET, lambda _page, name: name in targets) == []
 
 

@@ -53,7 +53,7 @@ def train(out: Path, state: Path, arguments: list[str], root: Path, env: dict[st
     return done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=31)
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("family", sorted(PICTURES))
 def test_a_pool_over_two_workers_gives_the_bytes_of_one_process(

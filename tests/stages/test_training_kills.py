@@ -66,7 +66,7 @@ print(died)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=13)
 def test_killed_at_any_moment_it_ends_as_if_nothing_had_been(
     tmp_path: Path, repository: Path
 ) -> None:

@@ -266,6 +266,7 @@ def test_another_person_begins_anew(
     assert "begins anew (its source was ann)" in said(capsys)[0]
 
 
+@pytest.mark.slow(seconds=6)
 def test_who_leaves_a_pool_does_not_stay_in_its_model(
     make: Make, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

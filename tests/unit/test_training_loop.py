@@ -363,6 +363,7 @@ except ModuleNotFoundError:
 """
 
 
+@pytest.mark.slow(seconds=7)
 def test_training_needs_only_the_few_packages(make_job: Make, repository: Path) -> None:
     job = make_job("job")
     code = ALONE.format(blocked=BLOCKED)

@@ -324,6 +324,7 @@ def test_the_model_says_who_and_what_it_learned_from(make_job: Callable[..., Job
     assert config["perceptual_networks"] == [{"name": "drawn", "sha256": "0" * 64}]
 
 
+@pytest.mark.slow(seconds=5)
 def test_training_begins_where_another_model_ended(make_job: Callable[..., Job]) -> None:
     first = make_job("first")
     train_model(first)

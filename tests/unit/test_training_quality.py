@@ -338,6 +338,7 @@ def test_networks_that_cannot_be_compiled_are_named(
         train_model(make_job("job", compile=True))
 
 
+@pytest.mark.slow(seconds=5)
 def test_compiled_networks_learn_the_same(make_job: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
     real = nn.Module.compile

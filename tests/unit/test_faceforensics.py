@@ -20,7 +20,6 @@ from apps.protocols.faces import Analyst, Found, frame_count
 from likeness.contracts.errors import FootageError
 from likeness.metrics import faceforensics as tables
 from likeness.metrics.faceforensics import Measured
-from tests.flows.house import cut
 from tests.footage import make_clip
 from tests.house import cut
 

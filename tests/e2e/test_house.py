@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from flows.additions import add_clip, check_new_clip
@@ -22,6 +24,8 @@ from flows.run import dvc_command, repro, repro_once
 from flows.status import read_state, will_run
 from likeness.contracts.errors import LikenessError
 from likeness.contracts.tables.faces import FACES
+from likeness.media.footage import open_footage
+from likeness.media.images import decode_jpeg, encode_jpeg
 from likeness.provenance.lineage import read_locks
 from likeness.provenance.record import clips_behind
 from tests.house import change_params, copy_repository, cut, link_downloads, write_consent
@@ -354,6 +358,43 @@ def test_every_stage_survives_being_killed(house: Path, number: int, everyone: b
     assert "failed" not in {run.state for run in repro(root=house)}
     assert {p: p.read_bytes() for p in locks} == locks
     assert {name: (house / name).read_bytes() for name in whole} == whole
+
+
+OURS = {"woman-man-mesh": "mesh", "woman-on-man-mesh": SWAP, "man-portrait": "man-1"}
+"""Names of the demo, as the documents have them -> those of this house."""
+ONE_BY_ONE = """
+import models, sys
+for block in sys.argv[1:]:
+    exec(compile(block, "docs/use-from-python.md", "exec"), {"__name__": "__main__"})
+"""
+
+
+def test_every_block_of_use_from_python_runs(house: Path, repository: Path) -> None:
+    page = (repository / "docs/use-from-python.md").read_text(encoding="utf-8")
+    for name, ours in OURS.items():
+        page = page.replace(name, ours)
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == page.count("```") / 2 == 5
+    first = next(open_footage(house / "data/clips/man-1/footage.mp4").frames()).rgb()
+    (house / "photo.jpg").write_bytes(encode_jpeg(first))
+    done = subprocess.run(
+        [sys.executable, "-c", ONE_BY_ONE, *blocks],
+        cwd=house,
+        env={**environment(), "PYTHONPATH": str(house)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("mesh_transfer ")
+    assert "(4, 3, 256, 256) (4, 1, 256, 256)" in done.stdout
+    assert "data/clips/man-1/dvc.yaml:align" in done.stdout
+    shown = decode_jpeg((house / "swapped.jpg").read_bytes())
+    difference = np.abs(shown.astype(int) - first).mean(axis=2)
+    height, width = difference.shape
+    assert difference[-30:, -80:].mean() > 20  # the label
+    assert difference[height // 3 : -height // 4, width // 3 : -width // 3].mean() > 5  # his face
+    assert difference[:40, :100].mean() < 2  # a corner of the wall
 
 
 def test_a_second_swap_runs_the_rosters_alone(house: Path) -> None:

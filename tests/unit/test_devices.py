@@ -62,7 +62,10 @@ def test_a_device_that_is_too_small_is_told_with_what_helps(
         loop.train(job, device=torch.device("cpu"))
 
 
-@pytest.mark.parametrize(("order", "threads"), [("models, torch", 2), ("torch, models", 1)])
+@pytest.mark.parametrize(
+    ("order", "threads"),
+    [("models, torch", 2), ("torch, models", 1), ("apps.live.session, torch", 2)],
+)
 def test_threads_that_would_spin_are_refused(repository: Path, order: str, threads: int) -> None:
     code = f"import {order}; from models.crew import take_threads; take_threads(2)"
     code += "; print(torch.get_num_threads())"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
 from pathlib import Path
@@ -86,6 +87,28 @@ def test_modules_that_are_run_exist(repository: Path) -> None:
         return path.with_suffix(".py").is_file() or (path / "__main__.py").is_file()
 
     assert missing(repository, MODULE, there) == []
+
+
+def test_the_picture_of_the_way_has_a_place_for_every_stage(repository: Path) -> None:
+    path = repository / "scripts/draw_way.py"
+    spec = importlib.util.spec_from_file_location("draw_way", path)
+    assert spec is not None
+    assert spec.loader is not None
+    way = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(way)
+    assert set(way.stages()) - set(way.PLACES) == set()
+    known = way.edges(way.stages())
+    assert {("align", "shard"), ("shard", "train"), ("convert", "blend")} <= known
+    assert ("shard", "convert") in known
+    assert ("shard", "convert") not in way.direct(known)  # `train` lies between
+
+
+def test_the_index_leads_to_every_page(repository: Path) -> None:
+    docs = repository / "docs"
+    text = (docs / "index.md").read_text(encoding="utf-8")
+    linked = {(docs / link).resolve() for link in LINK.findall(text)}
+    pages = {p for p in docs.rglob("*.md") if p.parent.name != "decisions"} - {docs / "index.md"}
+    assert {str(p.relative_to(docs)) for p in pages if p.resolve() not in linked} == set()
 
 
 def test_the_readme_lists_every_stage_and_the_picture_draws_them_all(repository: Path) -> None:

@@ -25,15 +25,15 @@ from torch import Tensor, nn
 from benchmarks.harness import Result, cost, rate, record, seconds
 from likeness.contracts import environment
 from likeness.contracts.memory import keep_freed_memory
-from models.layers.aei import AEINet, InjectionNet
-from models.layers.critics import MultiScale
-from models.layers.hearnet import HearNet
-from models.layers.heatmaps import COUNT
-from models.layers.inpainting import Blending, Inpainting
-from models.layers.layout import lay_out
-from models.layers.resunet import ResUnet
-from models.layers.segmentation_unet import SegmentationUNet
+from models.layers.memory_format import lay_out
+from models.layers.patch_critics import MultiScale
 from models.swappers.base import Phase
+from models.swappers.faceshifter.aei import AEINet, InjectionNet
+from models.swappers.faceshifter.hearnet import HearNet
+from models.swappers.fsgan.heatmaps import COUNT
+from models.swappers.fsgan.inpainting import Blending, Inpainting
+from models.swappers.fsgan.resunet import ResUnet
+from models.swappers.fsgan.segmentation_unet import SegmentationUNet
 from models.training import optimisers
 
 SIDE_PX = 256

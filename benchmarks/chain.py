@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import torch
+from models.batch import as_image, as_pixels
 
 from benchmarks.blend import paste_full
 from benchmarks.harness import Result, rate, record
@@ -38,7 +39,6 @@ from models.analysers.fetch import fetch_pack
 from models.analysers.pack import load_pack
 from models.conversion import covered
 from models.swappers import registry
-from models.swappers.base import as_image, as_pixels
 from models.training.crops import cut as cut_crops
 from tasks import align, blend, convert, detect, frames
 from tasks import filter as filter_faces

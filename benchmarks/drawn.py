@@ -14,8 +14,8 @@ from likeness.contracts.tables.base import Writer
 from likeness.contracts.tables.shards import SHARDS
 from likeness.media.images import encode_jpeg
 from models import tensorfile
-from models.analysers.mobilefacenet import MobileFaceNet
 from models.layers.mesh_topology import canonical_vertices
+from models.layers.mobilefacenet import MobileFaceNet
 from models.training.frozen import FACTS_FILE, WEIGHTS_FILE
 
 CROPS, CROP_PX, MASK_PX = 96, 256, 64

@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from models.batch import Batch
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -40,10 +41,11 @@ from models.conversion import device_of, load_swapper, swap_batch
 from models.crew import crew_for
 from models.devices import pick_device
 from models.families import step_bytes
-from models.layers import relight, smooth
-from models.layers.layout import lay_out
+from models.layers import gaussian_blur as smooth
+from models.layers.memory_format import lay_out
 from models.swappers import registry
-from models.swappers.base import Batch, Swapper
+from models.swappers.base import Swapper
+from models.swappers.mesh_transfer import relight
 from models.training import initialisation, loop
 from models.training.compiled import compile_networks
 from models.training.crops import open_crops

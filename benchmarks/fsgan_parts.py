@@ -17,17 +17,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+from models.batch import Batch, as_pixels
 from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.harness import Result, best, rate
-from models.layers.face_parts import hull, pseudo_labels
-from models.layers.inpainting import Blending, Inpainting
 from models.layers.mesh_topology import canonical_vertices
-from models.layers.poisson import poisson
-from models.layers.segmentation_unet import SegmentationUNet
-from models.layers.soft_erosion import SoftErosion
-from models.swappers.base import Batch, as_pixels
+from models.swappers.fsgan.face_parts import hull, pseudo_labels
+from models.swappers.fsgan.inpainting import Blending, Inpainting
+from models.swappers.fsgan.poisson import poisson
+from models.swappers.fsgan.segmentation_unet import SegmentationUNet
+from models.swappers.fsgan.soft_erosion import SoftErosion
 
 Pixels = npt.NDArray[np.uint8]
 SIZE_PX, BATCH = 256, 8

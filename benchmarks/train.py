@@ -31,6 +31,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from models.batch import Batch, as_image
 from torch import Tensor
 
 from benchmarks.drawn import draw_shard
@@ -38,10 +39,9 @@ from benchmarks.harness import Result, rate, record, seconds
 from likeness.contracts import environment
 from likeness.contracts.memory import keep_freed_memory
 from models.crew import crew_for
-from models.layers.layout import lay_out
+from models.layers.memory_format import lay_out
 from models.losses.pixels import l1
-from models.swappers.autoencoder import Autoencoder
-from models.swappers.base import Batch, as_image
+from models.swappers.autoencoder.swapper import Autoencoder
 from models.training import initialisation, loop
 from models.training.augment import positions, sample
 from models.training.crops import decode

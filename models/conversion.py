@@ -16,7 +16,8 @@ if TYPE_CHECKING:  # torch takes seconds to import; stages check their arguments
     import torch
     from torch import Tensor
 
-    from models.swappers.base import Batch, Swapper
+    from models.batch import Batch
+    from models.swappers.base import Swapper
 
 Affine = npt.NDArray[np.float64]
 MASK_AT_LEAST_PX = 128
@@ -94,7 +95,7 @@ def load_swapper(folder: Path, precision: str, threads: int | None = None) -> Sw
     import torch
 
     from models.crew import take_threads
-    from models.layers.layout import lay_out
+    from models.layers.memory_format import lay_out
     from models.swappers import registry
 
     take_threads(threads or environment.threads())

@@ -22,10 +22,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 from likeness.contracts.commands import positive
+from models.batch import Batch
 from models.layers.mesh_topology import canonical_vertices
 from models.layers.recogniser import SIDE_PX, TEMPLATE, Recogniser
 from models.swappers import registry
-from models.swappers.base import Batch, Phase, Swapper
+from models.swappers.base import Phase, Swapper
 from models.training.augment import GRID, Draw
 from models.training.crops import NUMBERS
 from models.training.footprint import measure

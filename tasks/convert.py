@@ -37,7 +37,9 @@ from models.devices import pick_device
 from tasks._crops import crops_of
 
 if TYPE_CHECKING:  # torch takes seconds to import; arguments are checked before
-    from models.swappers.base import Batch, Swapper
+    from models.batch import Batch
+
+    from models.swappers.base import Swapper
     from models.training.crops import CropSet
 
 
@@ -76,7 +78,8 @@ def converted_rows(
     source: Batch | None = None,
 ) -> dict[str, Any]:
     """Columns of converted.parquet for some rows of align's crops."""
-    from models.swappers.base import as_pixels
+    from models.batch import as_pixels
+
     from models.training.crops import cut, masks_of
 
     image, mask = swap_batch(swapper, crops.batch(rows), params.precision, source)

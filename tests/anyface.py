@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
+from models.batch import Batch
 from torch import Tensor, nn
 
 from models.layers.norm import SettledBatchNorm
 from models.layers.recogniser import Recogniser
-from models.swappers.base import Batch, Frozen, Phase, Sampling, Swapper, SwapperConfig
+from models.swappers.base import Frozen, Phase, Sampling, Swapper, SwapperConfig
 
 
 class AnyFaceConfig(SwapperConfig):

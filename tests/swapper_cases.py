@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from models.batch import Batch
 
-from models.swappers.base import Batch, Swapper
+from models.swappers.base import Swapper
 from models.training import loop
 from models.training.dataset import load_pair_loader
 from models.training.gallery import views

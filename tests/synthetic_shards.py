@@ -12,8 +12,8 @@ from likeness.contracts.tables.base import Writer
 from likeness.contracts.tables.shards import SHARDS
 from likeness.media.images import encode_jpeg
 from models import tensorfile
-from models.analysers.mobilefacenet import MobileFaceNet
 from models.layers.mesh_topology import canonical_vertices
+from models.layers.mobilefacenet import MobileFaceNet
 from models.layers.vgg import select
 from models.training.frozen import CHOICE_FILE, FACTS_FILE, WEIGHTS_FILE
 from models.training.identities import POOL_FILE

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from models.batch import Batch
+
 from apps.live.consent import require_consents, source_of
 from apps.live.graphs import OPSET, Exported, export
 from apps.live.onnx_runner import OnnxRunner
@@ -21,7 +23,7 @@ from apps.live.settings import ModelFacts, load_facts
 from likeness.contracts.commands import ended
 from likeness.contracts.documents import sha256_of, to_json
 from models.swappers import registry
-from models.swappers.base import Batch, Swapper
+from models.swappers.base import Swapper
 from models.training.crops import open_crops
 
 CHECKED = 4

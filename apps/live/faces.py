@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+from models.batch import Batch, as_image
 from torch import Tensor
 
 from apps.live.settings import AlignSettings, ModelFacts
@@ -23,7 +24,6 @@ from models.analysers.segmenter import PersonSegmenter
 from models.analysers.sweep import face_sharpness
 from models.analysers.view import View
 from models.conversion import covered, out_mask_px
-from models.swappers.base import Batch, as_image
 from models.training.crops import CropSet, cut
 
 Points = npt.NDArray[np.float64]

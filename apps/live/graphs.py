@@ -1,7 +1,7 @@
 """A model as an ONNX graph, checked against torch.
 
 A graph holds one call of the family's `swap` for one crop, in float32. Inputs are named as the
-columns of `models.swappers.base.Batch`: "crop" (1,3,S,S) in [-1,1] and the family's `needs`; the
+columns of `models.batch.Batch`: "crop" (1,3,S,S) in [-1,1] and the family's `needs`; the
 source's crops, where a family is given some, are constants inside. Outputs: "image" (1,3,S,S) in
 [-1,1] and "replace" (1,1,S,S) in [0,1], the family's mask.
 
@@ -26,12 +26,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from models.batch import Batch
 from torch import Tensor, nn
 
 from apps.live.onnx_runner import OUTPUTS, PART, OnnxRunner
 from likeness.contracts.atomic import atomic_path
 from likeness.contracts.errors import ModelError
-from models.swappers.base import Batch, Swapper
+from models.swappers.base import Swapper
 
 OPSET = 18
 TOLERANCE = 0.01

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from models.batch import Batch
 from torch import Tensor, nn
 
 from likeness.contracts.errors import ModelError, WeightsError
 from models.analysers.sessions import onnx_session
-from models.swappers.base import Batch, Swapper
+from models.swappers.base import Swapper
 
 OUTPUTS = ("image", "replace")
 """Names of a graph's outputs; "mask" is an input of most."""

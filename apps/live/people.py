@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from models.batch import Batch, as_pixels
 
 from apps.live.settings import ModelFacts
 from apps.live.tracker import Choose, Floats, largest, nearest_to
 from models.analysers.pack import Pack
 from models.conversion import device_of
-from models.swappers.base import Batch, Swapper, as_pixels
+from models.swappers.base import Swapper
 from models.training.crops import open_crops
 from models.training.gallery import views
 from models.training.source_views import source_views

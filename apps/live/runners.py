@@ -9,13 +9,14 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
+from models.batch import Batch
 from torch import Tensor
 
 from apps.live.request import Runtime
 from likeness.contracts import environment
 from likeness.contracts.errors import ModelError
 from models.conversion import device_of, swap_batch
-from models.swappers.base import Batch, Swapper
+from models.swappers.base import Swapper
 
 WARM, TIMED = 2, 5
 """Calls before a runtime is timed, and calls of which the shortest counts."""

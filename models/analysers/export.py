@@ -67,7 +67,7 @@ def export_detector(weights: Path, path: Path) -> None:
 
 def export_embedder(weights: Path, path: Path) -> None:
     """MobileFaceNet -> ONNX with ArcFace's interface; the batch stays free."""
-    from models.analysers.mobilefacenet import ArcFaceInput, load_mobilefacenet
+    from models.layers.mobilefacenet import ArcFaceInput, load_mobilefacenet
 
     axes = {"input": {0: "batch"}, "embedding": {0: "batch"}}
     _export(ArcFaceInput(load_mobilefacenet(weights)).eval(), 112, path, ["embedding"], axes)
@@ -120,7 +120,7 @@ def write_recogniser(weights: Path, folder: Path) -> None:
         RuntimeError: keys or shapes differ from the architecture.
     """
     from models import tensorfile
-    from models.analysers.mobilefacenet import load_mobilefacenet
+    from models.layers.mobilefacenet import load_mobilefacenet
 
     folder.mkdir(parents=True)
     tensorfile.write(folder / RECOGNISER_FILE, load_mobilefacenet(weights).state_dict())

@@ -11,8 +11,9 @@ import torch
 
 from likeness.contracts.tables.base import as_numpy
 from likeness.contracts.tables.crops import CROPS
-from models.swappers.base import Batch
-from models.swappers.mesh_transfer import MeshTransfer, MeshTransferConfig
+from models.batch import Batch
+from models.swappers.mesh_transfer.config import MeshTransferConfig
+from models.swappers.mesh_transfer.swapper import MeshTransfer
 from models.training.crops import CropSet, open_crops
 
 FAMILY = "mesh_transfer"

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from models.analysers.mobilefacenet import ArcFaceInput, MobileFaceNet
 from models.layers.feature_network import FeatureNetwork, exact, freeze, side_by_side
-from models.layers.similarity import centres, fit_similarity, inverse, multiply, plane
+from models.layers.mobilefacenet import ArcFaceInput, MobileFaceNet
+from models.layers.similarity_transform import centres, fit_similarity, inverse, multiply, plane
 
 SIDE_PX = 112
 TEMPLATE = (

@@ -1,6 +1,6 @@
 """Losses of generators and critics over verdicts at several scales; feature matching.
 
-Every function takes the verdicts of `models.layers.critics.MultiScale`, one map per scale, and
+Every function takes the verdicts of `models.layers.patch_critics.MultiScale`, one map per scale, and
 gives the mean over the scales, in float32.
 """
 

@@ -131,7 +131,7 @@ class Swapper(nn.Module, ABC):
             pose, or all views of the identity's appearance map.
         optional: submodules that the model of `init_from` may have without this one, or lack,
             which then begin untrained.
-        layout: how weights of convolutions lie in memory (models/layers/layout.py).
+        layout: how weights of convolutions lie in memory (models/layers/memory_format.py).
         paced: phases or losses follow the share of the budget that is done (`plan_images`), so that
             another budget is another training.
         plan_images: budget of the training, set before `phases`; 0 where there is none.

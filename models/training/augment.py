@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.layers.similarity import (
+from models.layers.similarity_transform import (
     centres,
     conjugate,
     fit_similarity,

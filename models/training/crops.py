@@ -20,7 +20,7 @@ from likeness.contracts.errors import ModelError
 from likeness.contracts.tables.base import Facts, as_numpy
 from likeness.contracts.tables.shards import SHARDS
 from likeness.media.images import decode_jpeg
-from models.swappers.base import Batch, as_image
+from models.batch import Batch, as_image
 
 OVERSAMPLING = 1.5
 """Crops wait in memory at this many times the resolution that the network sees."""
@@ -60,7 +60,7 @@ def resize(picture: Tensor, size_px: int) -> Tensor:
 
 @dataclass
 class CropSet:
-    """All crops of one identity; implements `models.swappers.base.Crops`.
+    """All crops of one identity; implements `models.batch.Crops`.
 
     Attributes:
         identity: whose they are.

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from likeness.contracts.tables.base import as_numpy
-from models.swappers.base import Batch, Sampling, as_image
+from models.batch import Batch, as_image
+from models.swappers.base import Sampling
 from models.training.augment import draw, positions, sample, wanted_positions
 from models.training.crops import POINTS, CropSet, decode, masks_of
 from models.training.identities import Identities

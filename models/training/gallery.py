@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from likeness.contracts.tables.base import as_numpy
-from models.swappers.base import Batch
+from models.batch import Batch
 from models.training.crops import NUMBERS, CropSet
 
 COLUMNS = ("pose_deg", "mesh_error", "sharpness")

@@ -18,7 +18,7 @@ import torch
 
 from likeness.contracts.errors import ModelError
 from likeness.contracts.tables.base import Facts
-from models.swappers.base import Batch
+from models.batch import Batch
 from models.training.crops import CropSet, open_crops
 
 POOL_FILE = "pool.json"
@@ -26,7 +26,7 @@ POOL_FILE = "pool.json"
 
 @dataclass(frozen=True)
 class Identities:
-    """The crops of one side; implements `models.swappers.base.Crops`.
+    """The crops of one side; implements `models.batch.Crops`.
 
     Attributes:
         identity: name of the identity or of the pool.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from likeness.contracts.tables.base import as_numpy
-from models.swappers.base import Batch, as_image
+from models.batch import Batch, as_image
 from models.training.augment import Draw, draw, positions, sample
 from models.training.crops import OVERSAMPLING, POINTS, CropSet, decode, masks_of, resize
 from models.training.identities import Identities

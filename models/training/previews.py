@@ -14,7 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from models.swappers.base import Batch, Swapper, as_pixels
+from models.batch import Batch, as_pixels
+from models.swappers.base import Swapper
 from models.training.crops import CropSet, resize
 from models.training.gallery import views
 from models.training.identities import Identities

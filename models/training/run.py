@@ -17,7 +17,7 @@ from likeness.contracts.errors import ModelError
 from likeness.media.images import encode_jpeg
 from models import tensorfile
 from models.crew import single_threaded
-from models.layers.layout import lay_out
+from models.layers.memory_format import lay_out
 from models.swappers import registry
 from models.swappers.base import Phase, Swapper
 from models.training import checkpoint, optimisers

@@ -8,7 +8,8 @@ import torch
 
 from likeness.contracts.appearance import load_map
 from likeness.contracts.errors import ModelError
-from models.swappers.base import Batch, Swapper
+from models.batch import Batch
+from models.swappers.base import Swapper
 from models.training.crops import CropSet, open_crops
 from models.training.gallery import views
 

@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from likeness.contracts.errors import ModelError
+from models.batch import Batch
 from models.crew import Crew
-from models.layers import draws
-from models.swappers.base import Batch, Phase, Swapper
+from models.layers import random_numbers as draws
+from models.swappers.base import Phase, Swapper
 from models.training.loaders import Choices, Loader
 from models.training.non_finite import check_gradient, check_losses, norm_of
 from models.training.optimisers import move, scale
@@ -119,7 +120,9 @@ def _part_losses(
         losses = context.losses(phase, choices)
     if not context.plan.compile and not torch.equal(before, torch.get_rng_state()):
         problem = "its losses draw from torch's own generator, which all parts of a batch share"
-        raise ModelError(context.swapper.family, problem, "draw by models.layers.draws instead")
+        raise ModelError(
+            context.swapper.family, problem, "draw by models.layers.random_numbers instead"
+        )
     total = torch.stack(list(losses.values())).sum() / context.plan.micro_batches
     means = {name: value.detach().float() for name, value in losses.items()}
     return total, Part(means, context.swapper.made())

@@ -17,8 +17,9 @@ from torch.nn import functional
 
 from likeness.contracts.errors import ModelError
 from likeness.contracts.tables.shards import SHARDS
+from models.batch import Batch
 from models.layers.recogniser import Recogniser
-from models.swappers.base import Batch, Swapper
+from models.swappers.base import Swapper
 from models.training.crops import CropSet, open_crops
 from models.training.frozen import FrozenNetworks
 from models.training.gallery import views

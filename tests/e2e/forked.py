@@ -34,7 +34,7 @@ PRELOADED = (
     "models.analysers.judge",
     "models.analysers.sweep",
     "models.training.run",
-    "models.swappers.mesh_transfer",
+    "models.swappers.mesh_transfer.swapper",
 )
 CLIENT = """\
 import array, json, os, socket, sys

@@ -16,7 +16,7 @@ def test_the_hash_follows_the_family_and_its_parts(
     """Every layer and loss that a family imports is hashed, and a change of one shows."""
     before = code_of("autoencoder")
     assert before == code_of("autoencoder")
-    parts = closure(repository / "models/swappers/autoencoder.py", repository)
+    parts = closure(repository / "models/swappers/autoencoder/swapper.py", repository)
     read: list[str] = []
 
     def noted(path: Path) -> str:
@@ -26,7 +26,7 @@ def test_the_hash_follows_the_family_and_its_parts(
     monkeypatch.setattr("tasks.train.sha256_of", noted)
     assert code_of("autoencoder") != before
     shared = {part for part in parts if part.startswith(("models/layers", "models/losses"))}
-    assert {"models/swappers/autoencoder.py", *shared} == set(read)
+    assert {"models/swappers/autoencoder/swapper.py", *shared} == set(read)
 
 
 def test_the_hash_follows_a_familys_private_modules(

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import pytest
 import torch
+from models.batch import Batch
 from torch import Tensor
 
 from likeness.contracts.appearance import load_map
@@ -26,7 +27,7 @@ from likeness.media.images import decode_jpeg
 from likeness.vision import alignment
 from models.conversion import covered, joined_masks, load_swapper, swap_batch
 from models.swappers import registry
-from models.swappers.base import Batch, Swapper
+from models.swappers.base import Swapper
 from models.training.crops import open_crops
 from tasks import appearance
 from tasks.convert import STAGE

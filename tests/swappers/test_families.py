@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from models.batch import Batch
 
 from likeness.contracts.tables.history import HISTORY
 from models import tensorfile
 from models.crew import Crew, single_threaded
-from models.layers.layout import lay_out
+from models.layers.memory_format import lay_out
 from models.swappers import registry
-from models.swappers.base import Batch, Swapper
+from models.swappers.base import Swapper
 from models.training import optimisers
 from models.training.loop import train
 from models.training.results import write_results

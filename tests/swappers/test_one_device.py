@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 import torch
+from models.batch import Batch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from models.families import CPU, META, AsOfZeros
 from models.swappers import registry
-from models.swappers.base import Batch, Phase, Swapper
+from models.swappers.base import Phase, Swapper
 from models.training.loaders import Choices
 from models.training.steps import StepContext
 from tests.swapper_cases import TINY, Case

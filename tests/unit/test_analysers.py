@@ -113,9 +113,9 @@ def test_insightface_loads_the_pack_unmodified(
 def test_onnx_equals_torch(pack: Pack) -> None:
     import torch
 
-    from models.analysers.mobilefacenet import ArcFaceInput, load_mobilefacenet
     from models.analysers.retinaface import SCRFDHead, load_retinaface
     from models.analysers.sessions import onnx_session
+    from models.layers.mobilefacenet import ArcFaceInput, load_mobilefacenet
 
     paths = fetch.fetch_pack("embedded")
     random = np.random.default_rng(0)

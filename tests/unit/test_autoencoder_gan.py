@@ -6,19 +6,19 @@ from typing import Any
 
 import pytest
 import torch
+from models.batch import Batch
 from torch import Tensor, nn
 
 from likeness.contracts.errors import ModelError, ParamsError
 from models.layers.convolution import Convolution
 from models.layers.feature_network import FeatureNetwork
 from models.layers.recogniser import Recogniser
-from models.losses.edges import edge_distance
 from models.swappers import registry
-from models.swappers._autoencoder_gan_config import AutoencoderGanConfig
-from models.swappers._autoencoder_gan_losses import masks, pixels, squares
-from models.swappers._autoencoder_gan_networks import Drawn, Normalised, decayed
-from models.swappers.autoencoder_gan import AutoencoderGan
-from models.swappers.base import Batch
+from models.swappers.autoencoder_gan.config import AutoencoderGanConfig
+from models.swappers.autoencoder_gan.edges import edge_distance
+from models.swappers.autoencoder_gan.losses import masks, pixels, squares
+from models.swappers.autoencoder_gan.networks import Drawn, Normalised, decayed
+from models.swappers.autoencoder_gan.swapper import AutoencoderGan
 
 SMALL = {"width": 4, "critic_width": 4, "attention_px": 8, "perceptual": [0]}
 

@@ -11,13 +11,18 @@ import torch
 from torch import Tensor
 from torch.distributions import Beta
 
-from models.layers.colour_match import SEEN, match, moments, random_match
-from models.layers.eye_boxes import HIGH, WIDE, eye_boxes
-from models.layers.motion_blur import LENGTHS_PX, blur, line_kernels, motion_blurred
-from models.layers.self_attention import BLOCK, SelfAttention, attend
-from models.losses.edges import edge_distance, slopes, total_variation
-from models.losses.mixup import SHAPE, draw_share, mixed, mixup_critic
 from models.losses.perceptual import standardised_squares
+from models.swappers.autoencoder_gan.colour_match import SEEN, match, moments, random_match
+from models.swappers.autoencoder_gan.edges import edge_distance, slopes, total_variation
+from models.swappers.autoencoder_gan.eye_boxes import HIGH, WIDE, eye_boxes
+from models.swappers.autoencoder_gan.mixup import SHAPE, draw_share, mixed, mixup_critic
+from models.swappers.autoencoder_gan.motion_blur import (
+    LENGTHS_PX,
+    blur,
+    line_kernels,
+    motion_blurred,
+)
+from models.swappers.autoencoder_gan.self_attention import BLOCK, SelfAttention, attend
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.layers.colour_transfer import MODES, recolour, transport
 from models.layers.oklab import to_oklab
+from models.swappers.saehd.colour_transfer import MODES, recolour, transport
 
 
 def pictures(seed: int, side: int = 32) -> Tensor:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.layers.critics import MultiScale, Patch
+from models.layers.patch_critics import MultiScale, Patch
 from models.losses import adversarial
 
 

@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 import torch
+from models.batch import Batch
 from torch import Tensor, nn
 
 from likeness.contracts.errors import ParamsError
 from models import tensorfile
-from models.layers.critics import Patch
-from models.layers.image_pool import ImagePool, packed
 from models.layers.norm import InstanceNorm, ScaledInstanceNorm, instance_norm
-from models.layers.reflection import Reflected
-from models.layers.resnet_generator import ResnetGenerator
+from models.layers.patch_critics import Patch
+from models.layers.reflect_padded_convolution import Reflected
 from models.swappers import registry
-from models.swappers.base import Batch
-from models.swappers.cyclegan import CycleGan, linear_decay
+from models.swappers.cyclegan.image_buffer import ImagePool, packed
+from models.swappers.cyclegan.resnet_generator import ResnetGenerator
+from models.swappers.cyclegan.swapper import CycleGan, linear_decay
 from models.training import loop
 from models.training.plan import Job, Plan
 from tests.swapper_cases import TINY

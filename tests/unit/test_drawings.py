@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.layers import drawings
-from models.layers.drawings import Drawing, draw, near, oval
 from models.layers.face_shape import flip
 from models.layers.mesh_topology import canonical_vertices, mirrored
+from models.swappers.pix2pix import drawings
+from models.swappers.pix2pix.drawings import Drawing, draw, near, oval
 from tests.synthetic_shards import drawn_mesh
 
 KINDS = get_args(Drawing)

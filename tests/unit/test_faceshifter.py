@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 import torch
+from models.batch import Batch
+from models.swappers.faceshifter.config import FaceShifterConfig
 from torch import Tensor, nn
 
 from likeness.contracts.errors import ModelError
-from models.layers.aei import attribute_masks
 from models.layers.norm import layers_of, settling
-from models.losses.refinement import error, own_faces
 from models.swappers import registry
-from models.swappers.base import Batch
-from models.swappers.faceshifter import FaceShifter, FaceShifterConfig
+from models.swappers.faceshifter.aei import attribute_masks
+from models.swappers.faceshifter.refinement import error, own_faces
+from models.swappers.faceshifter.swapper import FaceShifter
 from models.training.initialisation import adapted_state
 
 FIVE = ((0.38, 0.45), (0.62, 0.45), (0.5, 0.6), (0.4, 0.72), (0.6, 0.72))

@@ -9,16 +9,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.layers.aad import AAD, AADGenerator
-from models.layers.aei import AEINet
-from models.layers.attributes import AttributeEncoder, natural_depth
-from models.layers.hearnet import HearNet
-from models.layers.injection import InjectionGenerator
-from models.layers.mask_sheet import sheet
+from models.layers.attribute_figure import sheet
 from models.layers.norm import instance_norm
-from models.losses import faces
-from models.losses.eyes import LOWER, UPPER, gaze_distance, openings
-from models.losses.occlusions import occlude, outlines
+from models.swappers.faceshifter import losses as faces
+from models.swappers.faceshifter.aad import AAD, AADGenerator
+from models.swappers.faceshifter.aei import AEINet
+from models.swappers.faceshifter.attributes import AttributeEncoder, natural_depth
+from models.swappers.faceshifter.gaze import LOWER, UPPER, gaze_distance, openings
+from models.swappers.faceshifter.hearnet import HearNet
+from models.swappers.faceshifter.injection import InjectionGenerator
+from models.swappers.faceshifter.occluders import occlude, outlines
 
 MAPS = [1024, 2048, 1024, 512, 256, 128, 64, 64]
 DOWN = [3, 32, 64, 128, 256, 512, 1024, 1024]

@@ -9,23 +9,24 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as some
+from models.batch import Batch
 from torch import Tensor
 
 from likeness.contracts.errors import ModelError, ParamsError
-from models.layers import heatmaps, mesh_topology
+from models.layers import mesh_topology
 from models.layers.face_shape import Pose, fit_pose
-from models.layers.holes import random_holes
-from models.layers.mapped_views import laid_out, view_shares
 from models.layers.recogniser import Recogniser
-from models.layers.reenactment import euler_deg, pose_between, rotation, stepwise
-from models.layers.resunet import ResUnet, Stem
 from models.losses.perceptual import perceptual
-from models.losses.segmentation import between, cross_entropy
 from models.swappers import registry
-from models.swappers._fsgan_config import FsganConfig
-from models.swappers._fsgan_networks import inner
-from models.swappers.base import Batch
-from models.swappers.fsgan import Fsgan, shares_of
+from models.swappers.fsgan import heatmaps
+from models.swappers.fsgan.config import FsganConfig
+from models.swappers.fsgan.mapped_views import laid_out, view_shares
+from models.swappers.fsgan.networks import inner
+from models.swappers.fsgan.random_occlusion import random_holes
+from models.swappers.fsgan.reenactment import euler_deg, pose_between, rotation, stepwise
+from models.swappers.fsgan.resunet import ResUnet, Stem
+from models.swappers.fsgan.segmentation_losses import between, cross_entropy
+from models.swappers.fsgan.swapper import Fsgan, shares_of
 from tests.swapper_cases import TINY
 
 SIDE = 32

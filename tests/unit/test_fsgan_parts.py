@@ -6,16 +6,16 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from models.batch import as_image, as_pixels
 from torch import Tensor
 from torch.nn import functional
 
-from models.layers.face_parts import BACKGROUND, HAIR, SKIN, frame, hull, pseudo_labels
-from models.layers.inpainting import Blending, Inpainting
 from models.layers.mesh_topology import canonical_vertices
-from models.layers.poisson import poisson
-from models.layers.segmentation_unet import SegmentationUNet
-from models.layers.soft_erosion import SoftErosion, kernel_at
-from models.swappers.base import as_image, as_pixels
+from models.swappers.fsgan.face_parts import BACKGROUND, HAIR, SKIN, frame, hull, pseudo_labels
+from models.swappers.fsgan.inpainting import Blending, Inpainting
+from models.swappers.fsgan.poisson import poisson
+from models.swappers.fsgan.segmentation_unet import SegmentationUNet
+from models.swappers.fsgan.soft_erosion import SoftErosion, kernel_at
 
 
 def disc(size_px: int, radius_px: float, at: tuple[float, float] | None = None) -> Tensor:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.layers.image_pool import ImagePool, packed
+from models.swappers.cyclegan.image_buffer import ImagePool, packed
 
 
 def filled(count: int, size: int = 3) -> ImagePool:

@@ -8,8 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.layers import drawings, face_shape, heatmaps, oklab, poisson, recogniser
-from models.losses import occlusions, pixels
+from models.layers import face_shape, oklab, recogniser
+from models.losses import pixels
+from models.swappers.faceshifter import occluders as occlusions
+from models.swappers.fsgan import heatmaps, poisson
+from models.swappers.pix2pix import drawings
 from models.training.landmarks import partners
 
 META = torch.device("meta")

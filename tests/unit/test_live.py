@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from models.batch import Batch
 
 from apps.live.compose import VIEWS, Composer, Made
 from apps.live.consent import require_consents, source_of
@@ -41,7 +42,6 @@ from likeness.media.camera import Camera
 from likeness.media.footage import Frame
 from likeness.media.screen import Window, require_screen
 from models.swappers import registry
-from models.swappers.base import Batch
 from models.training.crops import open_crops
 from tests.livecase import MODEL, Stills, write_consent, write_model, write_repository
 

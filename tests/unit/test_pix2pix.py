@@ -7,17 +7,17 @@ import math
 
 import pytest
 import torch
+from models.batch import Batch
 from torch import Tensor, nn
 
 from likeness.contracts.errors import ParamsError
 from models.layers.face_shape import expressions, fit_pose
 from models.layers.mesh_topology import canonical_vertices
-from models.layers.proportions import LIDS, LIPS, Likeness, Rest, five_points, measure
-from models.layers.translation_unet import TranslationUNet
 from models.losses.adversarial import logistic_critic, logistic_generator
 from models.swappers import registry
-from models.swappers.base import Batch
-from models.swappers.pix2pix import Pix2Pix
+from models.swappers.pix2pix.proportions import LIDS, LIPS, Likeness, Rest, five_points, measure
+from models.swappers.pix2pix.swapper import Pix2Pix
+from models.swappers.pix2pix.translation_unet import TranslationUNet
 from tests.synthetic_shards import drawn_mesh
 
 LOG_2 = math.log(2)

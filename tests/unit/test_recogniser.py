@@ -13,7 +13,7 @@ from torch.nn import functional
 from likeness.vision.templates import template
 from models import tensorfile
 from models.analysers.embedder import aligned_crop
-from models.analysers.mobilefacenet import ArcFaceInput, MobileFaceNet
+from models.layers.mobilefacenet import ArcFaceInput, MobileFaceNet
 from models.layers.recogniser import SIDES_PX, TEMPLATE, Recogniser, warp_to_template
 from models.training.frozen import FrozenNetworks
 from tests.synthetic_shards import write_recogniser

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 import torch
+from models.batch import Batch
 from torch import nn
 
 from likeness.contracts.errors import ModelError, ParamsError
-from models.layers.dense_codes import normed
-from models.layers.unet_critic import CodeCritic, PatchUNet, receptive_field, strides_for
-from models.losses import masked
 from models.losses.pixels import dssim
-from models.losses.priority import eyes_mouth
 from models.swappers import registry
-from models.swappers.base import Batch
-from models.swappers.saehd import Saehd, cosine
+from models.swappers.saehd import masked_losses as masked
+from models.swappers.saehd.dense_codes import normed
+from models.swappers.saehd.eyes_mouth import eyes_mouth
+from models.swappers.saehd.swapper import Saehd, cosine
+from models.swappers.saehd.unet_critic import CodeCritic, PatchUNet, receptive_field, strides_for
 from models.training import loop
 from models.training.plan import Job, Plan
 from models.training.results import write_results

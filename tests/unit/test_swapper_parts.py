@@ -13,10 +13,10 @@ from torch.nn import functional
 
 from likeness.contracts.errors import ModelError, ParamsError
 from models import tensorfile
-from models.layers.borders import soft_border
-from models.layers.layout import lay_out
+from models.layers.gaussian_blur import widen
+from models.layers.mask_border import soft_border
+from models.layers.memory_format import lay_out
 from models.layers.norm import instance_norm
-from models.layers.smooth import widen
 from models.losses.pixels import dssim, l1
 from models.swappers import registry
 

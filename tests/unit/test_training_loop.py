@@ -12,13 +12,14 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from models.batch import Batch
 from torch import Tensor, nn
 
 from likeness.contracts.errors import ModelError
 from likeness.contracts.tables.history import HISTORY
 from models.swappers import registry
-from models.swappers.autoencoder import Autoencoder
-from models.swappers.base import Batch, Phase, Swapper, SwapperConfig
+from models.swappers.autoencoder.swapper import Autoencoder
+from models.swappers.base import Phase, Swapper, SwapperConfig
 from models.training import checkpoint, code, loop, optimisers
 from models.training.fingerprint import fingerprint
 from models.training.plan import Backups, Job, Plan, Snapshots
@@ -207,8 +208,12 @@ def test_another_budget_is_another_training_where_it_sets_the_pace() -> None:
 
 def test_code_of_a_training_is_its_familys_and_the_loops() -> None:
     names = {path.relative_to(code.ROOT).as_posix() for path in code.code_behind("autoencoder")}
-    assert {"models/swappers/autoencoder.py", "models/swappers/base.py", "models/crew.py"} <= names
-    assert {"models/layers/scaling.py", "models/losses/pixels.py"} <= names
+    assert {
+        "models/swappers/autoencoder/swapper.py",
+        "models/swappers/base.py",
+        "models/crew.py",
+    } <= names
+    assert {"models/layers/resampling.py", "models/losses/pixels.py"} <= names
     # Nothing of another family, though one's name begins with this one's.
     assert not [name for name in names if "autoencoder_gan" in name or "saehd" in name]
     assert not names & {f"models/training/{stem}.py" for stem in code.LOOKING}
@@ -347,7 +352,7 @@ class Missing:
 
 sys.meta_path.insert(0, Missing())
 from models.swappers import registry
-from models.swappers.autoencoder import Autoencoder
+from models.swappers.autoencoder.swapper import Autoencoder
 from models.training.plan import Job, Plan
 from models.training.trainer import train_model
 

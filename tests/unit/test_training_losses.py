@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from models.batch import Batch
+from models.swappers.autoencoder.config import AutoencoderConfig
 from torch import Tensor
 
 from models.losses.pixels import dssim, emphasis, l1
-from models.swappers.autoencoder import Autoencoder, AutoencoderConfig
-from models.swappers.base import Batch
+from models.swappers.autoencoder.swapper import Autoencoder
 
 SIDE = 32
 

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from models.batch import Batch
 
 from likeness.contracts.errors import ModelError
 from models import tensorfile
 from models.layers.norm import SettledBatchNorm, settling
 from models.layers.recogniser import Recogniser
 from models.swappers import registry
-from models.swappers.base import Batch, Sampling
+from models.swappers.base import Sampling
 from models.training import initialisation, loop
 from models.training.augment import draw, move_points, relabel, sample, wanted_positions
 from models.training.dataset import PairLoader, load_pair_loader

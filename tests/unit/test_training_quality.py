@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from models.batch import Batch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -22,7 +23,7 @@ from models import tensorfile
 from models.layers.norm import SettledBatchNorm
 from models.layers.recogniser import Recogniser
 from models.swappers import registry
-from models.swappers.base import Batch, Phase, Swapper, SwapperConfig
+from models.swappers.base import Phase, Swapper, SwapperConfig
 from models.training import checkpoint, loop, rates
 from models.training.fingerprint import fingerprint
 from models.training.plan import Job, Plan

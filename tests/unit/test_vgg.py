@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from models.batch import Batch
 from torch import nn
 
 from likeness.contracts.errors import ModelError
 from models.layers.recogniser import Recogniser
 from models.layers.vgg import INPUTS, Vgg19, convolutions, select
 from models.swappers import registry
-from models.swappers.base import Batch
 from models.training import loop
 from models.training.frozen import FrozenNetworks
 from models.training.initialisation import build_loader

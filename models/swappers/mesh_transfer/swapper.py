@@ -1,0 +1,226 @@
+"""Triangles of the face mesh carried from views of the source: no training, sharp, stiff.
+
+The method from before learning: the triangles of the 468-point mesh are carried from pictures of
+the source to the target's crop by affine maps. Views are chosen by head pose and expression, for
+the upper and the lower face apart, among clean crops alone; several are blended with weights
+that change smoothly, so that nothing jumps (`views: nearest`), or three by FSGAN's appearance
+map. The target gives light, colour, gaze and the inside of the mouth; the source gives detail
+and, by `shape`, the proportions of the inner face. See docs/model_cards/mesh_transfer.md.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, NamedTuple, cast
+
+import torch
+from models.batch import Batch, Crops
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from likeness.contracts.errors import ModelError
+from models.layers.face_shape import describe, open_eyes
+from models.layers.feature_network import exact
+from models.layers.gaussian_blur import blur, widen
+from models.layers.oklab import to_oklab, to_rgb
+from models.layers.uv_texture import FaceSheet, smoothstep
+from models.swappers.base import Swapper, SwapperConfig
+from models.swappers.mesh_transfer import relight
+from models.swappers.mesh_transfer.skin import skin
+from models.swappers.mesh_transfer.triangles import rasterise
+from models.swappers.mesh_transfer.view_bank import ViewBank, sample
+from models.swappers.mesh_transfer.view_survey import gather, survey
+
+MARKS = ("rim", "inner", "features", "lips", "eyes", "mouth")
+"""Tables of the face sheet that are needed pixel by pixel."""
+HAIR_MARGIN = 1 / 100
+"""As in `view_bank`, for the target: what stands before its face stays there."""
+TOGETHER = 8
+"""Crops swapped at a time, so that what is worked on stays near the processor."""
+
+
+class MeshTransferConfig(SwapperConfig):
+    """Settings of the family."""
+
+    size_px: int = Field(default=256, ge=64, le=1024, multiple_of=64, description="side of crops")
+    views: Literal["nearest", "appearance_map"] = Field(
+        default="nearest", description="nearest in pose and expression, or FSGAN's appearance map"
+    )
+    blend: int = Field(
+        default=2, ge=1, le=4, description="nearest: views blended per half of the face"
+    )
+    bank: int = Field(default=64, ge=1, le=512, description="views kept at most")
+    mirror: bool = Field(default=True, description="use mirrored views for what is not seen")
+    shape: float = Field(
+        default=0.7, ge=0, le=1, description="share of the source's proportions in the inner face"
+    )
+    light: float = Field(default=1.0, ge=0, le=1, description="share of the target's light")
+    light_reach: float = Field(
+        default=0.12, gt=0, le=1, description="size of what counts as light, share of the side"
+    )
+    eyes: Literal["target", "source"] = Field(
+        default="target", description="whose eyeballs: the target's keep its gaze"
+    )
+    forehead_cm: float = Field(default=1.2, ge=0.1, le=3, description="texture above the mesh")
+    rim_cm: float = Field(default=0.4, ge=0.1, le=2, description="texture beside the mesh")
+    min_similarity: float = Field(
+        default=0.6, ge=-1, le=1, description="views: least cosine to the source's gallery"
+    )
+    max_mesh_error: float = Field(
+        default=0.13, gt=0, description="views: most distance of the mesh, in eye distances"
+    )
+    max_foreign: float = Field(
+        default=0.05, gt=0, le=1, description="views: most of the face that looks unlike itself"
+    )
+    min_sharpness: float = Field(
+        default=0.5, ge=0, description="views: least sharpness, relative to the median"
+    )
+
+
+class Placement(NamedTuple):
+    """What lies where in the target's crops.
+
+    Attributes:
+        views: the views that each crop takes, (B,K).
+        lent: (B,3K,S,S), place in each view (x, y in px) and its weight.
+        own: (B,2,S,S), place in the target itself.
+        marks: `MARKS` of each pixel, (B,len(MARKS),S,S); -1 beside the face.
+    """
+
+    views: Tensor
+    lent: Tensor
+    own: Tensor
+    marks: Tensor
+
+
+class MeshTransfer(Swapper):
+    """Views of the source, carried to each target crop by affine maps of triangles.
+
+    Attributes:
+        bank: the views, in buffers.
+        target_open: (3,), the target's open eyes and brow height in cm, see `open_eyes`.
+        shape_offset: (468,3), source's shape minus target's at like expression, in cm.
+    """
+
+    family: ClassVar[str] = "mesh_transfer"
+    Config: ClassVar[type[SwapperConfig]] = MeshTransferConfig
+    needs: ClassVar[tuple[str, ...]] = (
+        "mask",
+        "landmarks_468",
+        "similarity",
+        "sharpness",
+        "mesh_error",
+    )
+
+    target_open: Tensor
+    shape_offset: Tensor
+
+    def __init__(self, config: SwapperConfig) -> None:
+        super().__init__(config)
+        self.settings = cast("MeshTransferConfig", config)
+        self.sheet = FaceSheet(self.settings.rim_cm, self.settings.forehead_cm)
+        by_map = self.settings.views == "appearance_map"
+        self.bank = ViewBank(self.sheet, self.settings.size_px, self.settings.blend, by_map=by_map)
+        self.register_buffer("target_open", torch.ones(3))
+        self.register_buffer("shape_offset", torch.zeros(468, 3))
+
+    def prepare(self, source: Crops, target: Crops) -> None:
+        """Choose the views among the source's crops; compare its shape with the target's.
+
+        Raises:
+            ModelError: the source has no clean crop, or the target no crop at all.
+        """
+        looked = survey(source)
+        clean = looked.clean(self.settings)
+        opened = open_eyes(looked.meshes[clean])
+        chosen = looked.choose(clean, self.settings.bank)
+        mirror = self.settings.mirror
+        self.bank.store(gather(source, chosen), looked.meshes[chosen], opened, mirror=mirror)
+        targets = [batch["landmarks_468"] for batch in target.batches(256)]
+        if not targets:
+            raise ModelError(target.identity, "has no crops", "add footage of this identity")
+        self._compare(torch.cat(targets), opened)
+
+    def _compare(self, targets: Tensor, opened: Tensor) -> None:
+        """Mean difference in shape between each target crop and the views that it would get.
+
+        Compared at like expression, so that it is the face that differs and not the smile; and
+        made symmetrical, since what differs between the halves is mostly error of the mesh.
+        """
+        self.target_open = open_eyes(targets)
+        target = describe(targets, self.target_open)
+        upper, lower = self.bank.weights(target.features).mean(0)
+        shapes = self.bank.shapes(opened)
+        share = self.sheet.lower[:468, None]
+        wanted = torch.einsum("n,nvc->vc", upper, shapes) * (1 - share)
+        wanted = wanted + torch.einsum("n,nvc->vc", lower, shapes) * share
+        offset = wanted - target.shape.mean(0)
+        flipped = offset[self.sheet.mirror[:468]] * torch.tensor([-1.0, 1.0, 1.0])
+        self.shape_offset = (offset + flipped) / 2
+
+    def swap(self, target: Batch, source: Batch | None = None) -> tuple[Tensor, Tensor]:
+        """Carry the views to the target's crops; see `Swapper.swap`. `source` is not used.
+
+        Raises:
+            ModelError: `prepare` has not run, so that there are no views.
+        """
+        if not len(self.bank):
+            raise ModelError(self.family, "has no views", "run stage `train`, which chooses them")
+        columns = [
+            torch.split(target[name], TOGETHER) for name in ("crop", "mask", "landmarks_468")
+        ]
+        with exact(target["crop"].device):
+            parts = [self._swap(*(c.float() for c in part)) for part in zip(*columns, strict=True)]
+        images, masks = zip(*parts, strict=True)
+        return torch.cat(images), torch.cat(masks)
+
+    def _swap(self, crops: Tensor, mask: Tensor, meshes: Tensor) -> tuple[Tensor, Tensor]:
+        return self._paint(crops, mask, self._place(meshes))
+
+    def _place(self, meshes: Tensor) -> Placement:
+        """Where the source's face stands in each target crop, and what it takes from where."""
+        target = describe(meshes, self.target_open)
+        weights = self.bank.weights(target.features)
+        views = self.bank.choose(weights)
+        upper, lower = weights.gather(2, views[:, None].expand(-1, 2, -1)).unbind(1)
+        change = self.shape_offset * self.sheet.inner[:468, None] * self.settings.shape
+        moved = meshes + target.pose.turn(change.expand_as(meshes))
+        points = self.sheet.extend(moved, target.pose)
+        raster = rasterise(points, self.sheet.triangles, self.size_px)
+        lent = self.bank.lend(views, upper, lower)
+        own = self.sheet.extend(meshes, target.pose)[..., :2]
+        marks = self.sheet.marks(*MARKS).expand(len(meshes), -1, -1)
+        values = raster.interpolate(torch.cat([lent, own, marks], 2))
+        drawn = raster.picture(values, -1.0).permute(0, 3, 1, 2)
+        return Placement(views, *torch.split(drawn, [lent.shape[2], 2, len(MARKS)], 1))
+
+    def _paint(self, crops: Tensor, mask: Tensor, place: Placement) -> tuple[Tensor, Tensor]:
+        """The source's texture in the target's light, and what stays the target's own."""
+        rim, inner, features, lips, eyes, mouth = torch.split(place.marks, 1, 1)
+        covered = (rim >= 0).float()
+        own = to_oklab(sample(crops, place.own))
+        texture, known = self.bank.texture(place.views, place.lent)
+        face = skin(own[:, :1], inner, features, HAIR_MARGIN)
+        kept = smoothstep(mouth, 0.5, 1.0)
+        if self.settings.eyes == "target":
+            kept = torch.maximum(kept, smoothstep(eyes, 0.5, 1.0))
+        # Brows and lips are no light: where the two faces have them differs.
+        shared = known * face * covered * (1 - features.clamp(0, 1))
+        reach_px = self.settings.light_reach * self.size_px
+        light = relight.coarse(texture, own, shared, inner.clamp(0, 1), reach_px)
+        painted = texture + self.settings.light * (relight.relight(texture, light) - texture)
+        if self.bank.grey:
+            painted = relight.take_chroma(painted, own, shared, smoothstep(lips, 0.3, 1.0))
+        painted = own + known * (1 - kept) * (painted - own)
+        image = torch.where(covered > 0, to_rgb(painted), crops)
+        return image, self._mask(mask, rim, face * covered)
+
+    def _mask(self, mask: Tensor, rim: Tensor, face: Tensor) -> Tensor:
+        """The target's mask over the mesh, fading out over the rim; hair before it is spared.
+
+        The target's mask ends with the mesh: over the rim goes on what it says near by.
+        """
+        near = widen(functional.avg_pool2d(mask, 8), self.size_px // 128)
+        grown = functional.interpolate(near, scale_factor=8.0)
+        reached = torch.where(rim > 0, grown, mask) * (1 - rim).clamp(0, 1)
+        return blur(reached * face, self.size_px / 256).clamp(0, 1)

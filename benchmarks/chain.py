@@ -22,7 +22,6 @@ import cv2
 import numpy as np
 import pandas as pd
 import torch
-from models.batch import as_image, as_pixels
 
 from benchmarks.blend import paste_full
 from benchmarks.harness import Result, rate, record
@@ -37,6 +36,7 @@ from models import tensorfile
 from models.analysers.export import write_pack
 from models.analysers.fetch import fetch_pack
 from models.analysers.pack import load_pack
+from models.batch import as_image, as_pixels
 from models.conversion import covered
 from models.swappers import registry
 from models.training.crops import cut as cut_crops

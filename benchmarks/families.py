@@ -26,7 +26,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from models.batch import Batch
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -37,11 +36,12 @@ from likeness.contracts import environment
 from likeness.contracts.documents import read_json, write_json
 from likeness.contracts.memory import keep_freed_memory
 from models import tensorfile
+from models.batch import Batch
 from models.conversion import device_of, load_swapper, swap_batch
 from models.crew import crew_for
 from models.devices import pick_device
 from models.families import step_bytes
-from models.layers import gaussian_blur as smooth
+from models.layers import gaussian_blur
 from models.layers.memory_format import lay_out
 from models.swappers import registry
 from models.swappers.base import Swapper
@@ -218,7 +218,7 @@ def length(picture: torch.Tensor) -> torch.Tensor:
     return picture[:, 1:].norm(dim=1, keepdim=True)
 
 
-PLAIN = ((smooth, "_greatest", pooled), (relight, "_chroma", length))
+PLAIN = ((gaussian_blur, "_greatest", pooled), (relight, "_chroma", length))
 """What was written for speed where torch has an operator, and that operator."""
 
 

@@ -17,11 +17,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from models.batch import Batch, as_pixels
 from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.harness import Result, best, rate
+from models.batch import Batch, as_pixels
 from models.layers.mesh_topology import canonical_vertices
 from models.swappers.fsgan.face_parts import hull, pseudo_labels
 from models.swappers.fsgan.inpainting import Blending, Inpainting

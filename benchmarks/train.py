@@ -31,13 +31,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from models.batch import Batch, as_image
 from torch import Tensor
 
 from benchmarks.drawn import draw_shard
 from benchmarks.harness import Result, rate, record, seconds
 from likeness.contracts import environment
 from likeness.contracts.memory import keep_freed_memory
+from models.batch import Batch, as_image
 from models.crew import crew_for
 from models.layers.memory_format import lay_out
 from models.losses.pixels import l1

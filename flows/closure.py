@@ -6,8 +6,8 @@
 Imports are read from the syntax tree, those inside functions included; blocks under
 TYPE_CHECKING run never and do not count, packages whose `__init__` holds a docstring alone
 neither. A data file counts where a module beside it names it in a string. Families are imported
-by name at run time: `train` depends on its own family through `${item.family}`, and on the
-shared parts (layers, losses) of all families, since DVC's lists cannot differ by model.
+by name at run time: `train` depends on its own family's folder through `${item.family}`, and on
+the parts that families share (layers, losses), since DVC's lists cannot differ by model.
 """
 
 from __future__ import annotations
@@ -23,13 +23,11 @@ from typing import Any
 from flows.removal import sync
 from likeness.contracts.atomic import write_text
 from likeness.contracts.documents import load_yaml
+from likeness.contracts.families import FOLDER, MODULE, family_names
 
 ROOMS = ("apps", "flows", "likeness", "models", "tasks")
 FILES = (Path("dvc.yaml"), Path("tasks/clip.dvc.yaml"), Path("tasks/identity.dvc.yaml"))
-FAMILIES = Path("models/swappers")
-FAMILY_DEP = "models/swappers/${item.family}.py"
-REGISTRY = "models/swappers/registry.py"
-_NO_FAMILY = {"__init__", "base", "registry"}
+FAMILY_DEP = "models/swappers/${item.family}"
 STARTER = Path("tasks/__init__.py")
 """Chooses the interpreter before a stage is there: what it does reaches no output."""
 _RESOURCES = {".toml", ".json", ".yaml", ".j2", ".html", ".css", ".js", ".svg", ".txt", ".csv"}
@@ -138,14 +136,11 @@ def closure(module: Path, root: Path) -> list[str]:
 
 
 def family_parts(root: Path) -> list[str]:
-    """What the families import apart from their own files."""
-    families = [
-        path
-        for path in sorted((root / FAMILIES).glob("*.py"))
-        if path.stem not in _NO_FAMILY and not path.stem.startswith("_")
-    ]
-    own = {path.relative_to(root).as_posix() for path in families}
-    return sorted({part for path in families for part in closure(path, root)} - own)
+    """What the families import from outside their own folders."""
+    folders = [FOLDER / name for name in family_names(root)]
+    found = {part for folder in folders for part in closure(root / folder / MODULE, root)}
+    own = tuple(f"{folder.as_posix()}/" for folder in folders)
+    return sorted(part for part in found if not part.startswith(own))
 
 
 def wanted(stage: str, deps: Iterable[str], root: Path) -> list[str] | None:

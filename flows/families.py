@@ -16,6 +16,7 @@ from flows.process import environment
 from likeness.contracts.documents import load_yaml, read_json, write_json
 from likeness.contracts.environment import state_folder
 from likeness.contracts.errors import LikenessError
+from likeness.contracts.families import family_names
 
 MEASURED = Path(".likeness/bench/families.json")
 """Left by `make bench ONLY=families`: {family: {"train_images_s": ..., "swap_ms": ...}}."""
@@ -69,8 +70,7 @@ def counted(root: Path, sizes: Sequence[str], say: Callable[[str], object]) -> l
     Raises:
         LikenessError: see `describe`.
     """
-    modules = [path.stem for path in sorted((root / "models/swappers").glob("*.py"))]
-    names = [name for name in modules if name[0] != "_" and name not in {"base", "registry"}]
+    names = family_names(root)
     say(f"counting {len(names)} families; the next time this is known at once")
     command = [sys.executable, "-m", "models.families", *sizes]
     rows: list[dict[str, Any]] = []

@@ -24,6 +24,7 @@ from likeness.contracts.checked import require_settings
 from likeness.contracts.choices import choices
 from likeness.contracts.documents import line_of, load_yaml
 from likeness.contracts.errors import ParamsError
+from likeness.contracts.families import family_names
 from likeness.contracts.pools import FinetuneEntry, load_model, load_pool, model_names
 from likeness.contracts.sections import SwapEntry, entry_names, load_entry, refuse_identities
 
@@ -77,8 +78,7 @@ def check_entries() -> None:
     for name in pools:
         load_pool(name, identities, PARAMS)
     clips = [clip.clip for clip in list_clips()]
-    families = [path.stem for path in Path("models/swappers").glob("*.py")]
-    families = [name for name in families if name[0] != "_" and name not in {"base", "registry"}]
+    families = family_names()
     for name in model_names(PARAMS):
         model = load_model(name, PARAMS)
         kind = "finetuned" if isinstance(model, FinetuneEntry) else "models"

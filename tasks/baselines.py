@@ -140,14 +140,14 @@ def _made(
     onto: tuple[Footage, BlendParams],
 ) -> Iterator[tuple[Run, dict[str, list[Planes]]]]:
     """Run after run, its frames as each kind of baseline shows them before they are encoded."""
-    from tasks._transfer import MeshTransfer  # torch takes a second to import
+    from tasks._transfer import TransferredFaces  # torch takes a second to import
 
     footage, blend = onto
     space = (footage.facts["colour_space"], footage.facts["colour_range"])
     wanted = {(frame, int(faces.tracks[frame])) for run in runs for frame in run.frames}
     shots = {frame: int(faces.shots[frame]) for frame, _ in wanted}
     with context.progress("faces", len(wanted)) as advance:
-        transfer = MeshTransfer(context.inputs["source"], crops, wanted, advance)
+        transfer = TransferredFaces(context.inputs["source"], crops, wanted, advance)
     for one, planes in decoded_runs(footage, runs):
         keys = [(frame, int(faces.tracks[frame])) for frame in one.frames]
         laid = transfer.lay(planes, keys, shots, blend, space)

@@ -38,7 +38,6 @@ from tasks._crops import crops_of
 
 if TYPE_CHECKING:  # torch takes seconds to import; arguments are checked before
     from models.batch import Batch
-
     from models.swappers.base import Swapper
     from models.training.crops import CropSet
 
@@ -79,7 +78,6 @@ def converted_rows(
 ) -> dict[str, Any]:
     """Columns of converted.parquet for some rows of align's crops."""
     from models.batch import as_pixels
-
     from models.training.crops import cut, masks_of
 
     image, mask = swap_batch(swapper, crops.batch(rows), params.precision, source)

@@ -92,20 +92,21 @@ def require_pool(folder: Path, name: str, pool: dict[str, Any]) -> None:
             raise ModelError(path, problem, "run `dvc repro`")
 
 
-PARTS = ("models.layers.", "models.losses.", "models.swappers._")
-"""Modules that a family may be made of."""
+PARTS = ("models.layers.", "models.losses.")
+"""Modules that families share and are made of, beside those of their own folders."""
 
 
 def code_of(family: str) -> str:
-    """sha256 of the family's module and of the shared parts that it imports.
+    """sha256 of the family's modules and of the shared parts that they import.
 
     `convert` reads the model's folder and cannot name the family among its dependencies: through
     this line of config.json it runs again when only the way of swapping has changed.
     """
     from models.training.code import ROOT, imported
 
-    module = ROOT / "models" / "swappers" / f"{family}.py"
-    digests = [sha256_of(path) for path in sorted(imported(module, PARTS))]
+    module = ROOT / "models" / "swappers" / family / "swapper.py"
+    parts = imported(module, (*PARTS, f"models.swappers.{family}."))
+    digests = [sha256_of(path) for path in sorted(parts)]
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from models.batch import Batch
 from torch import Tensor, nn
 
+from models.batch import Batch
 from models.layers.norm import SettledBatchNorm
 from models.layers.recogniser import Recogniser
 from models.swappers.base import Frozen, Phase, Sampling, Swapper, SwapperConfig

@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from models.batch import Batch
 from torch import Tensor
 
 from likeness.contracts.documents import sha256_of
@@ -22,6 +21,7 @@ from likeness.contracts.tables.frames import FRAMES
 from likeness.media.footage import open_footage
 from likeness.media.images import encode_jpeg
 from likeness.vision import alignment
+from models.batch import Batch
 from models.swappers.base import Swapper, SwapperConfig
 from tests.footage import Size, make_clip
 

@@ -12,8 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from models.batch import Batch
-
 from apps.live.consent import require_consents, source_of
 from apps.live.graphs import OPSET, Exported, export
 from apps.live.onnx_runner import OnnxRunner
@@ -22,6 +20,7 @@ from apps.live.request import require_writable
 from apps.live.settings import ModelFacts, load_facts
 from likeness.contracts.commands import ended
 from likeness.contracts.documents import sha256_of, to_json
+from models.batch import Batch
 from models.swappers import registry
 from models.swappers.base import Swapper
 from models.training.crops import open_crops

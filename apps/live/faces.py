@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from models.batch import Batch, as_image
 from torch import Tensor
 
 from apps.live.settings import AlignSettings, ModelFacts
@@ -23,6 +22,7 @@ from models.analysers.pack import Pack
 from models.analysers.segmenter import PersonSegmenter
 from models.analysers.sweep import face_sharpness
 from models.analysers.view import View
+from models.batch import Batch, as_image
 from models.conversion import covered, out_mask_px
 from models.training.crops import CropSet, cut
 

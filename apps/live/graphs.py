@@ -26,12 +26,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from models.batch import Batch
 from torch import Tensor, nn
 
 from apps.live.onnx_runner import OUTPUTS, PART, OnnxRunner
 from likeness.contracts.atomic import atomic_path
 from likeness.contracts.errors import ModelError
+from models.batch import Batch
 from models.swappers.base import Swapper
 
 OPSET = 18

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from models.batch import Batch
 from torch import Tensor, nn
 
 from likeness.contracts.errors import ModelError, WeightsError
 from models.analysers.sessions import onnx_session
+from models.batch import Batch
 from models.swappers.base import Swapper
 
 OUTPUTS = ("image", "replace")

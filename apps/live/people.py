@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from models.batch import Batch, as_pixels
 
 from apps.live.settings import ModelFacts
 from apps.live.tracker import Choose, Floats, largest, nearest_to
 from models.analysers.pack import Pack
+from models.batch import Batch, as_pixels
 from models.conversion import device_of
 from models.swappers.base import Swapper
 from models.training.crops import open_crops

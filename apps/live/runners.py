@@ -9,12 +9,12 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
-from models.batch import Batch
 from torch import Tensor
 
 from apps.live.request import Runtime
 from likeness.contracts import environment
 from likeness.contracts.errors import ModelError
+from models.batch import Batch
 from models.conversion import device_of, swap_batch
 from models.swappers.base import Swapper
 

@@ -18,7 +18,12 @@ from likeness.contracts.errors import LikenessError
 from likeness.contracts.sections import PARAMS_FILE
 
 MODULE = "tasks._settings"
-ASKED = ("tasks/*.py", "models/swappers/*.py", "models/training/plan.py", "likeness/contracts/*.py")
+ASKED = (
+    "tasks/*.py",
+    "models/swappers/**/*.py",
+    "models/training/plan.py",
+    "likeness/contracts/*.py",
+)
 """Code that decides what is allowed: when it changes, the file is checked again."""
 CODE = Path(__file__).resolve().parents[2]
 
@@ -40,7 +45,7 @@ def _state(params_file: Path) -> str:
     for pattern in ASKED:
         for path in sorted(CODE.glob(pattern)):
             found = path.stat()
-            digest.update(f"{path.name} {found.st_size} {found.st_mtime_ns}\n".encode())
+            digest.update(f"{path} {found.st_size} {found.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 

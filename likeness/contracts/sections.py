@@ -23,7 +23,7 @@ class ModelEntry(Strict):
     # The keys beside these are the family's own Config; the family checks them.
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    family: str = Field(description="file name in models/swappers")
+    family: str = Field(description="folder in models/swappers")
     source: str = Field(description="identity that gives the face")
     target: str = Field(description="identity that receives it")
     train: dict[str, Any] = Field(default={}, description="overrides of the train section")

@@ -1,7 +1,7 @@
 """Losses of generators and critics over verdicts at several scales; feature matching.
 
-Every function takes the verdicts of `models.layers.patch_critics.MultiScale`, one map per scale, and
-gives the mean over the scales, in float32.
+Every function takes the verdicts of `models.layers.patch_critics.MultiScale`, one map per scale,
+and gives the mean over the scales, in float32.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Families by name: every module of this package but `base` and `registry`, imported on demand.
+"""Families by name: every folder of this package with a `swapper.py`, imported on demand.
 
-A module that is no family of its own begins with an underscore. Nothing here imports a family
-until it is asked for, so that no family becomes every stage's dependency.
+Nothing here imports a family until it is asked for, so that no family becomes every stage's
+dependency.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from torch.overrides import TorchFunctionMode
 
 from likeness.contracts.choices import choices
 from likeness.contracts.errors import ModelError, ParamsError
+from likeness.contracts.families import family_names
 from models import tensorfile
 from models.swappers.base import Swapper, SwapperConfig
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
-_NO_FAMILY = {"__init__", "base", "registry"}
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 def names() -> list[str]:
     """Names of all families, sorted; imports none of them."""
-    modules = Path(__file__).parent.glob("*.py")
-    return sorted(m.stem for m in modules if m.stem not in _NO_FAMILY and m.stem[0] != "_")
+    return family_names(_ROOT)
 
 
 def load_class(family: str) -> type[Swapper]:
@@ -43,12 +43,14 @@ def load_class(family: str) -> type[Swapper]:
     known = names()
     if family not in known:
         raise ParamsError(f"family `{family}`", "does not exist", choices(family, known))
-    module = importlib.import_module(f"models.swappers.{family}")
+    module = importlib.import_module(f"models.swappers.{family}.swapper")
     for _, found in inspect.getmembers(module, inspect.isclass):
         if issubclass(found, Swapper) and found.__dict__.get("family") == family:
             return found
     raise ModelError(
-        f"models/swappers/{family}.py", "defines no Swapper", f'add one with family = "{family}"'
+        f"models/swappers/{family}/swapper.py",
+        "defines no Swapper",
+        f'add one with family = "{family}"',
     )
 
 

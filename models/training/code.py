@@ -60,7 +60,7 @@ def _looks_on(path: Path) -> bool:
 
 def code_behind(family: str) -> list[Path]:
     """The files that decide the weights of a model of `family`: its own parts, and the loop's."""
-    own = imported(ROOT / "models" / "swappers" / f"{family}.py", ("models.",))
+    own = imported(ROOT / "models" / "swappers" / family / "swapper.py", ("models.",))
     loop = set[Path]()
     for name in BEGIN:
         loop |= imported(ROOT / "models" / "training" / f"{name}.py", ("models.",))

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from likeness.contracts.errors import ModelError
 from models.batch import Batch
 from models.crew import Crew
-from models.layers import random_numbers as draws
+from models.layers import random_numbers
 from models.swappers.base import Phase, Swapper
 from models.training.loaders import Choices, Loader
 from models.training.non_finite import check_gradient, check_losses, norm_of
@@ -116,7 +116,7 @@ def _part_losses(
     """
     # Families that draw in `losses` (dropout, noise) draw the same wherever the part runs.
     before = torch.get_rng_state()
-    with draws.seeded(seed_of(context.plan.seed, phase.name, *place)):
+    with random_numbers.seeded(seed_of(context.plan.seed, phase.name, *place)):
         losses = context.losses(phase, choices)
     if not context.plan.compile and not torch.equal(before, torch.get_rng_state()):
         problem = "its losses draw from torch's own generator, which all parts of a batch share"

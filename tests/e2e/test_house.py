@@ -147,7 +147,9 @@ POOLED = "woman-on-man-any"
 
 def add_pool(root: Path, repository: Path) -> None:
     """A pool that holds the man out, a model of it, one that continues it, and a swap of him."""
-    shutil.copyfile(repository / "tests/anyface.py", root / "models/swappers/any_face.py")
+    family = root / "models/swappers/any_face"
+    family.mkdir()
+    shutil.copyfile(repository / "tests/anyface.py", family / "swapper.py")
     small = {"images": 8, "batch_images": 4}
     change_params(
         root,

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from models.swappers.autoencoder.config import AutoencoderConfig
 
 from flows import families
 from flows.cli import main
 from models.families import Drawn, step_bytes
 from models.swappers import registry
+from models.swappers.autoencoder.config import AutoencoderConfig
 from models.swappers.autoencoder.swapper import Autoencoder
 from models.training.footprint import measure
 from models.training.plan import Plan

@@ -9,7 +9,6 @@ from typing import ClassVar, Literal
 import numpy as np
 import pytest
 import torch
-from models.batch import Batch
 from torch import Tensor
 
 from likeness.contracts.appearance import load_map
@@ -25,6 +24,7 @@ from likeness.contracts.tables.converted import CONVERTED
 from likeness.contracts.tables.crops import CROPS
 from likeness.media.images import decode_jpeg
 from likeness.vision import alignment
+from models.batch import Batch
 from models.conversion import covered, joined_masks, load_swapper, swap_batch
 from models.swappers import registry
 from models.swappers.base import Swapper

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from models.batch import Batch
 
 from likeness.contracts.tables.history import HISTORY
 from models import tensorfile
+from models.batch import Batch
 from models.crew import Crew, single_threaded
 from models.layers.memory_format import lay_out
 from models.swappers import registry
@@ -20,15 +20,11 @@ from models.training import optimisers
 from models.training.loop import train
 from models.training.results import write_results
 from models.training.steps import gradients, take_step
-from tests.swapper_cases import BUDGET, FALLS, STILL, TINY, Case
+from tests.swapper_cases import CASES, STILL, Case
 
 Make = Callable[..., Case]
 FAMILIES = registry.names()
 LEARNING = [f for f in FAMILIES if registry.load_class(f).phases is not Swapper.phases]
-
-
-def test_every_family_has_a_tiny_case() -> None:
-    assert sorted(TINY) == FAMILIES
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -160,8 +156,8 @@ def test_threads_change_no_bit_of_a_step(make_case: Make, family: str) -> None:
 
 @pytest.mark.parametrize("family", LEARNING)
 def test_overfits_four_crops(make_case: Make, family: str) -> None:
-    falling, share = FALLS.get(family, ("", 0.35))
-    case = make_case(family, images=BUDGET.get(family, 1600), augment=STILL.model_dump())
+    falling, share = CASES[family].falling, CASES[family].falls_to
+    case = make_case(family, images=CASES[family].overfit_images, augment=STILL.model_dump())
     plan = case.job.plan
     work = case.context()
     four = work.loader.choose(plan, 0)

@@ -11,43 +11,21 @@ from typing import Any
 
 import pytest
 import torch
-from models.batch import Batch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
+from models.batch import Batch
 from models.families import CPU, META, AsOfZeros
 from models.swappers import registry
 from models.swappers.base import Phase, Swapper
 from models.training.loaders import Choices
 from models.training.steps import StepContext
-from tests.swapper_cases import TINY, Case
+from tests.swapper_cases import CASES, TINY, Case
 
 Make = Callable[..., Case]
 
-OPTIONS: dict[str, list[dict[str, Any]]] = {
-    "autoencoder": [{}, {"upsampling": "nearest", "bottleneck": "conv1x1", "loss": "l1"}],
-    "autoencoder_gan": [
-        {"perceptual": [0.1, 0.1, 0.1], "perceptual_from": 0, "colour_match": 1, "motion_blur": 1},
-        {"cycle": 10.0, "norm": "channel", "attention_px": 32, "swap_mask": "whole"},
-    ],
-    "cyclegan": [{}, {"pool": 0, "identity": 0}],
-    "faceshifter": [{"eyes": 1.0}, {"identity_injection": "adain", "hear": False}],
-    "fsgan": [{"perceptual_weight": 1.0, "target_mask": "network"}, {"blend": "poisson"}],
-    "mesh_transfer": [{}, {"views": "appearance_map", "eyes": "source"}],
-    "pix2pix": [
-        {"drawing": "mesh", "upsampling": "resize"},
-        {"drawing": "parsing", "fit": "shape"},
-    ],
-    "saehd": [
-        {"colour_transfer": "rct", "unwarped": 0.5},
-        {"colour_transfer": "sot", "face_style": 10, "background_style": 10},
-        {"colour_transfer": "lct", "masked_training": False},
-        {"colour_transfer": "mkl", "architecture": "df-udt", "true_face": 0.01, "size_px": 64},
-        {"colour_transfer": "idt", "architecture": "df"},
-    ],
-}
-"""Settings beside those of TINY that lead through a family's branches."""
-CASES = [(family, number) for family, several in OPTIONS.items() for number in range(len(several))]
+BRANCHES = [(name, number) for name, tiny in CASES.items() for number in range(len(tiny.branches))]
+"""Families with the number of one of their branches."""
 APART = {
     "_index_put_impl_",
     "_local_scalar_dense",
@@ -104,12 +82,8 @@ def moved(batch: Batch) -> Batch:
 @pytest.fixture
 def case(make_case: Make, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Case:
     family, number = request.param
-    monkeypatch.setitem(TINY, family, {**TINY[family], **OPTIONS[family][number]})
+    monkeypatch.setitem(TINY, family, {**TINY[family], **CASES[family].branches[number]})
     return make_case(family)
-
-
-def test_every_family_has_options_to_try() -> None:
-    assert sorted(OPTIONS) == registry.names()
 
 
 def test_a_tensor_on_another_device_is_found() -> None:
@@ -121,7 +95,7 @@ def test_a_tensor_on_another_device_is_found() -> None:
         assert there[torch.tensor([0, 1])].is_meta
 
 
-LEARNING = [c for c in CASES if registry.load_class(c[0]).phases is not Swapper.phases]
+LEARNING = [c for c in BRANCHES if registry.load_class(c[0]).phases is not Swapper.phases]
 
 
 @pytest.mark.parametrize("case", LEARNING, indirect=True, ids=str)
@@ -139,7 +113,7 @@ def test_a_step_stays_on_its_device(case: Case) -> None:
         assert given and all(gradient.is_meta for gradient in given)
 
 
-@pytest.mark.parametrize("case", CASES, indirect=True, ids=str)
+@pytest.mark.parametrize("case", BRANCHES, indirect=True, ids=str)
 def test_a_swap_stays_on_its_device(case: Case) -> None:
     target, source = (moved(batch) for batch in case.faces(3))
     swapper = case.swapper.to(META)

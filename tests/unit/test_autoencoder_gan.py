@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from models.batch import Batch
 from torch import Tensor, nn
 
 from likeness.contracts.errors import ModelError, ParamsError
+from models.batch import Batch
 from models.layers.convolution import Convolution
 from models.layers.feature_network import FeatureNetwork
 from models.layers.recogniser import Recogniser

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import torch
-from models.batch import Batch
 from torch import Tensor, nn
 
 from likeness.contracts.errors import ParamsError
 from models import tensorfile
+from models.batch import Batch
 from models.layers.norm import InstanceNorm, ScaledInstanceNorm, instance_norm
 from models.layers.patch_critics import Patch
 from models.layers.reflect_padded_convolution import Reflected

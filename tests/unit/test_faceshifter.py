@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 import torch
-from models.batch import Batch
-from models.swappers.faceshifter.config import FaceShifterConfig
 from torch import Tensor, nn
 
 from likeness.contracts.errors import ModelError
+from models.batch import Batch
 from models.layers.norm import layers_of, settling
 from models.swappers import registry
 from models.swappers.faceshifter.aei import attribute_masks
+from models.swappers.faceshifter.config import FaceShifterConfig
 from models.swappers.faceshifter.refinement import error, own_faces
 from models.swappers.faceshifter.swapper import FaceShifter
 from models.training.initialisation import adapted_state

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from models.layers.attribute_figure import sheet
 from models.layers.norm import instance_norm
-from models.swappers.faceshifter import losses as faces
+from models.swappers.faceshifter import losses
 from models.swappers.faceshifter.aad import AAD, AADGenerator
 from models.swappers.faceshifter.aei import AEINet
 from models.swappers.faceshifter.attributes import AttributeEncoder, natural_depth
@@ -131,15 +131,15 @@ def test_generator_collects_the_masks_of_every_block() -> None:
 
 def test_losses_have_known_values() -> None:
     one = functional.normalize(torch.ones(2, 4))
-    assert faces.identity_distance(one, one) == pytest.approx(0, abs=1e-6)
-    assert faces.identity_distance(one, -one) == pytest.approx(2)
+    assert losses.identity_distance(one, one) == pytest.approx(0, abs=1e-6)
+    assert losses.identity_distance(one, -one) == pytest.approx(2)
     levels = [torch.zeros(2, 3, 4, 4), torch.zeros(2, 1, 8, 8)]
-    assert faces.attribute_distance([level + 2 for level in levels], levels) == 4
+    assert losses.attribute_distance([level + 2 for level in levels], levels) == 4
     drawn, wanted = torch.zeros(3, 3, 2, 2), torch.ones(3, 3, 2, 2)
     wanted[2] = 3
-    assert faces.paired_squares(drawn, wanted, torch.tensor([1.0, 0, 0])) == 0.5
-    assert faces.paired_squares(drawn, wanted, torch.tensor([1.0, 0, 1])) == 2.5
-    assert faces.paired_squares(drawn, wanted, torch.zeros(3)) == 0
+    assert losses.paired_squares(drawn, wanted, torch.tensor([1.0, 0, 0])) == 0.5
+    assert losses.paired_squares(drawn, wanted, torch.tensor([1.0, 0, 1])) == 2.5
+    assert losses.paired_squares(drawn, wanted, torch.zeros(3)) == 0
 
 
 @torch.no_grad()

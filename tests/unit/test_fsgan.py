@@ -9,10 +9,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as some
-from models.batch import Batch
 from torch import Tensor
 
 from likeness.contracts.errors import ModelError, ParamsError
+from models.batch import Batch
 from models.layers import mesh_topology
 from models.layers.face_shape import Pose, fit_pose
 from models.layers.recogniser import Recogniser

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from models.batch import as_image, as_pixels
 from torch import Tensor
 from torch.nn import functional
 
+from models.batch import as_image, as_pixels
 from models.layers.mesh_topology import canonical_vertices
 from models.swappers.fsgan.face_parts import BACKGROUND, HAIR, SKIN, frame, hull, pseudo_labels
 from models.swappers.fsgan.inpainting import Blending, Inpainting

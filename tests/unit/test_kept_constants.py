@@ -10,7 +10,7 @@ from torch import Tensor
 
 from models.layers import face_shape, oklab, recogniser
 from models.losses import pixels
-from models.swappers.faceshifter import occluders as occlusions
+from models.swappers.faceshifter import occluders
 from models.swappers.fsgan import heatmaps, poisson
 from models.swappers.pix2pix import drawings
 from models.training.landmarks import partners
@@ -98,7 +98,7 @@ def test_occluders_are_painted_where_the_crops_lie(monkeypatch: pytest.MonkeyPat
         return found
 
     monkeypatch.setattr(Tensor, "to", to)
-    covered, cover = occlusions.occlude(torch.zeros(4, 3, 128, 128, device=META))
+    covered, cover = occluders.occlude(torch.zeros(4, 3, 128, 128, device=META))
     assert covered.is_meta and covered.shape == (4, 3, 128, 128)
     assert cover.is_meta and cover.shape == (4, 1, 128, 128)
     assert max(numbers for numbers, _ in copied) == 4 * 3 * 16 * 16  # noise, before it is enlarged
@@ -109,6 +109,6 @@ def test_random_numbers_are_those_of_the_cpu_on_any_device() -> None:
     after = []
     for device in ("cpu", "meta"):
         torch.manual_seed(7)
-        occlusions.occlude(torch.zeros(3, 3, 16, 16, device=device), 0.5)
+        occluders.occlude(torch.zeros(3, 3, 16, 16, device=device), 0.5)
         after.append(torch.rand(4))
     assert torch.equal(*after)

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from models.batch import Batch
 
 from apps.live.compose import VIEWS, Composer, Made
 from apps.live.consent import require_consents, source_of
@@ -41,6 +40,7 @@ from likeness.contracts.errors import ConsentError, LikenessError, ModelError
 from likeness.media.camera import Camera
 from likeness.media.footage import Frame
 from likeness.media.screen import Window, require_screen
+from models.batch import Batch
 from models.swappers import registry
 from models.training.crops import open_crops
 from tests.livecase import MODEL, Stills, write_consent, write_model, write_repository

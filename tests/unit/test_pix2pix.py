@@ -7,10 +7,10 @@ import math
 
 import pytest
 import torch
-from models.batch import Batch
 from torch import Tensor, nn
 
 from likeness.contracts.errors import ParamsError
+from models.batch import Batch
 from models.layers.face_shape import expressions, fit_pose
 from models.layers.mesh_topology import canonical_vertices
 from models.losses.adversarial import logistic_critic, logistic_generator

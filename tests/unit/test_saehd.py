@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import torch
-from models.batch import Batch
 from torch import nn
 
 from likeness.contracts.errors import ModelError, ParamsError
+from models.batch import Batch
 from models.losses.pixels import dssim
 from models.swappers import registry
-from models.swappers.saehd import masked_losses as masked
+from models.swappers.saehd import masked_losses
 from models.swappers.saehd.dense_codes import normed
 from models.swappers.saehd.eyes_mouth import eyes_mouth
 from models.swappers.saehd.swapper import Saehd, cosine
@@ -206,7 +206,7 @@ def test_the_critic_of_codes_halves_once_and_again_per_eight() -> None:
 def test_a_mask_is_softened_outwards() -> None:
     mask = torch.zeros(1, 1, 64, 64)
     mask[..., 16:48, 16:48] = 1
-    soft = masked.softened(mask)
+    soft = masked_losses.softened(mask)
     assert (soft[..., 18:46, 18:46] == 1).all()
     assert 0 < soft[0, 0, 32, 14] < 1  # beyond the old edge
     assert soft[0, 0, 32, 5] == 0
@@ -215,39 +215,39 @@ def test_a_mask_is_softened_outwards() -> None:
 def test_structure_is_ten_dssim_and_two_windows_from_256_px() -> None:
     random = torch.Generator().manual_seed(0)
     small = torch.rand((2, 1, 3, 64, 64), generator=random)
-    assert masked.structure(*small) == pytest.approx(10 * float(dssim(*small, window_px=5)))
+    assert masked_losses.structure(*small) == pytest.approx(10 * float(dssim(*small, window_px=5)))
     large = torch.rand((2, 1, 3, 256, 256), generator=random)
     values = [float(dssim(*large, window_px=w)) for w in (22, 11)]
-    assert masked.structure(*large) == pytest.approx(5 * values[0] + 5 * values[1])
+    assert masked_losses.structure(*large) == pytest.approx(5 * values[0] + 5 * values[1])
 
 
 def test_weights_of_the_plain_losses() -> None:
     black, grey = torch.zeros(1, 3, 8, 8), torch.full((1, 3, 8, 8), 0.1)
     parts = torch.zeros(1, 1, 8, 8)
     parts[..., :4] = 1
-    assert masked.squares(black, grey) == pytest.approx(10 * 0.01)
-    assert masked.priority(black, grey, parts) == pytest.approx(300 * 0.1 / 2)
-    assert masked.roughness(black) == 0
+    assert masked_losses.squares(black, grey) == pytest.approx(10 * 0.01)
+    assert masked_losses.priority(black, grey, parts) == pytest.approx(300 * 0.1 / 2)
+    assert masked_losses.roughness(black) == 0
     grey[..., 4:] = 0.3
-    assert masked.roughness(grey) == pytest.approx(3 * 8 * 0.04, rel=1e-5)
+    assert masked_losses.roughness(grey) == pytest.approx(3 * 8 * 0.04, rel=1e-5)
 
 
 def test_style_compares_means_and_deviations() -> None:
     flat = torch.full((1, 3, 64, 64), 0.5)
-    assert masked.style(flat, flat) == 0
-    brighter = masked.style(flat, flat + 0.01)
+    assert masked_losses.style(flat, flat) == 0
+    brighter = masked_losses.style(flat, flat + 0.01)
     assert 0.5 < brighter < 10_000 * 0.01**2 * 1.1  # less at the blurred edge
     torn = flat.clone()
     torn[..., :32] += 0.2
     torn[..., 32:] -= 0.2
-    assert masked.style(flat, torn) > 20  # the same mean
+    assert masked_losses.style(flat, torn) > 20  # the same mean
 
 
 def test_verdicts_cost_the_cross_entropy() -> None:
     undecided = torch.zeros(2, 1, 4, 4)
-    assert masked.verdict(undecided, undecided, real=True) == pytest.approx(2 * math.log(2))
-    assert masked.verdict(undecided + 20, real=True) < 1e-6
-    assert masked.verdict(undecided + 20, real=False) == pytest.approx(20)
+    assert masked_losses.verdict(undecided, undecided, real=True) == pytest.approx(2 * math.log(2))
+    assert masked_losses.verdict(undecided + 20, real=True) < 1e-6
+    assert masked_losses.verdict(undecided + 20, real=False) == pytest.approx(20)
 
 
 def test_eyes_and_mouth_lie_on_the_mesh_and_closed_eyes_count() -> None:
@@ -303,7 +303,7 @@ def test_face_style_moves_the_decoder_alone() -> None:
 def test_outside_the_mask_nothing_counts_unless_wanted() -> None:
     source, target = side(1), side(2)
     other = {**target, "crop": torch.where(target["mask"] > 0, target["crop"], -target["crop"])}
-    far = masked.softened(target["mask"]) == 0
+    far = masked_losses.softened(target["mask"]) == 0
     other["crop"] = torch.where(far, other["crop"], target["crop"])
     for wanted, same in ((True, True), (False, False)):
         swapper = make(masked_training=wanted, colour_transfer="none", gan=0)

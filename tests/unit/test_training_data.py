@@ -11,11 +11,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as some
-from models.batch import as_image
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from likeness.contracts.errors import ModelError
 from likeness.vision.alignment import umeyama
+from models.batch import as_image
 from models.layers.similarity_transform import fit_similarity
 from models.training.augment import Draw, draw, positions, sample
 from models.training.crops import cut, open_crops

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from models.batch import Batch
-from models.swappers.autoencoder.config import AutoencoderConfig
 from torch import Tensor
 
+from models.batch import Batch
 from models.losses.pixels import dssim, emphasis, l1
+from models.swappers.autoencoder.config import AutoencoderConfig
 from models.swappers.autoencoder.swapper import Autoencoder
 
 SIDE = 32

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from models.batch import Batch
 
 from likeness.contracts.errors import ModelError
 from models import tensorfile
+from models.batch import Batch
 from models.layers.norm import SettledBatchNorm, settling
 from models.layers.recogniser import Recogniser
 from models.swappers import registry

@@ -13,13 +13,13 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
-from models.batch import Batch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from likeness.contracts.errors import ModelError
 from likeness.contracts.tables.history import HISTORY
 from models import tensorfile
+from models.batch import Batch
 from models.layers.norm import SettledBatchNorm
 from models.layers.recogniser import Recogniser
 from models.swappers import registry

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from models.batch import Batch
 from torch import nn
 
 from likeness.contracts.errors import ModelError
+from models.batch import Batch
 from models.layers.recogniser import Recogniser
 from models.layers.vgg import INPUTS, Vgg19, convolutions, select
 from models.swappers import registry

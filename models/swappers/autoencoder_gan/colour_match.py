@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.layers import random_numbers as draws
+from models.layers import random_numbers
 
 SEEN = 0.75
 """Share of a crop, centred, whose colours count.
@@ -62,8 +62,9 @@ def match(crop: Tensor, other: Tensor) -> Recolouring:
 def random_match(crop: Tensor, others: Tensor, chance: float) -> Recolouring:
     """With this chance the colours of a random one of `others` (N,3,S,S), else a picture's own."""
     count, device = len(crop), crop.device
-    chosen = (draws.rand(count) < chance).to(device, non_blocking=True)[:, None, None, None]
-    index = draws.randint(len(others), (count,)).to(device, non_blocking=True)
+    chosen = (random_numbers.rand(count) < chance).to(device, non_blocking=True)
+    chosen = chosen[:, None, None, None]
+    index = random_numbers.randint(len(others), (count,)).to(device, non_blocking=True)
     found = match(crop, others[index])
     one, none = torch.ones_like(found.factor), torch.zeros_like(found.offset)
     return Recolouring(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from models.layers import random_numbers as draws
+from models.layers import random_numbers
 
 SHAPE = 0.2
 """Both parameters of the Beta distribution of shares: most mixtures are almost pure."""
@@ -18,7 +18,7 @@ SHAPE = 0.2
 
 def draw_share(device: torch.device) -> Tensor:
     """A share of the real picture, () in [0,1]; the random numbers are those of the CPU."""
-    return draws.beta(SHAPE).to(device, non_blocking=True)
+    return random_numbers.beta(SHAPE).to(device, non_blocking=True)
 
 
 def mixed(real: Tensor, drawn: Tensor, share: Tensor) -> Tensor:

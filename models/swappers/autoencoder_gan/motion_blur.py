@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.layers import random_numbers as draws
+from models.layers import random_numbers
 from models.layers.feature_network import exact
 
 LENGTHS_PX = (5, 7, 9, 11)
@@ -45,9 +45,9 @@ def blur(pictures: Tensor, kernels: Tensor) -> Tensor:
 def motion_blurred(several: list[Tensor], chance: float) -> list[Tensor]:
     """Blur row i of all (B,C,S,S) alike, each row with this chance, along a random line."""
     count, device = len(several[0]), several[0].device
-    drawn = draws.rand(count) < chance
-    lengths = torch.tensor(LENGTHS_PX)[draws.randint(len(LENGTHS_PX), (count,))]
-    angles = draws.rand(count) * math.pi
+    drawn = random_numbers.rand(count) < chance
+    lengths = torch.tensor(LENGTHS_PX)[random_numbers.randint(len(LENGTHS_PX), (count,))]
+    angles = random_numbers.rand(count) * math.pi
     rows = drawn.nonzero()[:, 0]
     if not len(rows):
         return several

@@ -19,10 +19,10 @@ from dataclasses import replace
 from typing import ClassVar
 
 import torch
-from models.batch import Batch
 from torch import Tensor, nn
 
 from likeness.contracts.errors import ModelError
+from models.batch import Batch
 from models.layers.attribute_figure import sheet
 from models.layers.feature_network import FeatureNetwork
 from models.layers.mask_border import soft_border

@@ -17,7 +17,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.layers import random_numbers as draws
+from models.layers import random_numbers
 
 NEWEST = 0.5
 """Chance that a full pool lets the newest picture through."""
@@ -68,8 +68,8 @@ class ImagePool(nn.Module):
         if not size or not self._is_full():
             return drawn, torch.full((count,), -1, device=drawn.device)
         places = torch.full((count,), -1)
-        places[:size] = draws.randperm(size)[:count]
-        places[draws.rand(count) < NEWEST] = -1
+        places[:size] = random_numbers.randperm(size)[:count]
+        places[random_numbers.rand(count) < NEWEST] = -1
         places = places.to(drawn.device, non_blocking=True)
         older = self.pictures[places.clamp(min=0)].to(drawn.dtype).div(127.5).sub(1)
         return torch.where(places[:, None, None, None] >= 0, older, drawn), places

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.layers import random_numbers as draws
+from models.layers import random_numbers
 from models.layers.similarity_transform import centres
 
 FINGERS = 5
@@ -37,7 +37,7 @@ def _sent(numbers: Tensor, device: torch.device) -> Tensor:
 
 def _uniform(count: int, low: float, high: float, device: torch.device) -> Tensor:
     """(count,1,1) numbers."""
-    return _sent(draws.uniform(low, high, count, 1, 1), device)
+    return _sent(random_numbers.uniform(low, high, count, 1, 1), device)
 
 
 def axes(count: int, size_px: int, device: torch.device = CPU, reach: float = 0.8) -> Plane:
@@ -93,7 +93,7 @@ def outlines(count: int, size_px: int, device: torch.device = CPU) -> Tensor:
     radii = (_uniform(count, 0.15, 0.5, device), _uniform(count, 0.15, 0.5, device))
     half_width = _uniform(count, 0.06, 0.25, device)
     shapes = torch.stack([ellipse(plane, *radii), bar(plane, half_width), hand(plane)])
-    kind = _sent(draws.randint(len(shapes), (count,)), device)
+    kind = _sent(random_numbers.randint(len(shapes), (count,)), device)
     distance = shapes[kind, torch.arange(count, device=device)]
     soft = _uniform(count, 1, 3, device) * 2 / size_px
     return (0.5 - distance / soft).clamp(0, 1)[:, None]
@@ -101,15 +101,16 @@ def outlines(count: int, size_px: int, device: torch.device = CPU) -> Tensor:
 
 def textures(count: int, size_px: int, device: torch.device = CPU) -> Tensor:
     """(count,3,S,S) in [-1,1]: a colour, mottled coarsely and finely, some of them striped."""
-    base = _sent(draws.uniform(-0.8, 0.8, count, 3, 1, 1), device)
+    base = _sent(random_numbers.uniform(-0.8, 0.8, count, 3, 1, 1), device)
     total = base.expand(-1, -1, size_px, size_px)
     for cells, strength in ((4, 0.3), (16, 0.12)):
-        noise = draws.randn(count, 3, cells, cells) * strength * draws.rand(count, 1, 1, 1)
+        noise = random_numbers.randn(count, 3, cells, cells) * strength
+        noise = noise * random_numbers.rand(count, 1, 1, 1)
         noise = _sent(noise, device)
         total = total + functional.interpolate(noise, (size_px, size_px), mode="bicubic")
     plane = axes(count, size_px, device)
     waves = torch.sin(plane.x * _uniform(count, 5, 40, device))[:, None]
-    striped = _sent((draws.rand(count, 1, 1, 1) < 0.3) * 0.3, device)
+    striped = _sent((random_numbers.rand(count, 1, 1, 1) < 0.3) * 0.3, device)
     return (total + striped * waves).clamp(-1, 1)
 
 
@@ -125,6 +126,6 @@ def occlude(image: Tensor, chance: float = 1.0) -> tuple[Tensor, Tensor]:
         is none.
     """
     count, side, device = len(image), image.shape[-1], image.device
-    present = _sent(draws.rand(count, 1, 1, 1) < chance, device)
+    present = _sent(random_numbers.rand(count, 1, 1, 1) < chance, device)
     cover = outlines(count, side, device) * present
     return torch.lerp(image, textures(count, side, device).to(image), cover), cover

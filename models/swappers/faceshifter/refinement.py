@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.layers import random_numbers as draws
+from models.layers import random_numbers
 from models.swappers.faceshifter.occluders import occlude
 
 Batch = dict[str, Tensor]
@@ -53,7 +53,7 @@ def own_faces(given: Tensor, known: float, wanted: float) -> Tensor:
         wanted: share of all.
     """
     lacking = max(0.0, (wanted - known) / max(1 - known, 1e-6))
-    return (draws.rand(len(given)) < lacking).to(given.device)
+    return (random_numbers.rand(len(given)) < lacking).to(given.device)
 
 
 @torch.no_grad()

@@ -13,14 +13,13 @@ an eye loss in place of GHOST's.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
-from models.batch import Batch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.batch import Batch
 from models.layers.attribute_figure import sheet
 from models.layers.mask_border import soft_border
 from models.layers.norm import unwatched
@@ -28,9 +27,10 @@ from models.layers.patch_critics import MultiScale
 from models.layers.recogniser import Recogniser
 from models.losses import adversarial
 from models.swappers.base import Frozen, Phase, Sampling, Swapper, SwapperConfig
-from models.swappers.faceshifter import losses as faces
+from models.swappers.faceshifter import losses
 from models.swappers.faceshifter.aei import AEINet, InjectionNet, attribute_masks
 from models.swappers.faceshifter.attributes import natural_depth, scaled
+from models.swappers.faceshifter.config import FaceShifterConfig
 from models.swappers.faceshifter.gaze import gaze_distance
 from models.swappers.faceshifter.hearnet import CHANNELS, HearNet
 from models.swappers.faceshifter.refinement import Covered, cover, error
@@ -40,47 +40,6 @@ IDENTITY = 128
 BETAS = (0.0, 0.999)
 SHOWN = 4
 """Faces in the picture of attribute masks."""
-
-
-class FaceShifterConfig(SwapperConfig):
-    """Settings of the family; the defaults are the paper's."""
-
-    size_px: int = Field(default=256, ge=32, le=512, multiple_of=16, description="side of crops")
-    width: float = Field(default=1.0, gt=0, le=4, description="factor of all channels")
-    depth: int | None = Field(
-        default=None, ge=2, le=9, description="halvings, one map less; None: down to 2 or 3 px"
-    )
-    coverage: float = Field(default=1.0, gt=0, le=1, description="share of align's crop, centred")
-    identity_injection: Literal["aad", "adain"] = Field(
-        default="aad", description="aad: FaceShifter's generator; adain: SimSwap's"
-    )
-    injection_blocks: int = Field(default=9, ge=1, description="adain: blocks in the middle")
-    same: float = Field(default=0.2, ge=0, le=1, description="share of pairs of one identity")
-    same_within: Literal["identity", "clip", "clips"] = Field(
-        default="identity", description="such a pair: any crops, of one clip, of two clips"
-    )
-    adversarial: float = Field(default=1.0, ge=0, description="weight of the critic's verdict")
-    attribute: float = Field(default=10.0, ge=0, description="aad: weight of the attributes")
-    identity: float = Field(default=5.0, ge=0, description="weight of the identity")
-    reconstruction: float = Field(default=10.0, ge=0, description="weight, pairs of one identity")
-    feature_matching: float | None = Field(
-        default=None, ge=0, description="SimSwap's weak one; None: 0 with aad, 10 with adain"
-    )
-    eyes: float = Field(default=0.0, ge=0, description="weight of the direction of gaze")
-    learning_rate: float = Field(default=4e-4, gt=0, description="step size of Adam, all networks")
-    critic_width: int = Field(default=64, ge=4, description="channels, times `width`")
-    critic_depth: int | None = Field(
-        default=None, ge=1, le=8, description="halvings in each critic; None: 6 at 256 px"
-    )
-    critic_scales: int = Field(default=3, ge=1, le=4, description="critics, each at half the side")
-    hear: bool = Field(default=True, description="train HEAR-Net, and refine with it")
-    hear_share: float = Field(
-        default=0.1, gt=0, lt=1, description="last part of the budget, in which it trains"
-    )
-    hear_same: float = Field(default=0.5, ge=0, lt=1, description="its share of same pairs")
-    border: float = Field(
-        default=0.05, ge=0, le=0.5, description="soft edge of the mask, share of the side"
-    )
 
 
 class FaceShifter(Swapper):
@@ -228,15 +187,15 @@ class FaceShifter(Swapper):
                 given.adversarial,
                 adversarial.hinge_generator([layers[-1] for layers in judged]),
             ),
-            "identity": (given.identity, faces.identity_distance(seen, identity)),
+            "identity": (given.identity, losses.identity_distance(seen, identity)),
             "reconstruction": (
                 given.reconstruction,
-                faces.paired_squares(drawn, crop, target["same"]),
+                losses.paired_squares(drawn, crop, target["same"]),
             ),
         }
         if attributes:
             again = self.aei.attributes(drawn)
-            parts["attribute"] = (given.attribute, faces.attribute_distance(again, attributes))
+            parts["attribute"] = (given.attribute, losses.attribute_distance(again, attributes))
         matching = self._matching
         if matching:
             parts["matching"] = (matching, self._structure(crop, judged))
@@ -275,7 +234,7 @@ class FaceShifter(Swapper):
         refined = hear(given.first, given.error)
         seen = self.recogniser.embed(refined, target["landmarks_5"])
         return {
-            "identity": faces.identity_distance(seen, given.identity),
+            "identity": losses.identity_distance(seen, given.identity),
             "change": (refined - given.first).abs().mean(),
-            "reconstruction": faces.paired_squares(refined, given.crop, given.same),
+            "reconstruction": losses.paired_squares(refined, given.crop, given.same),
         }

@@ -19,10 +19,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from models.batch import Batch
 from torch import Tensor
 from torch.nn import functional
 
+from models.batch import Batch
 from models.layers import mesh_topology
 from models.layers.feature_network import exact
 from models.layers.gaussian_blur import blur

@@ -10,11 +10,11 @@ import math
 from typing import NamedTuple
 
 import torch
-from models.batch import Batch
 from torch import Tensor
 from torch.nn import functional
 
 from likeness.contracts.errors import ModelError
+from models.batch import Batch
 from models.layers.feature_network import FeatureNetwork
 from models.losses.perceptual import perceptual
 from models.swappers.fsgan.config import FsganConfig

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from models.batch import Batch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.batch import Batch
 from models.layers.mask_border import soft_border
 from models.swappers.fsgan.config import FsganConfig
 from models.swappers.fsgan.face_parts import SKIN

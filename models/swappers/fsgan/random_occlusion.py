@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from models.layers import random_numbers as draws
+from models.layers import random_numbers
 
 BEHIND_HAIR = 0.5
 """Chance that the face is hidden above a line, as by a fringe."""
@@ -25,7 +25,7 @@ def random_holes(face: Tensor) -> Tensor:
     used = face.amax((1, 3)).float()
     top = (used.argmax(1) / size_px)[:, None, None]
     high = (used.sum(1) / size_px)[:, None, None]
-    chance = draws.rand(count, 3 + 4 * SPOTS).to(device, non_blocking=True)
+    chance = random_numbers.rand(count, 3 + 4 * SPOTS).to(device, non_blocking=True)
     chance = chance[..., None, None]
     slant = (chance[:, 0] - 0.5) * (columns - 0.5)
     line = top + high * 0.4 * chance[:, 1] + slant

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from typing import ClassVar, Literal
 
 import torch
-from models.batch import Batch
 from torch import Tensor, nn
 
 from likeness.contracts.errors import ModelError
+from models.batch import Batch
 from models.layers.feature_network import FeatureNetwork
 from models.layers.patch_critics import MultiScale
 from models.losses.adversarial import squares_critic, squares_generator

@@ -10,15 +10,14 @@ and, by `shape`, the proportions of the inner face. See docs/model_cards/mesh_tr
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, NamedTuple, cast
+from typing import ClassVar, NamedTuple, cast
 
 import torch
-from models.batch import Batch, Crops
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from likeness.contracts.errors import ModelError
+from models.batch import Batch, Crops
 from models.layers.face_shape import describe, open_eyes
 from models.layers.feature_network import exact
 from models.layers.gaussian_blur import blur, widen
@@ -26,6 +25,7 @@ from models.layers.oklab import to_oklab, to_rgb
 from models.layers.uv_texture import FaceSheet, smoothstep
 from models.swappers.base import Swapper, SwapperConfig
 from models.swappers.mesh_transfer import relight
+from models.swappers.mesh_transfer.config import MeshTransferConfig
 from models.swappers.mesh_transfer.skin import skin
 from models.swappers.mesh_transfer.triangles import rasterise
 from models.swappers.mesh_transfer.view_bank import ViewBank, sample
@@ -37,44 +37,6 @@ HAIR_MARGIN = 1 / 100
 """As in `view_bank`, for the target: what stands before its face stays there."""
 TOGETHER = 8
 """Crops swapped at a time, so that what is worked on stays near the processor."""
-
-
-class MeshTransferConfig(SwapperConfig):
-    """Settings of the family."""
-
-    size_px: int = Field(default=256, ge=64, le=1024, multiple_of=64, description="side of crops")
-    views: Literal["nearest", "appearance_map"] = Field(
-        default="nearest", description="nearest in pose and expression, or FSGAN's appearance map"
-    )
-    blend: int = Field(
-        default=2, ge=1, le=4, description="nearest: views blended per half of the face"
-    )
-    bank: int = Field(default=64, ge=1, le=512, description="views kept at most")
-    mirror: bool = Field(default=True, description="use mirrored views for what is not seen")
-    shape: float = Field(
-        default=0.7, ge=0, le=1, description="share of the source's proportions in the inner face"
-    )
-    light: float = Field(default=1.0, ge=0, le=1, description="share of the target's light")
-    light_reach: float = Field(
-        default=0.12, gt=0, le=1, description="size of what counts as light, share of the side"
-    )
-    eyes: Literal["target", "source"] = Field(
-        default="target", description="whose eyeballs: the target's keep its gaze"
-    )
-    forehead_cm: float = Field(default=1.2, ge=0.1, le=3, description="texture above the mesh")
-    rim_cm: float = Field(default=0.4, ge=0.1, le=2, description="texture beside the mesh")
-    min_similarity: float = Field(
-        default=0.6, ge=-1, le=1, description="views: least cosine to the source's gallery"
-    )
-    max_mesh_error: float = Field(
-        default=0.13, gt=0, description="views: most distance of the mesh, in eye distances"
-    )
-    max_foreign: float = Field(
-        default=0.05, gt=0, le=1, description="views: most of the face that looks unlike itself"
-    )
-    min_sharpness: float = Field(
-        default=0.5, ge=0, description="views: least sharpness, relative to the median"
-    )
 
 
 class Placement(NamedTuple):

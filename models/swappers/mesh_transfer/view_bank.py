@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from models.batch import as_pixels
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.batch import as_pixels
 from models.layers import appearance_map
 from models.layers.face_shape import POSE_STEPS_DEG, describe, facing, flip
 from models.layers.gaussian_blur import masked_blur

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 import torch
-from models.batch import Crops
 from torch import Tensor
 from torch.nn import functional
 
 from likeness.contracts.errors import ModelError
+from models.batch import Crops
 from models.layers import mesh_topology
 from models.layers.face_shape import describe, open_eyes
 from models.layers.gaussian_blur import masked_blur

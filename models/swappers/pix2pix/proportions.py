@@ -16,9 +16,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from models.batch import Crops
 from torch import Tensor, nn
 
+from models.batch import Crops
 from models.layers.face_shape import expressions, fit_pose, open_eyes
 from models.layers.feature_network import exact
 from models.layers.mesh_topology import POINTS, mirrored

@@ -13,52 +13,23 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import torch
-from models.batch import Batch, Crops
-from pydantic import Field, field_validator
 from torch import Tensor, nn
 
+from models.batch import Batch, Crops
 from models.layers.feature_network import exact
 from models.layers.mask_border import soft_border
 from models.layers.patch_critics import Patch
 from models.losses.adversarial import logistic_critic, logistic_generator
 from models.losses.pixels import l1
 from models.swappers.base import Phase, Swapper, SwapperConfig
-from models.swappers.pix2pix.drawings import Drawing, draw, oval
+from models.swappers.pix2pix.config import Pix2PixConfig
+from models.swappers.pix2pix.drawings import draw, oval
 from models.swappers.pix2pix.proportions import Likeness, measure
-from models.swappers.pix2pix.translation_unet import DROPOUT, Growth, Norm, TranslationUNet
+from models.swappers.pix2pix.translation_unet import TranslationUNet
 
 GENERATOR, CRITIC = "generator", "discriminator"
 CRITIC_DEPTH = 3
 """Convolutions of stride 2 in the critic: each verdict then sees 70x70 px."""
-
-
-class Pix2PixConfig(SwapperConfig):
-    """Settings of the family; the defaults are the paper's."""
-
-    size_px: int = Field(default=256, ge=32, le=512, description="side of crops, a power of two")
-    coverage: float = Field(default=1.0, gt=0, le=1, description="share of align's crop seen")
-    width: int = Field(default=64, ge=4, description="channels of the generator's first level")
-    upsampling: Growth = Field(default="transpose", description="how the picture grows")
-    norm: Norm = Field(
-        default="batch", description="instance where a part of a batch is a single crop"
-    )
-    dropout: float = Field(default=DROPOUT, ge=0, lt=1, description="in training alone")
-    critic_width: int = Field(default=64, ge=4, description="channels of its first convolution")
-    drawing: Drawing = Field(default="polylines", description="what the generator is given")
-    fit: Literal["none", "shape"] = Field(
-        default="shape", description="shape: the driver's landmarks in the source's proportions"
-    )
-    l1_weight: float = Field(default=100.0, ge=0, description="of the mean difference in [-1,1]")
-    adversarial_weight: float = Field(default=1.0, ge=0, description="of the critic; 0: none")
-    learning_rate: float = Field(default=2e-4, gt=0, description="of generator and critic")
-    border: float = Field(default=0.05, ge=0, le=0.5, description="soft edge, share of the side")
-
-    @field_validator("size_px")
-    @classmethod
-    def _halves_to_one(cls, value: int) -> int:
-        if value & (value - 1):
-            raise ValueError("must be a power of two: 32, 64, 128, 256 or 512")
-        return value
 
 
 class Pix2Pix(Swapper):

@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from models.layers import random_numbers as draws
+from models.layers import random_numbers
 from models.layers.norm import ScaledInstanceNorm, SettledBatchNorm
 
 Growth = Literal["transpose", "resize"]
@@ -92,7 +92,7 @@ class TranslationUNet(nn.Module):
             if level:
                 parts += _norm(given, norm)
             if level and depth - level <= DROPPED and dropout:
-                parts.append(draws.Dropout(dropout))
+                parts.append(random_numbers.Dropout(dropout))
             self.up.append(nn.Sequential(*parts))
 
     def forward(self, image: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.layers import random_numbers as draws
+from models.layers import random_numbers
 from models.layers.feature_network import exact
 from models.layers.oklab import to_oklab, to_rgb
 
@@ -122,10 +122,12 @@ def _directions(mode: Mode, device: torch.device) -> Iterator[tuple[Tensor, floa
     """Unit directions (K,3) of each step, and the share of a step that is gone along each."""
     if mode == "idt":
         for _ in range(20):
-            yield torch.linalg.qr(draws.randn(3, 3))[0].T.to(device, non_blocking=True), 1.0
+            axes = torch.linalg.qr(random_numbers.randn(3, 3))[0].T
+            yield axes.to(device, non_blocking=True), 1.0
         return
     for _ in range(10):
-        yield functional.normalize(draws.randn(30, 3), dim=1).to(device, non_blocking=True), 1 / 30
+        axes = functional.normalize(random_numbers.randn(30, 3), dim=1)
+        yield axes.to(device, non_blocking=True), 1 / 30
 
 
 def transport(points: Tensor, goal: Tensor, mode: Mode) -> Tensor:

@@ -17,14 +17,14 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
-from models.batch import Batch, Crops
 from torch import Tensor, nn
 
-from models.layers import random_numbers as draws
+from models.batch import Batch, Crops
+from models.layers import random_numbers
 from models.layers.gaussian_blur import blur
 from models.layers.mask_border import soft_border
 from models.swappers.base import Phase, Sampling, Swapper, SwapperConfig
-from models.swappers.saehd import masked_losses as masked
+from models.swappers.saehd import masked_losses
 from models.swappers.saehd.colour_transfer import recolour
 from models.swappers.saehd.config import SaehdConfig
 from models.swappers.saehd.dense_codes import begin
@@ -155,7 +155,7 @@ class Saehd(Swapper):
     def _shown(self, side: Batch) -> Batch:
         crop, seen = side["crop"], side["warped"] if self._warps else side["crop"]
         if self._warps and self.config.unwarped:
-            still = draws.rand(len(crop)).to(crop.device) < self.config.unwarped
+            still = random_numbers.rand(len(crop)).to(crop.device) < self.config.unwarped
             seen = torch.where(still[:, None, None, None], crop, seen)
         return {**side, "crop": (crop + 1) / 2, "warped": (seen + 1) / 2}
 
@@ -170,26 +170,28 @@ class Saehd(Swapper):
             found |= self._style_losses(drawn, target)
             if self.code_critic is not None:
                 judged = self.code_critic(drawn.codes[0])
-                found["true_face"] = self.config.true_face * masked.verdict(judged, real=True)
+                found["true_face"] = self.config.true_face * masked_losses.verdict(
+                    judged, real=True
+                )
         if self._judged:
             found |= self._judgement(source, drawn.pictures[0])
         return found
 
     def _weight(self, batch: Batch) -> Tensor | float:
-        return masked.softened(batch["mask"]) if self.config.masked_training else 1.0
+        return masked_losses.softened(batch["mask"]) if self.config.masked_training else 1.0
 
     def _restored(self, batch: Batch, picture: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Losses of one side against its own crops."""
         weight, wanted = self._weight(batch), batch["crop"]
         image, goal = picture * weight, wanted * weight
         found = {
-            "dssim": masked.structure(image, goal),
-            "mse": masked.squares(image, goal),
-            "mask": masked.squares(mask, batch["mask"]),
+            "dssim": masked_losses.structure(image, goal),
+            "mse": masked_losses.squares(image, goal),
+            "mask": masked_losses.squares(mask, batch["mask"]),
         }
         if self.config.eyes_mouth:
             parts = eyes_mouth(batch["landmarks_468"], self.size_px) * batch["mask"]
-            found["eyes_mouth"] = masked.priority(picture, wanted, parts)
+            found["eyes_mouth"] = masked_losses.priority(picture, wanted, parts)
         return found
 
     def _style_losses(self, drawn: Drawn, target: Batch) -> dict[str, Tensor]:
@@ -204,12 +206,12 @@ class Saehd(Swapper):
         if face:
             image = decoder.picture(code.detach()) * mask
             goal = (drawn.pictures[1] * other).detach()
-            found["face_style"] = face * masked.style(image, goal)
+            found["face_style"] = face * masked_losses.style(image, goal)
         if ground:
             side = self.size_px
             beside = 1 - blur(mask * other, max(1, side // 32)).clamp(0, 1)
             image, goal = decoder.picture(code) * beside, target["crop"] * beside
-            apart = masked.structure(image, goal) + masked.squares(image, goal)
+            apart = masked_losses.structure(image, goal) + masked_losses.squares(image, goal)
             found["background_style"] = ground * apart
         return found
 
@@ -218,11 +220,11 @@ class Saehd(Swapper):
         if self.critic is None:
             return {}
         weight = self._weight(source)
-        verdict = masked.verdict(*self.critic(picture * weight), real=True)
+        verdict = masked_losses.verdict(*self.critic(picture * weight), real=True)
         found = {"gan": self.config.gan * verdict}
         if self.config.masked_training:
             apart = (picture - source["crop"]) * (1 - weight)
-            found["roughness"] = 1e-6 * masked.roughness(picture)
+            found["roughness"] = 1e-6 * masked_losses.roughness(picture)
             found["background"] = 0.02 * apart.square().mean()
         return found
 
@@ -233,15 +235,15 @@ class Saehd(Swapper):
             picture = self.networks.decoder.picture(code)
         count = len(picture)
         verdicts = critic(torch.cat([source["crop"] * weight, picture * weight]))
-        real = masked.verdict(*(v[:count] for v in verdicts), real=True)
-        made = masked.verdict(*(v[count:] for v in verdicts), real=False)
+        real = masked_losses.verdict(*(v[:count] for v in verdicts), real=True)
+        made = masked_losses.verdict(*(v[count:] for v in verdicts), real=False)
         return {"verdict": (real + made) / 2}
 
     def _code_losses(self, critic: CodeCritic, source: Batch, target: Batch) -> dict[str, Tensor]:
         with torch.no_grad():
             codes = self.networks.codes(source["warped"], target["warped"])
-        known = masked.verdict(critic(codes[1]), real=True)
-        other = masked.verdict(critic(codes[0]), real=False)
+        known = masked_losses.verdict(critic(codes[1]), real=True)
+        other = masked_losses.verdict(critic(codes[0]), real=False)
         return {"verdict": (known + other) / 2}
 
     # ---- in use ----------------------------------------------------------------------------

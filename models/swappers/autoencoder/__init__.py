@@ -1,0 +1,1 @@
+"""Shared encoder, one decoder per identity: the first face swapper."""

@@ -1,0 +1,1 @@
+"""CycleGAN: each identity's faces turned into the other's, without pairs."""

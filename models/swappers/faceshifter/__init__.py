@@ -1,0 +1,1 @@
+"""FaceShifter: swaps between people who were never seen in training."""

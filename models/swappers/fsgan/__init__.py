@@ -1,0 +1,1 @@
+"""FSGAN: re-enactment, segmentation, inpainting and blending, for faces never seen in training."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,36 +23,13 @@ from tasks import align, frames
 from tasks import filter as filter_task
 from tests import synthetic_faces as faces
 from tests.footage import make_clip, noise
+from tests.shots import Shot
 
 MAX_BYTES_PER_CROP = 20 * 1024
 
 
-@dataclass
-class Clip:
+class Clip(Shot):
     """A clip that has been analysed as far as faces.parquet."""
-
-    root: Path
-    pack: Path
-    footage: Path
-
-    def path(self, name: str) -> Path:
-        return self.root / "data/clips/walk" / name
-
-    def stage(self, stage, params="{}", **paths) -> None:
-        """Run a stage on this clip's files."""
-        file = self.root / "params.yaml"
-        file.write_text(f"{stage.name}: {params}\n")
-        known = {
-            "pack": self.pack,
-            "clip": self.path("clip.yaml"),
-            "consent": self.root / "data/consents/ann-2024.yaml",
-            "footage": self.footage,
-            **{n: self.path(f"{n}.parquet") for n in ("frames", "detections", "faces")},
-            **paths,
-        }
-        names = [*stage.inputs, *stage.outputs]
-        arguments = [part for n in names for part in (f"--{n}", str(known[n]))]
-        stage.execute([*arguments, "--params", str(file)])
 
     def align(self, params="{}", name="crops"):
         """Run `align`; returns crops path, table and aligned.json."""
@@ -67,8 +43,6 @@ def prepare(root: Path, pack: Path, footage: Path, every: int = 1) -> Clip:
     from models.analysers.pack import load_pack
 
     clip = Clip(root, pack, footage)
-    faces.write_clip(root, "walk")
-    faces.write_consent(root)
     clip.stage(frames.STAGE)
     analysers, rows, count = load_pack(pack), [], 0
     with open_footage(footage) as opened:
@@ -277,7 +251,6 @@ def test_a_face_on_a_frame_that_is_gone_is_an_error(man, tmp_path):
     """The footage was cut after `frames` and `detect` had seen it."""
     shorter = make_clip(tmp_path / "cut.mp4", frames=8, size=(640, 360))
     clip = Clip(tmp_path, man.pack, shorter)
-    clip.path("x").parent.mkdir(parents=True)
     for name in ("frames.parquet", "faces.parquet"):
         shutil.copy(man.path(name), clip.path(name))
     with pytest.raises(FootageError, match="frame 8 with a face cannot be decoded"):

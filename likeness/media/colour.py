@@ -43,6 +43,8 @@ def yuv_matrix(space: str, colour_range: str) -> tuple[F32, F32]:
     kg = 1 - kr - kb
     full = colour_range == "full"
     luma, chroma, black = (1.0, 1.0, 0.0) if full else (219 / 255, 224 / 255, 16.0)
+    # Y = kr R + kg G + kb B; U = (B - Y) / (2 (1 - kb)); V = (R - Y) / (2 (1 - kr)); scaled to the
+    # range's levels (ITU-R BT.601, 709, 2020).
     linear = np.array(
         [
             np.array([kr, kg, kb]) * luma,

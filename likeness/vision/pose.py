@@ -65,6 +65,7 @@ def pose_from_mesh(
     Levenberg-Marquardt. OpenCV's SQPnP, as exact on large faces, refuses those of 40 px in a 4K
     frame. A mesh without extent has no pose: zeros.
     """
+    # Model (V,3) and picture (V,2) of the same vertices; a pinhole camera in the frame's middle.
     rigid, (width_px, height_px) = list(RIGID), image_size
     model = np.asarray(canonical_vertices, np.float64)[rigid] @ _TO_CAMERA
     centre = model.mean(axis=0)

@@ -65,6 +65,7 @@ def triangulated(angles: Floats, corner_deg: float) -> Indices:
     points = np.concatenate([views, np.array(corners, np.int64)])
     found = np.array([(count, count + 2, count + 1), (count + 1, count + 2, count + 3)])
     for index in range(count):
+        # Triangles whose circumcircle holds the point make a hole, and its border is joined to it.
         inside = _circled(points, found, index)
         edges = found[inside][:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
         # The border of the hole: what only one of its triangles has.
@@ -80,6 +81,7 @@ def triangulated(angles: Floats, corner_deg: float) -> Indices:
 
 def _circled(points: Indices, triangles: Indices, index: int) -> npt.NDArray[np.bool_]:
     """Triangles (T,3), counter-clockwise, whose circumcircle holds a point: (T,)."""
+    # The determinant of rows (x, y, x^2 + y^2), each corner seen from the point: above 0 inside.
     away = points[triangles] - points[index]
     x, y, far = away[..., 0], away[..., 1], np.square(away).sum(axis=2)
     area = [x[:, i] * y[:, j] - x[:, j] * y[:, i] for i, j in ((1, 2), (2, 0), (0, 1))]

@@ -133,6 +133,8 @@ class Detector:
         boxes, scores, points = [], [], []
         levels = len(self._facts.strides)
         for level, stride in enumerate(self._facts.strides):
+            # One level: scores (N,1), distances of the box's sides (N,4) and points (N,10), in
+            # strides from the cell they belong to; `anchors` rows stand for each cell.
             values = outputs[level][:, 0]
             chosen = np.flatnonzero(values >= score)
             cell = chosen // self._facts.anchors

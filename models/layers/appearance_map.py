@@ -51,6 +51,8 @@ def delaunay(points: Tensor) -> Tensor:
     Of points on one circle all triangles are returned, so that some may overlap.
     """
     triples = torch.tensor(list(itertools.combinations(range(len(points)), 3)))
+    # The circumcentre, seen from a: with u = b - a, v = c - a and d = 2 cross(u, v) it is
+    # (v.y |u|^2 - u.y |v|^2, u.x |v|^2 - v.x |u|^2) / d.
     a, b, c = points.double()[triples].unbind(1)
     doubled = 2 * ((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0])
     flat = doubled.abs() < 1e-6
@@ -80,6 +82,7 @@ def barycentric(points: Tensor, triangles: Tensor, places: Tensor) -> Tensor:
     places = places.clamp(-limit, limit)
     a, b, c = points[triangles].unbind(1)
     area = (b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]
+    # The weight of a corner is the area opposite to it over the whole: (B,T) for each corner.
     shares = []
     for start, end in ((b, c), (c, a), (a, b)):
         way, edge = places[:, None] - start, end - start

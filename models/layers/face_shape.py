@@ -68,6 +68,8 @@ def fit_pose(meshes: Tensor) -> Pose:
     model = _canonical(meshes.dtype, meshes.device)
     weights = torch.where(model[:, 1] < LOWER_FACE_CM, 1.0, 0.1)
     weights = (weights / weights.sum())[:, None]
+    # Umeyama 1991 with weights: both centred, the rotation out of the SVD of their covariance,
+    # R = U S V' with S against reflection, the scale trace(D S) over the model's variance.
     model_mean = (weights * model).sum(0)
     mesh_mean = (weights * meshes).sum(1)
     model, meshes = model - model_mean, meshes - mesh_mean[:, None]

@@ -46,6 +46,7 @@ def poisson(swapped: Tensor, target: Tensor, mask: Tensor, iterations: int = ITE
     with exact(target.device):
         inside = functional.pad((mask.float() > 0.5).float()[..., 1:-1, 1:-1], (1, 1, 1, 1))
         base = target.float()
+        # 1. Cut down to the box of all masks: apart (B,3,h,w) is what the border must add.
         rows, columns = _box(inside)
         if rows.stop == 0:
             return base
@@ -54,9 +55,11 @@ def poisson(swapped: Tensor, target: Tensor, mask: Tensor, iterations: int = ITE
         height, width = apart.shape[-2:]
         # Grids need a side that halves; beyond the box nothing is unknown.
         edge = (0, -width % 2 ** (LEVELS - 1), 0, -height % 2 ** (LEVELS - 1))
+        # 2. What is added: harmonic inside, the difference of both pictures around.
         added = _membrane(
             functional.pad(apart, edge), functional.pad(inside[part], edge), iterations
         )
+        # 3. Swapped face plus that, inside the mask alone.
         filled = base.clone()
         here = inside[part] > 0
         blended = (swapped.float()[part] + added[..., :height, :width]).clamp(-1, 1)
@@ -88,6 +91,8 @@ def _membrane(border: Tensor, inside: Tensor, iterations: int) -> Tensor:
     for _ in range(LEVELS - 1):
         # A coarse pixel is unknown where all of its four are.
         grids.append((functional.avg_pool2d(grids[-1], 2) > 0.99).float())
+    # For each unknown pixel f: 4 f - (its unknown neighbours) = (its known neighbours), which is
+    # the discrete Laplace equation; the right side is the sum of the border's pixels beside it.
     outside = border.reshape(-1, 1, height, width) * (1 - fine)
     solution = _solve(_neighbours(outside) * fine, grids, iterations)
     return solution.reshape(count, channels, height, width)
@@ -97,6 +102,8 @@ def _solve(wanted: Tensor, grids: Grids, iterations: int) -> Tensor:
     """Conjugate gradients of each picture by itself, from zero; all (N,1,H,W)."""
     solution, residual = torch.zeros_like(wanted), wanted
     direction, before = torch.zeros_like(wanted), torch.ones_like(wanted[:, :, :1, :1])
+    # With A the Laplacian and M the cycle that nearly inverts it, from x = 0, r = b:
+    #   z = M r,  p = z + (r.z / r'.z') p,  a = r.z / p.A p,  x += a p,  r -= a A p.
     for step in range(iterations):
         better = _cycle(residual, grids, 0)
         now = (residual * better).sum((2, 3), keepdim=True)
@@ -119,6 +126,8 @@ def _cycle(wanted: Tensor, grids: Grids, level: int) -> Tensor:
         found = _swept(found, wanted, step)
     if coarsest:
         return found
+    # What is left goes to the grid of half the side and is solved there. The weights sum up to 4,
+    # the square of the ratio of both steps, so that the equation keeps its form.
     left = _left(found, wanted) * inside
     weights = _transfer(wanted.dtype, wanted.device)
     coarse = functional.conv2d(left, weights, stride=2, padding=1)

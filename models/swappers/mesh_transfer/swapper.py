@@ -141,14 +141,17 @@ class MeshTransfer(Swapper):
 
     def _place(self, meshes: Tensor) -> Placement:
         """Where the source's face stands in each target crop, and what it takes from where."""
+        # 1. Which views of the source lend: those nearest in pose and expression.
         target = describe(meshes, self.target_open)
         weights = self.bank.weights(target.features)
         views = self.bank.choose(weights)
         upper, lower = weights.gather(2, views[:, None].expand(-1, 2, -1)).unbind(1)
+        # 2. The target's mesh with a share of the source's shape, and the forehead above it.
         change = self.shape_offset * self.sheet.inner[:468, None] * self.settings.shape
         moved = meshes + target.pose.turn(change.expand_as(meshes))
         points = self.sheet.extend(moved, target.pose)
         raster = rasterise(points, self.sheet.triangles, self.size_px)
+        # 3. Carried over every px by its triangle: places in the views, in the crop itself, marks.
         lent = self.bank.lend(views, upper, lower)
         own = self.sheet.extend(meshes, target.pose)[..., :2]
         marks = self.sheet.marks(*MARKS).expand(len(meshes), -1, -1)

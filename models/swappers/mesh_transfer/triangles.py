@@ -63,9 +63,12 @@ def rasterise(vertices: Tensor, triangles: Tensor, size_px: int) -> Raster:
         The covered pixels.
     """
     batch, count = vertices.shape[:2]
+    # Every triangle of every mesh by itself (B*T,3,3), and twice its signed area: the cross
+    # product of two of its edges.
     corners = vertices.float()[:, triangles].reshape(-1, 3, 3)
     edges = corners[:, 1:, :2] - corners[:, :1, :2]
     area = edges[:, 0, 0] * edges[:, 1, 1] - edges[:, 0, 1] * edges[:, 1, 0]
+    # The box of whole px around each; one that is seen from behind or beside the picture goes.
     low = corners[..., :2].amin(1).ceil().clamp(min=0)
     high = corners[..., :2].amax(1).floor().clamp(max=size_px - 1)
     seen = (area < -1e-6) & (low <= high).all(1)
@@ -73,6 +76,7 @@ def rasterise(vertices: Tensor, triangles: Tensor, size_px: int) -> Raster:
     face, place, weights, depth = _inside(
         corners[kept], area[kept], low[kept].long(), high[kept].long(), size_px
     )
+    # From the picture's own px to those of the batch; then the nearest triangle of each px.
     owner = kept[face]
     place = place + torch.div(owner, len(triangles), rounding_mode="floor") * size_px**2
     top = _nearest(place, depth, face, batch * size_px**2)
@@ -86,6 +90,7 @@ def _inside(
     corners: Tensor, area: Tensor, low: Tensor, high: Tensor, size_px: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Pixels inside each triangle: its index, place in the picture, weights (N,3), depth."""
+    # One entry for each px of each box, N together: its triangle, and its place in the box.
     width = high[:, 0] - low[:, 0] + 1
     counts = width * (high[:, 1] - low[:, 1] + 1)
     face = torch.repeat_interleave(counts)
@@ -93,6 +98,8 @@ def _inside(
     row = torch.div(step, width[face], rounding_mode="floor")
     column = step - row * width[face]
     # Weight of corner i is affine in the way from the box's corner: small numbers, little rounding.
+    # That of a at p is cross(c - b, p - b) / cross(b - a, c - a): its gradient is the opposite
+    # edge turned by a right angle, over the area.
     a, b, c = (corners[:, :, :2] - low[:, None]).unbind(1)
     opposite = torch.stack([c - b, a - c, b - a], 1) / area[:, None, None]
     start = torch.stack([b, c, a], 1)
@@ -111,6 +118,7 @@ def _nearest(place: Tensor, depth: Tensor, face: Tensor, pixels: int) -> Tensor:
     """Of all candidates, the one nearest to the camera per pixel; ties go to the later triangle."""
     if not len(place):
         return place
+    # Nearness in the upper 32 bits, the triangle in the lower: the largest key of a px wins.
     key = ((DEPTH_RANGE - depth.clamp(-DEPTH_RANGE, DEPTH_RANGE)) * 256).long() << 32 | face
     best = torch.full((pixels,), -1, dtype=torch.int64, device=place.device)
     best.scatter_reduce_(0, place, key, "amax")

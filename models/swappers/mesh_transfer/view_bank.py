@@ -229,6 +229,7 @@ class ViewBank(nn.Module):
 
     def _completed(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels (b,3,S,S) and face (b,1,S,S) of some views, completed."""
+        # 1. The donors' skin, carried over by the mesh, and how far it is known.
         donors, weight = self._donors(index)
         raster = rasterise(self.points[index], self.sheet.triangles, self.size_px)
         marks = self.sheet.marks("inner").expand(len(index), -1, -1)
@@ -237,6 +238,8 @@ class ViewBank(nn.Module):
         fill, known = self.texture(donors, drawn[:, :-1])
         inner = drawn[:, -1:]
         known = known * (inner >= 0)
+        # 2. In the light of the view itself, where the view shows no face: own + (1 - face) known
+        # (relit - own).
         view = self.pixels[index].permute(0, 3, 1, 2).float() / 255
         own, face = to_oklab(view[:, :3] * 2 - 1), view[:, 3:]
         everywhere = torch.ones_like(inner)

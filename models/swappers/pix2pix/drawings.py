@@ -157,15 +157,19 @@ def near(
         (P,S,S) in px; `reach` where no segment is nearer.
     """
     planes, side = shape
+    # All planes in one row (P*S*S,): one scatter draws every segment of every face.
     flat = torch.full((planes * side * side,), reach, device=plane.device)
     begin, along = ends[0], ends[1] - ends[0]
     # Walk along the axis in which the segment is longer, from end to end and `reach` beyond.
     steep = along[:, 1].abs() > along[:, 0].abs()
     begin = torch.where(steep[:, None], begin.flip(1), begin)
     along = torch.where(steep[:, None], along.flip(1), along)
+    # From here on the first coordinate is the one walked along, of each segment (M,): its first
+    # whole px, and how many there are.
     low = torch.minimum(begin[:, 0], begin[:, 0] + along[:, 0]) - reach
     first = low.ceil()
     counts = (low + along[:, 0].abs() + 2 * reach - first).floor().long() + 1
+    # One entry for each px walked, K of all segments together: its segment, its place along it.
     segment = torch.repeat_interleave(counts)
     place = torch.arange(len(segment), device=plane.device) - (counts.cumsum(0) - counts)[segment]
     begin, along = begin[segment], along[segment]
@@ -175,10 +179,13 @@ def near(
     share = ((major - begin[:, 0]) / _nonzero(along[:, 0])).clamp(0, 1)
     middle = (begin[:, 1] + share * along[:, 1]).round()
     minor = middle[:, None] + torch.arange(-wide, wide + 1, device=plane.device)
+    # The distance of p to the segment from b along d is |p - b - t d|, where t, the share of the
+    # way at which it comes nearest, is (p - b).d / d.d held between 0 and 1; all (K,W).
     away = torch.stack([(major - begin[:, 0])[:, None].expand_as(minor), minor - begin[:, 1:]], -1)
     square = along.square().sum(1).clamp(min=1e-12)
     share = ((away * along[:, None]).sum(2) / square[:, None]).clamp(0, 1)
     apart = (away - share[..., None] * along[:, None]).norm(dim=2)
+    # Back to columns and rows of the picture; each px keeps the least of what falls on it.
     column = torch.where(steep[segment, None], minor, major[:, None])
     row = torch.where(steep[segment, None], major[:, None], minor)
     # What lies too far away is `reach` away; what lies outside, too, from the pixel at the border:
@@ -229,9 +236,12 @@ def inside(points: Tensor, outlines: Lines, size_px: int) -> Tensor:
     axis = torch.arange(size_px, dtype=torch.float32, device=points.device)
     # Where each edge crosses each row of pixels; right of an odd number of them is inside.
     spans = (start[..., 1:] <= axis) != (stop[..., 1:] <= axis)
+    # An edge from (x0, y0) to (x1, y1) meets row y at x0 + (y - y0) / (y1 - y0) (x1 - x0).
     share = (axis - start[..., 1:]) / _nonzero(stop[..., 1:] - start[..., 1:])
     first = (start[..., :1] + share * (stop[..., :1] - start[..., :1])).ceil()
     first = torch.where(spans, first.clamp(0, size_px), size_px).long()
+    # A one at the first px right of each crossing; one column more takes the edges that meet no
+    # row. Added up along a row, they count the crossings left of a px.
     count, channels = len(points), outlines.channels
     row = channel[:, None] * size_px + axis.long()
     index = row * (size_px + 1) + first

@@ -108,15 +108,11 @@ def _curves(root: Path, chosen: Sequence[Swap]) -> list[Any]:
     import numpy as np
 
     from likeness.contracts.tables.base import as_numpy
-    from likeness.contracts.tables.per_frame import PER_FRAME
+    from likeness.evaluation.per_frame import PER_FRAME, SCORES
     from likeness.evaluation.report import charts, curves
 
     tables = [PER_FRAME.read(root / swap.folder / "report/per_frame.parquet") for swap in chosen]
-    fixed = {"frame_index", "pts_s", "shot_index", "track_index", "faces", "sampled"}
-    columns = [
-        {n: as_numpy(t[n]).astype(np.float64) for n in t.column_names if n not in fixed}
-        for t in tables
-    ]
+    columns = [{n: as_numpy(t[n]).astype(np.float64) for n in SCORES} for t in tables]
     shots = as_numpy(tables[0]["shot_index"])
     x = np.arange(len(shots), dtype=np.float64)
     cuts = (np.flatnonzero(np.diff(shots)) + 1).tolist()

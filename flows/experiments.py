@@ -13,6 +13,7 @@ from typing import Any
 
 from likeness.contracts.errors import GraphError
 from likeness.evaluation.report.figures import KEY_PATHS, LINES, shown
+from likeness.evaluation.report.rows import ARROWS
 
 KNOWN = {line.path: line for line in LINES}
 
@@ -74,6 +75,5 @@ def cells(line: Mapping[str, Any]) -> tuple[str, ...]:
 
 def heading() -> tuple[str, ...]:
     """Names of the columns, with which way is better."""
-    arrows = {"higher": "↑", "lower": "↓", "target": "≈"}
-    labels = (f"{KNOWN[path].label} {arrows[KNOWN[path].better]}" for path in KEY_PATHS)
+    labels = (f"{KNOWN[path].label} {ARROWS[KNOWN[path].better]}" for path in KEY_PATHS)
     return ("experiment", "created", "swap", *labels)

@@ -19,11 +19,10 @@ from likeness.contracts.choices import choices
 from likeness.contracts.documents import load_yaml, read_json
 from likeness.contracts.errors import CatalogError, GraphError, LikenessError
 from likeness.evaluation.report import changes, figures, html, rows, verdict
+from likeness.metrics.catalogue import ELSEWHERE
 
 REPORTS = Path("reports")
 INDEX = REPORTS / "index.html"
-ELSEWHERE = {"detectability": "Detectability", "retrieval": "Retrieval"}
-"""Stages over all swaps whose metrics the index shows: data/<name>/metrics.json."""
 THUMBNAIL_PX, THUMBNAIL_SHARE = 520, 0.72
 
 
@@ -153,16 +152,15 @@ def _elsewhere(root: Path) -> dict[str, Any]:
 def _told(name: str, content: Mapping[str, Any], swap: str) -> dict[str, str]:
     """What such a stage says of one swap: label, value, and a hint or the reason for none."""
     found: Mapping[str, Any] = (content.get("swaps") or {}).get(swap) or {}
-    key = "auc" if name == "detectability" else "top_1"
-    value = figures.value_at(found, key)
+    line = figures.line_of(ELSEWHERE[name])
+    value = line.value(found)
     low, high = (figures.value_at(found, end) for end in ("low", "high"))
     hint = str(found.get("reason") or content.get("reason") or "")
     if value is not None and low is not None and high is not None:
-        hint = f"95 %: {figures.shown(low, '.2f')} to {figures.shown(high, '.2f')}"
+        hint = f"95 %: {figures.shown(low, line.format)} to {figures.shown(high, line.format)}"
     elif value is not None and "frames" in found:
         hint = f"of {found['frames']} frames"
-    return {"label": f"{ELSEWHERE[name]}: {key.replace('_', '-')}", "hint": hint,
-            "value": figures.shown(value, ".2f")}  # fmt: skip
+    return {"label": line.label, "hint": hint, "value": figures.shown(value, line.format)}
 
 
 def _key_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -87,7 +87,7 @@ def score(
         FootageError: the render has another number of frames than the target.
     """
     (target, render), unread = videos, 0
-    film = Film(target, runs_of(scorer.clip.faces, film_frames))
+    film = Film(target, runs_of(scorer.setting.clip.faces, film_frames))
     before, after = (
         chain.from_iterable(prefetch(video.frames(), FRAMES_TOGETHER)) for video in videos
     )

@@ -28,19 +28,14 @@ from likeness.media.codec_roundtrip import PlanesFrame
 from likeness.media.colour import Planes, rgb_to_yuv420
 from likeness.media.encode import VideoWriter
 from likeness.media.footage import Footage, Frame
+from likeness.metrics.catalogue import around
 from likeness.vision import alignment
 from likeness.vision.alignment import Affine, rescaled
 from likeness.vision.tracks import leading
 
 LEAST_PX = 256
 """Side below which a film has no room for the words that say what it is."""
-NO_MEANING = (
-    "psnr_outside_db",
-    "max_difference_outside",
-    "ssim_outside",
-    "boundary_delta_e",
-    "gradient_ratio",
-)
+NO_MEANING = tuple(row.name for row in around() if row.columns is not None)
 """Scores of what lies around a face that was laid in: a film of whole crops has no such place."""
 REASON = "blend.mode is crop: the whole picture is generated, nothing is laid into the target"
 PICTURE, CROP = "picture", "crop"
@@ -229,7 +224,7 @@ def rows_in_crop(rows: Iterable[list[FaceRow]], side: int) -> Iterator[list[Face
 
 def explained(metrics: dict[str, Any], film: Cropped) -> dict[str, Any]:
     """metrics.json of such a film, which says what it does not measure and why."""
-    for part in ("outside", "seams"):
+    for part in {row.path.partition(".")[0] for row in around()}:
         metrics[part] = metrics[part] | {"reason": REASON}
     # Frames without a face were left out like those that cannot be decoded.
     counts = metrics["frames"]

@@ -27,19 +27,21 @@ from likeness.contracts.tables.base import Facts
 from likeness.contracts.tables.baselines import BASELINES
 from likeness.contracts.tables.converted import CONVERTED
 from likeness.contracts.tables.frames import FRAMES
-from likeness.contracts.tables.per_frame import PER_FRAME
 from likeness.evaluation import sampling, summary
 from likeness.evaluation.clip import face_rows, plan, read_faces
 from likeness.evaluation.face import FaceRow
 from likeness.evaluation.gallery import read_source
-from likeness.evaluation.parts import Tree
+from likeness.evaluation.gates import Tree
+from likeness.evaluation.look import Measures
+from likeness.evaluation.per_frame import PER_FRAME
 from likeness.evaluation.reference import Reference, read_reference
 from likeness.evaluation.report.album import Album
 from likeness.evaluation.report.film import Reel
-from likeness.evaluation.stream import Scorer, ordered
+from likeness.evaluation.stream import Scorer, Setting
 from likeness.evaluation.tables import write_curves, write_per_frame
 from likeness.media.footage import Footage
 from likeness.media.images import encode_jpeg
+from likeness.vision.squares import Squares
 from models.analysers.judge import Judge, load_judge
 from tasks._crops import crops_of
 from tasks._judging import album_for, film_of, score, videos_of
@@ -112,10 +114,10 @@ class EvaluateParams(Document):
 
 def summary_of(scorer: Scorer, judge: Judge, unread: int) -> Tree:
     """metrics.json without verdicts and without what is said of baselines."""
-    clip, columns, gallery = scorer.clip, scorer.columns, dict(scorer.source.result().facts)
+    clip, columns = scorer.setting.clip, scorer.found.columns
+    gallery = dict(scorer.setting.source.result().facts)
     itself = [float(gallery.pop(name)) for name in ("source_itself", "second_itself")]
-    features = {prefix: ordered(vectors) for prefix, vectors in scorer.features.items()}
-    metrics = summary.summarise(columns, clip.shots, itself[0], itself[1], features)
+    metrics = summary.summarise(columns, clip.shots, *itself, scorer.found.crowds())
     if not judge.has_second:
         metrics["identity_independent"]["reason"] = judge.second_facts["reason"]
     counts = {
@@ -162,6 +164,12 @@ def facts_of(reference: Reference) -> Tree:
     return facts | counts | {"mesh_transfer": "default settings, fitted to the same source"}
 
 
+def measures_of(judge: Judge, facts: Facts) -> Measures:
+    """Networks and canonical face for footage with these stream facts."""
+    size, aspect = (facts["width_px"], facts["height_px"]), facts["sample_aspect_ratio"]
+    return Measures(judge, judge.pack.canonical_mesh()[0], Squares.shaped(*size, aspect))
+
+
 def page_ground(inputs: Mapping[str, Path]) -> Ground:
     """What the page says that hangs on no measurement; its modules take a while to import."""
     from likeness.evaluation.report.ground import prepare
@@ -187,14 +195,15 @@ def measure(context: Context[EvaluateParams], helper: ThreadPoolExecutor) -> tup
     shown = (params.gallery_faces, params.judge_frames)
     source = helper.submit(read_source, inputs["source"], judge, *shown)
     ground = helper.submit(page_ground, inputs)
-    canonical, _ = judge.pack.canonical_mesh()
-    scorer = Scorer(clip, judge, canonical, source, reference, params.margin_px, album)
     rows: Iterable[list[FaceRow]] = face_rows(crops, inputs["converted"], clip)
-    film = film_of(context, (target, render))
+    film, without = film_of(context, (target, render)), ()
     if film is not None:
-        scorer.reference, scorer.without = in_film(reference, film), NO_MEANING
+        reference, without = in_film(reference, film), NO_MEANING
         target, rows = film, rows_in_crop(rows, film.side_px)
-    scorer.aspect = album.aspect = target.facts["sample_aspect_ratio"]
+    album.aspect = target.facts["sample_aspect_ratio"]
+    using = measures_of(judge, target.facts)
+    setting = Setting(clip, using, source, reference, params.margin_px, without)
+    scorer = Scorer(setting, album)
     with context.progress("frames", len(clip.shots)) as advance:
         unread, reel = score((target, render), rows, scorer, params.film_frames, advance)
     metrics = summary_of(scorer, judge, unread) | {"baselines": facts_of(reference)}
@@ -232,7 +241,7 @@ def write(context: Context[EvaluateParams], metrics: Tree, pages: Pages) -> None
     from likeness.evaluation.report.sheet import contact_sheet
 
     swap, outputs, scorer = context.options["swap"], context.outputs, pages.scorer
-    clip, columns = scorer.clip, scorer.columns
+    clip, columns = scorer.setting.clip, scorer.found.columns
     outputs["metrics"].write_text(to_json(metrics), encoding="utf-8")
     facts = {
         "swap": swap,
@@ -247,7 +256,7 @@ def write(context: Context[EvaluateParams], metrics: Tree, pages: Pages) -> None
     sheet = contact_sheet(pages.album, swap)
     outputs["contact_sheet"].write_bytes(encode_jpeg(sheet, SHEET_QUALITY, "420"))
     about = context.facts["converted"] | {"params": context.params.model_dump()}
-    sources = scorer.source.result().turned(SOURCE_YAWS)
+    sources = scorer.setting.source.result().turned(SOURCE_YAWS)
     report = Report(swap, about, metrics, columns, clip.shots, pages.album, pages.film, sources)
     write_report(outputs["html"], report, context.inputs, pages.ground)
 

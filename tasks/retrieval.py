@@ -25,7 +25,7 @@ from likeness.contracts.sections import entry_names
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.galleries import GALLERIES
 from likeness.contracts.tables.probes import PROBES
-from likeness.evaluation.parts import rounded
+from likeness.evaluation.reductions import rounded
 from likeness.metrics import spacing
 from likeness.metrics.retrieval import Search, confusion, top_1
 from models.analysers.circular import embedder_facts

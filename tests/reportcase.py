@@ -17,8 +17,8 @@ from likeness.contracts.documents import to_json
 from likeness.contracts.tables.base import Writer
 from likeness.contracts.tables.crops import CROPS
 from likeness.contracts.tables.history import HISTORY
-from likeness.contracts.tables.per_frame import PER_FRAME, SCORES
 from likeness.contracts.tables.shards import SHARDS
+from likeness.evaluation.per_frame import PER_FRAME, SCORES
 from likeness.evaluation.report.album import REASONS, Album, Shown
 from likeness.evaluation.report.film import Film
 from likeness.evaluation.report.page import Report, write_report

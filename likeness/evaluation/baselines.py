@@ -15,14 +15,15 @@ import numpy.typing as npt
 
 from likeness.evaluation import sampling, scores
 from likeness.evaluation.face import COPIED, PASTED, Face, Task, flow_scores, seen
-from likeness.evaluation.look import Look, Measures, look
+from likeness.evaluation.look import Measures, look
 from likeness.evaluation.reference import Reference
 from likeness.evaluation.scores import Scores
 from likeness.evaluation.views import Place
 from likeness.media.codec_roundtrip import PlanesFrame
 from likeness.media.colour import rgb_to_yuv420_region, yuv420_region_to_rgb
 from likeness.media.footage import Footage, Frame
-from likeness.metrics import perceptual, seams
+from likeness.metrics import perceptual
+from likeness.metrics.subjects import Frames, Look, Pair, Patch, Run
 from likeness.vision import alignment
 from likeness.vision.box import Box
 from likeness.vision.placing import warp_to_box
@@ -63,7 +64,7 @@ def measure_run(
     middle, place, wanted = run[at], known[at].view.place, known[at].looks[COPIED]
     found = Measured(middle.target.frame_index, {}, {}, {}, {})
     found.scores.update(scores.prefixed(COPIED, _outside(middle.target, middle)))
-    around = seams.rings(place.mask)
+    patch = Patch(place.mask)
     shown = reference.shown(found.frame_index, [task.target for task in run])
     pasted: list[Frame] = [_pasted(task, reference.footage) for task in run]
     for prefix, frames in (shown | {PASTED: pasted}).items():
@@ -71,14 +72,13 @@ def measure_run(
             given, own = known[at].looks[PASTED], {}
         else:
             given = _look(frames[at], middle, place, using)
-            own = scores.compared(given, wanted, around) | scores.units(given)
+            own = scores.of_pair(Pair(given, wanted, patch)) | scores.of_look(given, "unit")
             own |= _outside(frames[at], middle)
-            own["colour_shift"] = scores.colour_shift(given, wanted)
             found.embeddings[prefix] = given.embedding
             found.features[prefix] = perceptual.pooled(given.layers)
             if given.second is not None:
                 found.seconds[prefix] = given.second
-        own |= scores.colours(given) | _motion(frames, run, given, known, using)
+        own |= scores.of_look(given, "colour") | _motion(frames, run, given, known, using)
         found.scores.update(scores.prefixed(prefix, own))
     return found
 
@@ -111,8 +111,8 @@ def _mesh(frame: Frame, place: Place, using: Measures) -> Values:
 
 
 def _outside(frame: Frame, task: Task) -> Scores:
-    lumas = (task.target.luma(), frame.luma())
-    return scores.outside(*lumas, task.reached) | scores.ssim_outside(*lumas, task.reached)
+    frames = Frames(task.target.luma(), frame.luma(), task.reached)
+    return scores.of_frames(frames, "outside", "sampled")
 
 
 def _motion(
@@ -129,4 +129,5 @@ def _motion(
     now = (frames[1].luma(), middle.target.luma())
     found = flow_scores(now, (frames[0].luma(), before.target.luma()), middle.touched)
     first, last = (_mesh(frames[i], known[i].view.place, using) for i in (0, 2))
-    return found | scores.jitters([first, given.placed, last], [face.meshes[1] for face in known])
+    target = [face.meshes[1] for face in known]
+    return found | scores.of_run(Run([first, given.placed, last], target))

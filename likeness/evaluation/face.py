@@ -11,11 +11,13 @@ import numpy.typing as npt
 
 from likeness.evaluation import sampling, scores, views
 from likeness.evaluation.gallery import SourceFaces
-from likeness.evaluation.look import Look, Measures, look
+from likeness.evaluation.look import Measures, look
 from likeness.evaluation.scores import Scores
 from likeness.evaluation.views import Place, View
 from likeness.media.footage import Frame
-from likeness.metrics import perceptual, seams
+from likeness.metrics import perceptual
+from likeness.metrics.catalogue.baselines import FACES, OWN
+from likeness.metrics.subjects import Frames, Look, Motion, Pair, Patch
 from likeness.vision import alignment
 from likeness.vision.alignment import Affine
 
@@ -25,7 +27,7 @@ Lumas = tuple[Pixels, Pixels]
 SMALLEST_FLOW_PX = 24
 """Side below which dense inverse search has no room for its patches."""
 FLOW_MARGIN_PX = 8
-RENDER, COPIED, PASTED = "", "copied_", "pasted_"
+RENDER, (COPIED, PASTED) = "", FACES
 """Prefixes of columns: the render, the target as it is, the source pasted."""
 
 
@@ -96,6 +98,11 @@ class Task:
         """Of render and target."""
         return self.render.luma(), self.target.luma()
 
+    @property
+    def frames(self) -> Frames:
+        """What is compared outside of the mask."""
+        return Frames(self.target.luma(), self.render.luma(), self.reached)
+
 
 @dataclass(frozen=True)
 class Face:
@@ -161,7 +168,7 @@ def _measured(task: Task, view: View, named: dict[str, Pixels], using: Measures)
         return Face(view, task.row, found, placed)
     found_looks = look(pictures, meshes, place, using, judged=task.judged)
     looks = dict(zip(named, found_looks, strict=True))
-    found |= scores.ssim_outside(*task.lumas, task.reached) | _scores(looks, place)
+    found |= scores.of_frames(task.frames, "sampled") | _scores(looks, place)
     return Face(
         view,
         task.row,
@@ -190,15 +197,12 @@ def _recognised(view: View, row: FaceRow, named: dict[str, Pixels], using: Measu
 
 def _scores(named: dict[str, Look], place: Place) -> Scores:
     """Scores of render, target and paste, and those of the pair."""
-    around = seams.rings(place.mask)
-    render, target = named[RENDER], named[COPIED]
-    found = scores.angles(render, target)
+    patch, render, target = Patch(place.mask), named[RENDER], named[COPIED]
+    found = scores.of_look(target, "angle", OWN)
     for prefix, one in named.items():
-        found |= scores.prefixed(prefix, scores.compared(one, target, around))
-        found |= scores.prefixed("target_" if prefix == COPIED else prefix, scores.units(one))
-        shift = {"colour_shift": scores.colour_shift(one, target)}
-        found |= scores.prefixed(prefix, shift)
-    return found | scores.colours(render) | scores.prefixed("target_", scores.colours(target))
+        found |= scores.of_pair(Pair(one, target, patch), prefix)
+        found |= scores.of_look(one, "unit", OWN if prefix == COPIED else prefix)
+    return found | scores.of_look(render, "colour") | scores.of_look(target, "colour", OWN)
 
 
 def flow_scores(now: Lumas, before: Lumas, touched: Pixels) -> Scores:
@@ -207,7 +211,7 @@ def flow_scores(now: Lumas, before: Lumas, touched: Pixels) -> Scores:
     if min(x1 - x0, y1 - y0) < SMALLEST_FLOW_PX:
         return {}
     (a, b), (c, d) = ([p[y0:y1, x0:x1] for p in pair] for pair in (now, before))
-    return scores.over_time((a, b), (c, d), touched[y0:y1, x0:x1])
+    return scores.of_motion(Motion((a, b), (c, d), touched[y0:y1, x0:x1]))
 
 
 def _box(mask: Pixels) -> tuple[int, int, int, int]:

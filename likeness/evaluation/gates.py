@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from likeness.contracts.errors import ParamsError
+from likeness.metrics.catalogue import CENTRES, short_names
 
 Tree = dict[str, Any]
 Gates = Mapping[str, str] | Sequence[str]
@@ -22,23 +23,7 @@ NUMBER = r"-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
 BOUND = re.compile(rf"\s*(>=|<=|>|<)\s*({NUMBER})\s*")
 LINE = re.compile(rf"\s*([A-Za-z_][\w.-]*)\s*((?:>=|<=|>|<)\s*{NUMBER})\s*")
 SECTION = "evaluate.gates"
-CENTRES = ("mean", "value")
-"""Leaves that stand for the metric above them: `expression_error` is `expression_error.mean`."""
-ALIASES = {
-    "identity_cosine": "identity_cosine.source",
-    "identity_independent": "identity_independent.source",
-    "ssim_outside": "outside.ssim",
-    "psnr_outside_db": "outside.psnr_db",
-    "max_difference_outside": "outside.max_difference",
-    "boundary_delta_e": "seams.boundary_delta_e.mean",
-    "gradient_ratio": "seams.gradient_ratio.mean",
-    "identity_variance": "flicker.identity_variance",
-    "colour_flicker": "flicker.colour",
-    "flow_difference_px": "flicker.flow_difference_px",
-    "tof": "flicker.flow_difference_px",
-    "landmark_jitter": "flicker.landmark_jitter",
-    "warping_error": "flicker.warping_error",
-}
+ALIASES = short_names()
 """Short names of paths that do not end in one of `CENTRES`."""
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from likeness.evaluation.views import Place, embedder_crop
 from likeness.metrics import expression, gaze, light
 from likeness.metrics.colour import rgb_to_lab
+from likeness.metrics.subjects import Look
 from likeness.vision import alignment
 from likeness.vision.alignment import Affine
 from likeness.vision.pose import pose_from_mesh
@@ -65,38 +66,6 @@ class Measures:
         if self.squares.square:
             return back
         return alignment.compose(self.squares.matrix, back)
-
-
-@dataclass(frozen=True)
-class Look:
-    """One picture of a face, measured on its own.
-
-    Attributes:
-        picture: (S,S,3) uint8 RGB, a view.
-        mesh: (468,3) view px.
-        placed: (468,3) square px of the frame.
-        pose_deg: (3,) yaw, pitch, roll.
-        units: (6,) distances of metrics.expression.UNITS.
-        gaze: (2,2) directions of metrics.gaze.
-        lab: (S,S,3) float32.
-        colours: (2,3) mean and deviation of Lab inside the mask.
-        shading: low-passed lightness of metrics.light.
-        embedding, layers: of the pack's embedder: (D,), maps (C,h,w).
-        second: (E,) of the second embedder; None where it did not look.
-    """
-
-    picture: Pixels
-    mesh: Values
-    placed: Values
-    pose_deg: Values
-    units: Values
-    gaze: Values
-    lab: npt.NDArray[np.float32]
-    colours: Values
-    shading: npt.NDArray[np.float32]
-    embedding: Values
-    layers: Sequence[Floats]
-    second: Values | None
 
 
 def look(

@@ -13,10 +13,11 @@ import numpy.typing as npt
 from likeness.contracts.tables.baselines import BASELINES, REENCODED, TRANSFERRED
 from likeness.media.codec_roundtrip import PlanesFrame, decoded
 from likeness.media.footage import Footage, Frame
+from likeness.metrics.catalogue import baselines
 
 Indices = npt.NDArray[np.integer]
 Vectors = dict[str, dict[int, npt.NDArray[np.float64]]]
-PREFIXES = {REENCODED: "reencoded_", TRANSFERRED: "mesh_"}
+PREFIXES = {REENCODED: baselines.REENCODED.prefix, TRANSFERRED: baselines.TRANSFERRED.prefix}
 """Kind of baseline -> prefix of its columns."""
 
 

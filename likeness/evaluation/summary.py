@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from likeness.contracts.tables.per_frame import SCORES
-from likeness.evaluation import parts
-from likeness.evaluation.gates import leaves, verdicts
-from likeness.evaluation.parts import Columns, Tree, beside, mean, rounded
+from likeness.evaluation.gates import Tree, leaves, verdicts
+from likeness.evaluation.per_frame import SCORES
+from likeness.evaluation.reductions import OF_COLUMNS, Columns, Shots, mean, rounded
+from likeness.metrics.catalogue import CENTRES, METRICS
+from likeness.metrics.catalogue.baselines import BASELINES, COPIED
+from likeness.metrics.catalogue.metric import Metric
+from likeness.metrics.distributions import RESAMPLES, Estimate, fid, kid
 
 __all__ = ["Columns", "Tree", "blank", "leaves", "mean", "rounded", "summarise", "verdicts"]
 Values = npt.NDArray[np.float64]
+Features = Mapping[str, Sequence[Values]]
+KEYS = {baseline.prefix: baseline.key for baseline in BASELINES}
+CROWDS = ("fid", "kid")
 
 
 def summarise(
     columns: Columns,
-    shots: npt.NDArray[np.integer],
+    shots: Shots,
     source_itself: float,
     second_itself: float = np.nan,
-    features: dict[str, Sequence[Values]] | None = None,
+    features: Features | None = None,
 ) -> Tree:
     """All of metrics.json that is measured; null where there was no face.
 
@@ -32,26 +41,91 @@ def summarise(
         second_itself: the same by the second embedder.
         features: by prefix of the columns, (C,) of each measured crop, for FID and KID.
     """
-    frames = int((~np.isnan(columns["gaze_error"])).sum())
-    return {
-        "identity_cosine": parts.identity_part(columns, source_itself),
-        "identity_independent": parts.identity_part(columns, second_itself, "independent"),
-        "pose_error_deg": parts.pose_part(columns),
-        "landmark_error": beside(columns, "landmark_error"),
-        "expression_error": beside(columns, "expression_error"),
-        "action_units": parts.units_part(columns),
-        "gaze_error": beside(columns, "gaze_error") | {"frames": frames},
-        "illumination": parts.light_part(columns),
-        "perceptual_distance": beside(columns, "perceptual_distance"),
-        **parts.crowd_part(features or {}),
-        "outside": parts.outside_part(columns),
-        "flicker": parts.flicker_part(columns, shots),
-        "seams": {
-            "boundary_delta_e": beside(columns, "boundary_delta_e"),
-            "gradient_ratio": beside(columns, "gradient_ratio"),
-        },
-        "colour_shift": beside(columns, "colour_shift"),
-    }
+    itself = {"identity_source_itself": source_itself, "independent_source_itself": second_itself}
+    measured = Figures(columns, shots, itself, _crowds(features or {}))
+    tree: Tree = {}
+    rows = [row for row in METRICS if row.path]
+    for _, section in itertools.groupby(rows, key=lambda row: row.path.partition(".")[0]):
+        _write(tree, list(section), measured)
+    return tree
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What figures are made from.
+
+    Attributes:
+        columns, shots: of `summarise`.
+        given: figures that are known before, by name of their row.
+        crowds: FID and KID, by prefix of the columns.
+    """
+
+    columns: Columns
+    shots: Shots
+    given: Mapping[str, float]
+    crowds: Mapping[str, tuple[Estimate, Estimate]]
+
+    def figure(self, row: Metric, prefix: str) -> float | int | None:
+        """The figure of the swap ("") or of a baseline; None where nothing was measured."""
+        if row.clip == "given":
+            return rounded(self.given[row.name], row.decimals)
+        if row.clip in CROWDS:
+            return rounded(self.crowds[prefix][CROWDS.index(row.clip)].value, row.decimals)
+        value = rounded(OF_COLUMNS[row.clip](self.columns, row, prefix, self.shots), row.decimals)
+        return int(value) if row.decimals == 0 and value is not None else value
+
+    def more(self, row: Metric) -> Tree:
+        """What stands beside the figure of FID or KID: its 95 % interval and images."""
+        if row.clip not in CROWDS:
+            return {}
+        swap = self.crowds[""][CROWDS.index(row.clip)]
+        ends = {end: rounded(getattr(swap, end), row.decimals) for end in ("low", "high")}
+        return ends | {"images": swap.images}
+
+    def reasons(self, row: Metric) -> Tree:
+        """Why FID or KID has no figure; of baselines the reasons stand apart."""
+        if row.clip not in CROWDS:
+            return {}
+        found = {
+            prefix: pair[CROWDS.index(row.clip)].reason for prefix, pair in self.crowds.items()
+        }
+        tree: Tree = {"reason": found[""]} if found[""] else {}
+        return tree | {"reasons": {KEYS[p]: why for p, why in found.items() if p and why}}
+
+
+def _write(tree: Tree, section: Sequence[Metric], measured: Figures) -> None:
+    """Write the rows of one key: figures with the baselines beside them, then those below."""
+    for row in section:
+        _put(tree, row.path, measured.figure(row, ""))
+        parent, _, leaf = row.path.rpartition(".")
+        for name, value in measured.more(row).items():
+            _put(tree, f"{parent}.{name}", value)
+        for prefix in row.baselines if leaf in CENTRES else ():
+            _put(tree, f"{parent}.{KEYS[prefix]}", measured.figure(row, prefix))
+        for name, value in measured.reasons(row).items():
+            _put(tree, f"{parent}.{name}", value)
+    for row in section:
+        parent, _, leaf = row.path.rpartition(".")
+        for prefix in () if leaf in CENTRES else row.baselines:
+            _put(tree, f"{parent}.{KEYS[prefix]}.{leaf}", measured.figure(row, prefix))
+
+
+def _put(tree: Tree, path: str, value: Any) -> None:
+    """Set the value at a dotted path."""
+    *above, leaf = path.split(".")
+    for key in above:
+        tree = tree.setdefault(key, {})
+    tree[leaf] = value
+
+
+def _crowds(features: Features) -> dict[str, tuple[Estimate, Estimate]]:
+    """FID and KID to the target's crops, of the swap with their intervals and of baselines."""
+    target = np.array(list(features.get(COPIED.prefix, [])))
+    found = {}
+    for prefix in ("", *KEYS):
+        own, drawn = np.array(list(features.get(prefix, []))), RESAMPLES if prefix == "" else 0
+        found[prefix] = (fid(own, target, drawn), kid(own, target, drawn))
+    return found
 
 
 def blank() -> Columns:

@@ -10,25 +10,14 @@ import numpy as np
 import pyarrow as pa
 
 from likeness.contracts.tables.base import Writer
-from likeness.contracts.tables.per_frame import PER_FRAME, SCORES
 from likeness.evaluation import sampling
 from likeness.evaluation.clip import Clip
-from likeness.evaluation.parts import Columns
+from likeness.evaluation.per_frame import PER_FRAME, SCORES
+from likeness.evaluation.reductions import Columns
+from likeness.metrics.catalogue import plotted
 
 DECIMALS = 6
-CURVES = (
-    "ssim_outside",
-    "psnr_outside_db",
-    "colour_shift",
-    "boundary_delta_e",
-    "perceptual_distance",
-    "gaze_error",
-    "expression_error",
-    "landmark_error",
-    "pose_error_deg",
-    "identity_target",
-    "identity_source",
-)
+CURVES = plotted()
 """Columns of curves.csv; the last is what `dvc plots` draws unless told otherwise."""
 
 

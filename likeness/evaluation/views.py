@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -143,6 +145,27 @@ def frame_mask(
     size = (box[2] - box[0], box[3] - box[1])
     laid = cv2.warpAffine(mask, moved, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
     return np.asarray(laid, np.uint8), box
+
+
+class Laid(Protocol):
+    """A face whose mask lies in a frame; see evaluation.face.FaceRow."""
+
+    @property
+    def mask(self) -> Pixels:
+        """(M,M) uint8, 255 = replaced."""
+
+    @property
+    def to_mask(self) -> Affine:
+        """(2,3) frame px -> px of `mask`."""
+
+
+def touched(faces: Sequence[Laid], width_px: int, height_px: int) -> Pixels:
+    """What the masks of all faces replace of a frame (H,W) uint8."""
+    whole = np.zeros((height_px, width_px), np.uint8)
+    for face in faces:
+        mask, (x0, y0, x1, y1) = frame_mask(face.mask, face.to_mask, width_px, height_px)
+        np.maximum(whole[y0:y1, x0:x1], mask, out=whole[y0:y1, x0:x1])
+    return whole
 
 
 def _mask_box(

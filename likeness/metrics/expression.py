@@ -15,15 +15,8 @@ from likeness.vision import mesh
 
 Points = npt.NDArray[np.floating]
 Values = npt.NDArray[np.float64]
-UNITS = {
-    "mouth_open": "between the inner lips (AU 25, 26, 27)",
-    "mouth_width": "between the corners of the mouth (AU 18, 20)",
-    "smile": "height of the mouth's corners above its middle (AU 12, 15)",
-    "brow_raise": "height of the brows above the eyes (AU 1, 2, 4)",
-    "brow_furrow": "between the inner ends of the brows (AU 4)",
-    "eye_open": "between upper and lower lid, mean of both eyes (AU 5, 43, 45)",
-}
-"""Name -> what is measured, with the action units that move it."""
+UNITS = ("mouth_open", "mouth_width", "smile", "brow_raise", "brow_furrow", "eye_open")
+"""What `units` gives, in its order; the catalogue says of each what is measured."""
 INNER_LIPS = (13, 14)
 OUTER_LIPS = (0, 17)
 INNER_BROWS = (55, 285)

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from likeness.contracts.tables.per_frame import UNITS
 from likeness.evaluation import sampling
 from likeness.evaluation.views import embedder_crop, locate
 from likeness.media.pictures import read_image
 from likeness.metrics import distributions, expression, gaze, light, perceptual, seams
+from likeness.metrics.catalogue import measured
 from likeness.vision import alignment
 from likeness.vision.colour import rgb_to_lab
 from models.analysers.features import EMBEDDED, TappedEmbedder, find_taps
@@ -63,7 +63,7 @@ def turned(points: npt.NDArray[np.float64], degrees: float) -> npt.NDArray[np.fl
 
 
 def test_names_of_units_are_those_of_the_table() -> None:
-    assert tuple(expression.UNITS) == UNITS
+    assert measured("unit") == expression.UNITS
 
 
 def test_units_ignore_pose_and_size_and_see_what_moves(people: People) -> None:

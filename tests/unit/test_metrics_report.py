@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from likeness.contracts.errors import ParamsError
 from likeness.contracts.tables.base import Writer
 from likeness.contracts.tables.history import HISTORY
-from likeness.contracts.tables.per_frame import PER_FRAME, SCORES
 from likeness.evaluation import gates, sampling, summary
+from likeness.evaluation.per_frame import PER_FRAME, SCORES
 from likeness.evaluation.report import charts, page
 from likeness.evaluation.report.album import REASONS, Album
 from likeness.evaluation.report.charts import Curve

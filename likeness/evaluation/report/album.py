@@ -13,6 +13,7 @@ from likeness.evaluation.scores import Scores
 from likeness.evaluation.views import View
 from likeness.media.footage import Frame
 from likeness.media.images import encode_jpeg
+from likeness.metrics.catalogue import METRICS
 from likeness.vision.squares import Squares
 
 Pixels = npt.NDArray[np.uint8]
@@ -38,76 +39,13 @@ class Reason:
     text: Callable[[Scores], str]
 
 
-REASONS = (
-    Reason(
-        "identity",
-        "Least like the source",
-        lambda s: -s["identity_source"],
-        lambda s: f"cosine {s['identity_source']:.2f} to the source",
-    ),
-    Reason(
-        "pose",
-        "Head turned another way than the target",
-        lambda s: s["pose_error_deg"],
-        lambda s: f"{s['pose_error_deg']:.1f}° off",
-    ),
-    Reason(
-        "expression",
-        "Expression furthest from the target",
-        lambda s: s["expression_error"],
-        lambda s: f"{s['expression_error']:.3f} eye distances",
-    ),
-    Reason(
-        "gaze",
-        "Eyes that look elsewhere than the target's",
-        lambda s: s["gaze_error"],
-        lambda s: f"{s['gaze_error']:.3f} eye widths off",
-    ),
-    Reason(
-        "eyes",
-        "Eyes open or closed unlike the target's",
-        lambda s: abs(s["eye_open"] - s["target_eye_open"]),
-        lambda s: f"open {s['eye_open']:.3f}, target {s['target_eye_open']:.3f}",
-    ),
-    Reason(
-        "mouth",
-        "Mouth open or closed unlike the target's",
-        lambda s: abs(s["mouth_open"] - s["target_mouth_open"]),
-        lambda s: f"open {s['mouth_open']:.3f}, target {s['target_mouth_open']:.3f}",
-    ),
-    Reason(
-        "seam",
-        "Border that shows most",
-        lambda s: s["boundary_delta_e"] - s["copied_boundary_delta_e"],
-        lambda s: f"ΔE {s['boundary_delta_e']:.1f}, target {s['copied_boundary_delta_e']:.1f}",
-    ),
-    Reason(
-        "colour",
-        "Colour furthest from the target",
-        lambda s: s["colour_shift"],
-        lambda s: f"ΔE {s['colour_shift']:.1f}",
-    ),
-    Reason(
-        "shading",
-        "Light from another side than on the target",
-        lambda s: -s["shading_correlation"],
-        lambda s: f"shading correlates by {s['shading_correlation']:.2f}",
-    ),
-    Reason(
-        "perceptual",
-        "Furthest from the target to a recogniser's eye",
-        lambda s: s["perceptual_distance"],
-        lambda s: f"{s['perceptual_distance']:.3f} (not LPIPS)",
-    ),
-    Reason(
-        "flicker",
-        "Moves least like the target",
-        lambda s: s["warping_error"] - s["target_warping_error"],
-        lambda s: (
-            f"{1e3 * s['warping_error']:.2f}, target {1e3 * s['target_warping_error']:.2f} (x1000)"
-        ),
-    ),
+REASONS = tuple(
+    Reason(worst.key, worst.title, row.badness, worst.written)
+    for worst, row in sorted(
+        ((row.worst, row) for row in METRICS if row.worst), key=lambda pair: pair[0].at
+    )
 )
+"""Of the catalogue, in the order in which they are shown."""
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from likeness.metrics import catalogue
+from likeness.metrics.catalogue import CENTRES
+from likeness.metrics.catalogue.metric import Line as Words
+from likeness.metrics.catalogue.metric import Metric
+
 Tree = Mapping[str, Any]
-BASELINES = {
-    "target_copied": "Target copied",
-    "target_reencoded": "Target re-encoded",
-    "source_pasted": "Source pasted",
-    "mesh_transfer": "mesh_transfer",
-}
-"""Keys of baselines in metrics.json, in the order of their columns."""
-CENTRES = ("mean", "value")
-"""Leaves that stand for their metric."""
+BASELINES = {row.key: row.label for row in sorted(catalogue.BASELINES, key=lambda row: row.at)}
+"""Keys of baselines in metrics.json, in the order of their columns -> what people read."""
 NOTHING, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
 
@@ -84,147 +82,24 @@ class Line:
         return f"{self.hint}; 95 %: {' to '.join(shown(end, self.format) for end in ends)}"
 
 
-LINES = (
-    Line(
-        "Identity: source",
-        "cosine to the source's gallery",
-        "higher",
-        "identity_cosine.source",
-        least=0.01,
-    ),
-    Line(
-        "Identity: target",
-        "cosine to the target's own face",
-        "lower",
-        "identity_cosine.target",
-        least=0.01,
-    ),
-    Line(
-        "Second opinion: source",
-        "the same by an embedder that nothing else uses",
-        "higher",
-        "identity_independent.source",
-        least=0.01,
-    ),
-    Line(
-        "Second opinion: target",
-        "the same by an embedder that nothing else uses",
-        "lower",
-        "identity_independent.target",
-        least=0.01,
-    ),
-    Line(
-        "Head pose", "degrees from the target's", "lower", "pose_error_deg.mean", ".2f", least=0.2
-    ),
-    Line(
-        "Landmarks", "eye distances from the target's", "lower", "landmark_error.mean", least=0.002
-    ),
-    Line(
-        "Expression",
-        "the same without pose, place, size",
-        "lower",
-        "expression_error.mean",
-        least=0.002,
-    ),
-    Line(
-        "Gaze", "eye widths from the target's, by the iris", "lower", "gaze_error.mean", least=0.005
-    ),
-    Line(
-        "Border, colour",
-        "step across it, ΔE 2000",
-        "target",
-        "seams.boundary_delta_e.mean",
-        ".2f",
-        least=0.3,
-    ),
-    Line(
-        "Border, edges",
-        "gradient energy against both sides",
-        "target",
-        "seams.gradient_ratio.mean",
-        ".2f",
-        least=0.05,
-    ),
-    Line(
-        "Colour",
-        "mean inside the mask, ΔE 2000 to the target's",
-        "lower",
-        "colour_shift.mean",
-        least=0.3,
-    ),
-    Line(
-        "Light, mean",
-        "Lab inside the mask",
-        "lower",
-        "illumination.lab_mean_error.mean",
-        ".2f",
-        least=0.3,
-    ),
-    Line(
-        "Light, contrast",
-        "deviation of Lab inside the mask",
-        "lower",
-        "illumination.lab_deviation_error.mean",
-        ".2f",
-        least=0.3,
-    ),
-    Line(
-        "Light, shading",
-        "correlation of soft shading with the target's",
-        "higher",
-        "illumination.shading_correlation.mean",
-        least=0.01,
-    ),
-    Line(
-        "Perceptual distance",
-        "features of the pack's recogniser, not LPIPS",
-        "lower",
-        "perceptual_distance.mean",
-        least=0.01,
-    ),
-    Line(
-        "FID",
-        "crops against the target's, by those features",
-        "lower",
-        "fid.value",
-        ".2f",
-        least=0.2,
-    ),
-    Line("KID", "the same, unbiased", "lower", "kid.value", ".4f", least=0.002),
-    Line(
-        "Outside: SSIM", "where nothing should change", "higher", "outside.ssim", ".4f", least=0.001
-    ),
-    Line("Outside: PSNR", "dB", "higher", "outside.psnr_db", ".1f", least=0.3),
-    Line("Outside: largest", "grey levels of 255", "lower", "outside.max_difference", "g", least=4),
-    Line(
-        "Identity over time",
-        "variance of the cosine to the source",
-        "lower",
-        "flicker.identity_variance",
-        ".4f",
-        least=0.0005,
-    ),
-    Line(
-        "Jitter",
-        "of the mesh, above the target's",
-        "lower",
-        "flicker.landmark_jitter",
-        ".4f",
-        least=0.0005,
-    ),
-    Line("Colour flicker", "Lab, above the target's", "lower", "flicker.colour", least=0.02),
-    Line(
-        "Warping error", "above the target's", "lower", "flicker.warping_error", ".5f", least=0.0002
-    ),
-    Line("Flow", "px from the target's motion", "lower", "flicker.flow_difference_px", least=0.02),
+def line_of(row: Metric) -> Line:
+    """A row of the catalogue as a line; one that nobody has put into words by its path alone."""
+    stated = row.line or Words(named(row.path), form=".4g")
+    return Line(stated.label, stated.hint, row.better, row.path, stated.form, stated.least)
+
+
+def named(path: str) -> str:
+    """A label made from a path: "gaze_error_deg.mean" -> "Gaze error deg"."""
+    whole = path.removesuffix(".mean").removesuffix(".value")
+    words = whole.replace(".", ": ").replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+_SHOWN = sorted(
+    ((row.line.at, row.line.key, line_of(row)) for row in catalogue.METRICS if row.line),
+    key=lambda entry: entry[0],
 )
+LINES = tuple(line for _, _, line in _SHOWN)
 """The lines that people know by name, in the order in which they read them."""
-KEY_PATHS = (
-    "identity_cosine.source",
-    "identity_independent.source",
-    "pose_error_deg.mean",
-    "expression_error.mean",
-    "outside.ssim",
-    "flicker.warping_error",
-)
+KEY_PATHS = tuple(line.path for _, key, line in _SHOWN if key)
 """The few of them that stand on the index."""

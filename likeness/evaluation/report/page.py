@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from likeness.contracts.tables.frames import FRAMES
-from likeness.contracts.tables.per_frame import SCORES
+from likeness.evaluation.per_frame import SCORES
 from likeness.evaluation.report import charts, curves, descent, figures, rows, verdict
 from likeness.evaluation.report.album import REASONS, Album, Shown
 from likeness.evaluation.report.film import Reel, spans

@@ -7,30 +7,20 @@ a mapping with "mean" or "value" becomes a line, with the baselines that stand b
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from likeness.evaluation.report.figures import BASELINES, CENTRES, LINES, Line, Tree, shown
+from likeness.evaluation.report.figures import BASELINES, CENTRES, LINES, Line, Tree, named, shown
+from likeness.metrics.catalogue import METRICS
 
 FACTS = ("frames", "embedder", "judge", "gates", "gates_passed", "baselines")
 """Top-level keys that hold no metric."""
 ARROWS = {"higher": "↑", "lower": "↓", "target": "≈", "": ""}
-HIGHER = re.compile(r"(ssim|psnr|top_1|correlation|nearer_to_source|(^|[._])source(_itself)?$)")
-LOWER = re.compile(
-    r"(error|distance|shift|jitter|flicker|variance|difference|warping|flow|(^|\.)[fk]id\b|target$"
-    r"|^action_units\.)"
-)
-NEAR = re.compile(r"(^|\.)seams\.")
 
 
 def direction(path: str) -> str:
-    """Which way a metric is better: "higher", "lower", "target", or "" where nobody said."""
-    known = next((line.better for line in LINES if line.path == path), None)
-    if known is not None:
-        return known
-    found = (("target", NEAR), ("higher", HIGHER), ("lower", LOWER))
-    return next((name for name, pattern in found if pattern.search(path)), "")
+    """Which way a metric is better: "higher", "lower", "target", or "" where no row says so."""
+    return next((row.better for row in METRICS if path in (row.path, row.column)), "")
 
 
 def leaves(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -50,13 +40,6 @@ def _means(tree: Tree, prefix: str = "") -> Iterator[str]:
             continue
         yield from (f"{prefix}{key}.{leaf}" for leaf in CENTRES if leaf in value)
         yield from _means(value, f"{prefix}{key}.")
-
-
-def named(path: str) -> str:
-    """A label made from a path: "gaze_error_deg.mean" -> "Gaze error deg"."""
-    whole = path.removesuffix(".mean").removesuffix(".value")
-    words = whole.replace(".", ": ").replace("_", " ")
-    return words[:1].upper() + words[1:]
 
 
 def lines(metrics: Tree) -> list[Line]:

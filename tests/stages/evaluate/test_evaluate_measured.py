@@ -17,7 +17,7 @@ from likeness.contracts.documents import sha256_of
 from likeness.contracts.errors import FootageError, TableError
 from likeness.contracts.tables.baselines import BASELINES
 from likeness.contracts.tables.converted import CONVERTED
-from likeness.contracts.tables.per_frame import PER_FRAME
+from likeness.evaluation.per_frame import PER_FRAME
 from likeness.media.encode import Model, VideoWriter
 from likeness.media.footage import open_footage
 from likeness.media.images import decode_jpeg

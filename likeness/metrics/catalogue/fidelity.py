@@ -1,0 +1,130 @@
+"""Rows on how near the picture is to the target's, inside the mask and outside of it."""
+
+from __future__ import annotations
+
+from likeness.metrics.catalogue.baselines import ALL, ENCODED, FACES, PASTED
+from likeness.metrics.catalogue.metric import Chart, Columns, Curve, Line, Meaning, Metric, Worst
+
+ROWS = (
+    Metric(
+        name="perceptual_distance",
+        better="lower",
+        group="Fidelity",
+        path="perceptual_distance.mean",
+        columns=Columns("pair", FACES),
+        baselines=ALL,
+        line=Line("Perceptual distance", "features of the pack's recogniser, not LPIPS",
+                  least=0.01, at=150),
+        curve=Curve(Chart("Perceptual distance",
+                          "features of the pack's recogniser, lower is better", 0.0, at=160),
+                    beside=(PASTED.prefix,)),
+        worst=Worst("perceptual", "Furthest from the target to a recogniser's eye",
+                    "{perceptual_distance:.3f} (not LPIPS)", at=100),
+        meaning=Meaning(
+            "mean over four layers of 1 - cosine of the features at each pixel of the aligned face",
+            "form of LPIPS (Zhang et al. 2018); **not LPIPS**: features of the pack's recogniser, "
+            "no learned weights",
+            "itself 0; blur 1 < blur 4; another photo of a man < another person",
+            "comparison with any paper",
+        ),
+        plotted=50,
+    ),
+    Metric(
+        name="fid",
+        better="lower",
+        group="Fidelity",
+        path="fid.value",
+        clip="fid",
+        baselines=ALL,
+        line=Line("FID", "crops against the target's, by those features", ".2f", 0.2, at=160),
+        meaning=Meaning(
+            "Frechet distance of pooled 14x14 features to the target's crops",
+            "Heusel et al. 2017",
+            "shift by 3: 9; twice as wide: by hand",
+            "bias: few images raise it; another pack has another scale",
+        ),
+    ),
+    Metric(
+        name="kid",
+        better="lower",
+        group="Fidelity",
+        path="kid.value",
+        clip="kid",
+        baselines=ALL,
+        line=Line("KID", "the same, unbiased", ".4f", 0.002, at=170),
+        meaning=Meaning(
+            "unbiased squared MMD, k = (<x,y>/D + 1)^3",
+            "Binkowski et al. 2018",
+            "mean of 40 draws of one kind: 0",
+            "a set with itself is slightly below 0, since its own images are left out on one side "
+            "only",
+        ),
+    ),
+    Metric(
+        name="ssim_outside",
+        better="higher",
+        group="Fidelity",
+        path="outside.ssim",
+        columns=Columns("sampled", at=30),
+        baselines=ENCODED,
+        around=True,
+        line=Line("Outside: SSIM", "where nothing should change", ".4f", 0.001, at=180, key=True),
+        curve=Curve(Chart("Outside: SSIM", "higher is better", at=240)),
+        meaning=Meaning(
+            "SSIM of the luma where the mask cannot have touched; 0-1",
+            "Wang et al. 2004",
+            "itself 1; window by hand",
+            "what encoding alone costs: `target_reencoded` beside it does",
+        ),
+        plotted=10,
+    ),
+    Metric(
+        name="psnr_outside_db",
+        unit="dB",
+        better="higher",
+        group="Fidelity",
+        path="outside.psnr_db",
+        columns=Columns("outside", at=10),
+        baselines=ENCODED,
+        around=True,
+        line=Line("Outside: PSNR", "dB", ".1f", 0.3, at=190),
+        curve=Curve(Chart("Outside the mask", "PSNR in dB, higher is better", at=230)),
+        meaning=Meaning("PSNR of it, dB", "", "itself 100", "the same"),
+        plotted=20,
+    ),
+    Metric(
+        name="max_difference_outside",
+        unit="grey levels",
+        better="lower",
+        group="Fidelity",
+        path="outside.max_difference",
+        clip="largest",
+        columns=Columns("outside", at=20),
+        baselines=ENCODED,
+        decimals=0,
+        around=True,
+        line=Line("Outside: largest", "grey levels of 255", ".0f", 4, at=200),
+        curve=Curve(Chart("Outside: largest", "grey levels of 255", 0.0, at=250)),
+        meaning=Meaning("its largest difference, grey levels", "", "one changed pixel by hand"),
+    ),
+    Metric(
+        name="ssim_outside_worst",
+        better="higher",
+        group="Fidelity",
+        path="outside.ssim_worst",
+        clip="least",
+        column="ssim_outside",
+        around=True,
+        meaning=Meaning("lowest SSIM of a frame"),
+    ),
+    Metric(
+        name="mesh_score",
+        better="higher",
+        group="Fidelity",
+        columns=Columns("mesh", at=40),
+        drawn=False,
+        meaning=Meaning(
+            "the mesh network's own belief that there is a face, 0-1; in `per_frame.parquet` alone"
+        ),
+    ),
+)  # fmt: skip

@@ -23,7 +23,7 @@ from likeness.media.codec_roundtrip import PlanesFrame
 from likeness.media.colour import rgb_to_yuv420_region, yuv420_region_to_rgb
 from likeness.media.footage import Footage, Frame
 from likeness.metrics import perceptual
-from likeness.metrics.subjects import Frames, Look, Pair, Patch, Run
+from likeness.metrics.subjects import Frames, Look, Pair, Replaced, Run
 from likeness.vision import alignment
 from likeness.vision.box import Box
 from likeness.vision.placing import warp_to_box
@@ -64,7 +64,7 @@ def measure_run(
     middle, place, wanted = run[at], known[at].view.place, known[at].looks[COPIED]
     found = Measured(middle.target.frame_index, {}, {}, {}, {})
     found.scores.update(scores.prefixed(COPIED, _outside(middle.target, middle)))
-    patch = Patch(place.mask)
+    replaced = Replaced(place.mask)
     shown = reference.shown(found.frame_index, [task.target for task in run])
     pasted: list[Frame] = [_pasted(task, reference.footage) for task in run]
     for prefix, frames in (shown | {PASTED: pasted}).items():
@@ -72,7 +72,7 @@ def measure_run(
             given, own = known[at].looks[PASTED], {}
         else:
             given = _look(frames[at], middle, place, using)
-            own = scores.of_pair(Pair(given, wanted, patch)) | scores.of_look(given, "unit")
+            own = scores.of_pair(Pair(given, wanted, replaced)) | scores.of_look(given, "unit")
             own |= _outside(frames[at], middle)
             found.embeddings[prefix] = given.embedding
             found.features[prefix] = perceptual.pooled(given.layers)

@@ -17,7 +17,7 @@ from likeness.evaluation.views import Place, View
 from likeness.media.footage import Frame
 from likeness.metrics import perceptual
 from likeness.metrics.catalogue.baselines import FACES, OWN
-from likeness.metrics.subjects import Frames, Look, Motion, Pair, Patch
+from likeness.metrics.subjects import Frames, Look, Motion, Pair, Replaced
 from likeness.vision import alignment
 from likeness.vision.alignment import Affine
 
@@ -197,10 +197,10 @@ def _recognised(view: View, row: FaceRow, named: dict[str, Pixels], using: Measu
 
 def _scores(named: dict[str, Look], place: Place) -> Scores:
     """Scores of render, target and paste, and those of the pair."""
-    patch, render, target = Patch(place.mask), named[RENDER], named[COPIED]
+    replaced, render, target = Replaced(place.mask), named[RENDER], named[COPIED]
     found = scores.of_look(target, "angle", OWN)
     for prefix, one in named.items():
-        found |= scores.of_pair(Pair(one, target, patch), prefix)
+        found |= scores.of_pair(Pair(one, target, replaced), prefix)
         found |= scores.of_look(one, "unit", OWN if prefix == COPIED else prefix)
     return found | scores.of_look(render, "colour") | scores.of_look(target, "colour", OWN)
 

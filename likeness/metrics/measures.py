@@ -130,13 +130,13 @@ def perceptual_distance(pair: Pair) -> float:
 @of_pair
 def boundary_delta_e(pair: Pair) -> float:
     """See `seams.boundary_delta_e`; CIEDE2000."""
-    return seams.lab_step(pair.given.lab, pair.patch.around)
+    return seams.lab_step(pair.given.lab, pair.replaced.around)
 
 
 @of_pair
 def gradient_ratio(pair: Pair) -> float:
     """See `seams.gradient_ratio`."""
-    return seams.gradient_ratio(pair.given.picture, pair.patch.around)
+    return seams.gradient_ratio(pair.given.picture, pair.replaced.around)
 
 
 @of_pair

@@ -53,7 +53,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Patch:
+class Replaced:
     """What is replaced of a view: its mask (S,S) uint8, 255 = replaced."""
 
     mask: Pixels
@@ -71,12 +71,12 @@ class Pair:
     Attributes:
         given: the render's, or a baseline's.
         wanted: the target's.
-        patch: what is replaced.
+        replaced: what is replaced.
     """
 
     given: Look
     wanted: Look
-    patch: Patch
+    replaced: Replaced
 
     @cached_property
     def eye_distance_px(self) -> float:

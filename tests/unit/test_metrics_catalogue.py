@@ -113,7 +113,7 @@ from dataclasses import replace
 from likeness.evaluation import scores, summary, gates
 from likeness.evaluation.per_frame import PER_FRAME, SCORES
 from likeness.evaluation.report import album, curves, rows
-from likeness.metrics.subjects import Look, Pair, Patch
+from likeness.metrics.subjects import Look, Pair, Replaced
 
 rng = np.random.default_rng(0)
 mesh = rng.uniform(0, 96, (468, 3))
@@ -127,7 +127,7 @@ look = Look(
 pale = replace(look, lab=lab * np.float32([1, 0.5, 0.5]))
 mask = np.zeros((96, 96), np.uint8)
 mask[20:70, 20:70] = 255
-found = scores.of_pair(Pair(pale, look, Patch(mask)), "copied_")
+found = scores.of_pair(Pair(pale, look, Replaced(mask)), "copied_")
 assert abs(found["copied_chroma_ratio"] - 0.5) < 1e-6, found
 
 assert {"chroma_ratio", "copied_chroma_ratio", "pasted_chroma_ratio"} <= set(PER_FRAME.schema.names)

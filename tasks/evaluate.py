@@ -117,7 +117,8 @@ def summary_of(scorer: Scorer, judge: Judge, unread: int) -> Tree:
     clip, columns = scorer.setting.clip, scorer.found.columns
     gallery = dict(scorer.setting.source.result().facts)
     itself = [float(gallery.pop(name)) for name in ("source_itself", "second_itself")]
-    metrics = summary.summarise(columns, clip.shots, *itself, scorer.found.crowds())
+    crowds = scorer.found.crowds()
+    metrics = summary.summarise(columns, clip.shots, itself[0], itself[1], crowds)
     if not judge.has_second:
         metrics["identity_independent"]["reason"] = judge.second_facts["reason"]
     counts = {
@@ -196,7 +197,7 @@ def measure(context: Context[EvaluateParams], helper: ThreadPoolExecutor) -> tup
     source = helper.submit(read_source, inputs["source"], judge, *shown)
     ground = helper.submit(page_ground, inputs)
     rows: Iterable[list[FaceRow]] = face_rows(crops, inputs["converted"], clip)
-    film, without = film_of(context, (target, render)), ()
+    film, without = film_of(context, (target, render)), tuple[str, ...]()
     if film is not None:
         reference, without = in_film(reference, film), NO_MEANING
         target, rows = film, rows_in_crop(rows, film.side_px)

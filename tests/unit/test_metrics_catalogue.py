@@ -106,6 +106,7 @@ def test_every_section_has_its_table() -> None:
 
 # --- the how-to, word for word ---
 
+HEAD, TAIL = "ROWS = (\n", "    # and the rows that are there\n)\n"
 PIECE = re.compile(r"`(likeness/[\w/]+\.py)`:\n\n```python\n(.*?)```", re.DOTALL)
 LOOKS = """\
 import numpy as np, sys
@@ -156,8 +157,8 @@ def test_the_how_to_is_all_it_takes(tmp_path: Path) -> None:
     for name, code in pieces:
         path = tmp_path / name
         text = path.read_text(encoding="utf-8")
-        row = code.startswith(" ")
-        text = text.replace("\nROWS = (\n", f"\nROWS = (\n{code}") if row else f"{text}\n\n{code}"
+        row = code.removeprefix(HEAD).removesuffix(TAIL)
+        text = text.replace(HEAD, HEAD + row) if row != code else f"{text}\n\n{code}"
         path.write_text(text, encoding="utf-8")
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
 

@@ -8,11 +8,12 @@ from typing import Any
 
 from likeness.metrics import catalogue
 from likeness.metrics.catalogue import CENTRES
+from likeness.metrics.catalogue import baselines as known
 from likeness.metrics.catalogue.metric import Line as Words
 from likeness.metrics.catalogue.metric import Metric
 
 Tree = Mapping[str, Any]
-BASELINES = {row.key: row.label for row in sorted(catalogue.BASELINES, key=lambda row: row.at)}
+BASELINES = {row.key: row.label for row in sorted(known.BASELINES, key=lambda row: row.at)}
 """Keys of baselines in metrics.json, in the order of their columns -> what people read."""
 NOTHING, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 

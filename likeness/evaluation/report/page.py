@@ -126,7 +126,7 @@ def _judge(metrics: Mapping[str, Any]) -> str:
 def _notes(metrics: Mapping[str, Any]) -> list[str]:
     """What metrics.json says in words about its baselines."""
     found = rows.leaves(metrics.get("baselines") or {})
-    return [f"{rows.named(path)}: {text}" for path, text in found if isinstance(text, str)]
+    return [f"{figures.named(path)}: {text}" for path, text in found if isinstance(text, str)]
 
 
 def _filmed(frames: Sequence[int]) -> str:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from likeness.evaluation.report.figures import BASELINES, CENTRES, LINES, Line, Tree, named, shown
-from likeness.metrics.catalogue import METRICS
+from likeness.evaluation.report.figures import BASELINES, LINES, Line, Tree, named, shown
+from likeness.metrics.catalogue import CENTRES, METRICS
 
 FACTS = ("frames", "embedder", "judge", "gates", "gates_passed", "baselines")
 """Top-level keys that hold no metric."""

@@ -50,7 +50,7 @@ def column_names() -> tuple[str, ...]:
 
 def short_names() -> dict[str, str]:
     """Short name -> path in metrics.json, of rows whose path does not begin with their name."""
-    found = {}
+    found: dict[str, str] = {}
     for row in METRICS:
         apart = row.path not in ("", *(f"{row.name}.{centre}" for centre in CENTRES))
         found |= {row.name: row.path} if apart else {}

@@ -30,7 +30,7 @@ from models.swappers.mesh_transfer.config import MeshTransferConfig
 from models.swappers.mesh_transfer.swapper import MeshTransfer
 from models.training.crops import CropSet, open_crops
 from tasks.blend import BlendParams, blend_face
-from tasks.convert import ConvertParams, converted_rows
+from tasks.convert import ConvertParams, converted_rows, open_target
 
 Key = tuple[int, int]
 """frame_index and track_index."""
@@ -65,18 +65,9 @@ def fit(source: Path, target: Path) -> tuple[MeshTransfer, CropSet]:
     Raises:
         ModelError: the source has no clean crop, or the target none at all.
     """
-    facts = CROPS.check(target)
-    size = max(int(facts["size_px"]) // STEP_PX, 1) * STEP_PX
+    size = max(int(CROPS.check(target)["size_px"]) // STEP_PX, 1) * STEP_PX
     swapper = MeshTransfer(MeshTransferConfig(size_px=size))
-    crops = CropSet(
-        identity=facts["identity"],
-        paths=[target],
-        facts=facts,
-        count=CROPS.count(target),
-        needs=swapper.needs,
-        size_px=swapper.size_px,
-        coverage=float(swapper.coverage),
-    )
+    crops = open_target(target, swapper)
     given = open_crops(source, swapper.needs, swapper.size_px, float(swapper.coverage))
     with torch.inference_mode():
         swapper.prepare(given, _Meshes(crops, crops.identity))

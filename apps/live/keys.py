@@ -8,7 +8,6 @@ import select
 import sys
 import termios
 import tty
-from types import TracebackType
 from typing import Any
 
 QUIT = (b"q", b"Q", b"\x1b")
@@ -41,12 +40,7 @@ class TerminalKeys:
             tty.setcbreak(sys.stdin)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Leave the terminal as it was."""
         if self._listens:
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)

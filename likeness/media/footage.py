@@ -10,7 +10,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -186,12 +185,7 @@ class Footage(ABC):
     def __enter__(self) -> Footage:
         return self
 
-    def __exit__(  # noqa: B027  # not abstract: no kind of footage has anything to close
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:  # noqa: B027  # no kind has anything to close
         """Nothing stays open between reads."""
 
 

@@ -27,16 +27,19 @@ from benchmarks.drawn import draw_shard
 from benchmarks.harness import Result, rate, record
 from likeness.contracts import environment
 from likeness.contracts.memory import keep_freed_memory
+from likeness.contracts.params.convert import ConvertParams
+from likeness.contracts.params.train import Plan
 from likeness.contracts.tables.shards import SHARDS
 from models.conversion import load_swapper
 from models.crew import Crew, crew_for
-from models.training import initialisation, loop
+from models.training import loop
 from models.training.crops import open_crops
-from models.training.plan import Job, Plan
+from models.training.job import Job
+from models.training.loaders import build_loader
 from models.training.process_group import SingleProcess
 from models.training.results import write_results
 from models.training.steps import StepContext
-from tasks.convert import ConvertParams, converted_rows
+from tasks.convert import converted_rows
 
 BUSY = (1, 3)
 SECONDS = 6.0
@@ -82,10 +85,10 @@ def speed(work: Work, *, split: bool = False, most: int | None = None) -> float:
 def training(job: Job) -> Work:
     """Steps of a training."""
     run = loop.build(job, CPU)
-    sides = initialisation.build_loader(run.swapper, *run.crops)
+    loader = build_loader(run.swapper, *run.crops)
 
     def step(crew: Crew) -> int:
-        loop.train_step(run, StepContext(run.swapper, sides, job.plan, SingleProcess(), crew))
+        loop.train_step(run, StepContext(run.swapper, loader, job.plan, SingleProcess(), crew))
         return job.plan.step_images
 
     return step

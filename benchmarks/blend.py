@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from benchmarks.harness import Result, cost, record, seconds
 from likeness.contracts.environment import shared_folder, threads
+from likeness.contracts.params.blend import BlendParams
 from likeness.media.colour import Planes, rgb_to_yuv420, yuv420_region_to_rgb
 from likeness.media.footage import open_footage
 from likeness.vision import placing
@@ -27,7 +28,7 @@ from likeness.vision.colour import SteadyColours, lab_transfer
 from likeness.vision.pasting import Face
 from likeness.vision.patch import GRID_PX, cut_patch, patch_colours
 from likeness.vision.templates import template
-from tasks.blend import BlendParams, blend_face
+from tasks.blend import blend_face
 
 SIZE = (1920, 1080)
 SPACE = ("bt709", "limited")

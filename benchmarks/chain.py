@@ -27,6 +27,7 @@ from benchmarks.blend import paste_full
 from benchmarks.harness import Result, rate, record
 from benchmarks.memory import cut
 from likeness.contracts.environment import shared_folder, threads
+from likeness.contracts.params.blend import BlendParams
 from likeness.media.encode import VideoWriter
 from likeness.media.footage import open_footage
 from likeness.vision import alignment, masks
@@ -42,7 +43,6 @@ from models.swappers import registry
 from models.training.crops import cut as cut_crops
 from tasks import align, blend, convert, detect, frames
 from tasks import filter as filter_faces
-from tasks.blend import BlendParams
 
 _ = pd  # Arrow imports it with its first array, here before the time; stages do without
 FRAMES = 282

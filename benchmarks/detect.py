@@ -23,13 +23,14 @@ import pyarrow as pa
 from benchmarks.harness import Result, rate, seconds
 from likeness.contracts.environment import shared_folder
 from likeness.contracts.memory import keep_freed_memory
+from likeness.contracts.params.detect import DetectParams
 from likeness.vision.tracks import overlaps
 from models.analysers.export import write_pack
 from models.analysers.fetch import fetch, fetch_pack
 from models.analysers.observer import Observer
 from models.analysers.pack import Pack, load_pack
 from models.analysers.sweep import Found
-from tasks.detect import DetectParams, detect, rows_of
+from tasks.detect import detect, rows_of
 
 Floats = npt.NDArray[np.float32]
 FRAMES = 300

@@ -35,6 +35,7 @@ from benchmarks.harness import Result, best, cost, rate, record
 from likeness.contracts import environment
 from likeness.contracts.documents import read_json, write_json
 from likeness.contracts.memory import keep_freed_memory
+from likeness.contracts.params.train import Plan
 from models import tensorfile
 from models.batch import Batch
 from models.conversion import device_of, load_swapper, swap_batch
@@ -46,12 +47,13 @@ from models.layers.memory_format import lay_out
 from models.swappers import registry
 from models.swappers.base import Swapper
 from models.swappers.mesh_transfer import relight
-from models.training import initialisation, loop
+from models.training import loop
 from models.training.compiled import compile_networks
 from models.training.crops import open_crops
 from models.training.identities import open_identities
+from models.training.job import Job
+from models.training.loaders import build_loader
 from models.training.model_config import config_of
-from models.training.plan import Job, Plan
 from models.training.process_group import SingleProcess
 from models.training.steps import StepContext, take_step
 from tasks.appearance import STAGE as APPEARANCE
@@ -123,7 +125,7 @@ def trainer(job: Job, ours: bool) -> Work:
     if not ours:
         plain(run)
     compile_networks(run.swapper, job)
-    sides = initialisation.build_loader(run.swapper, *run.crops, run.device)
+    loader = build_loader(run.swapper, *run.crops, run.device)
     counter = FlopCounterMode(display=False)
     # Ours as in training, one thread for each part; the baseline as torch has it. Operations are
     # counted on the thread that counts alone.
@@ -136,7 +138,7 @@ def trainer(job: Job, ours: bool) -> Work:
             ) as crew,
             nullcontext() if turn else counter,
         ):
-            context = StepContext(run.swapper, sides, job.plan, SingleProcess(), crew)
+            context = StepContext(run.swapper, loader, job.plan, SingleProcess(), crew)
             for phase in run.phases:
                 choices = context.loader.choose(job.plan, turn)
                 take_step(context, phase, run.optimisers[phase.name], choices, turn)
@@ -187,12 +189,12 @@ def loading(job: Job) -> float:
         swapper = registry.build(job.family, job.settings)
     view = (swapper.needs, swapper.size_px, swapper.coverage)
     source, target = (open_identities(folder, *view) for folder in (job.source, job.target))
-    sides = initialisation.build_loader(swapper, source, target)
-    context = StepContext(swapper, sides, job.plan, SingleProcess())
+    loader = build_loader(swapper, source, target)
+    context = StepContext(swapper, loader, job.plan, SingleProcess())
 
     def load() -> None:
-        for _, choices in context.parts(sides.choose(job.plan, 0)):
-            sides.batches(choices, CPU)
+        for _, choices in context.parts(loader.choose(job.plan, 0)):
+            loader.batches(choices, CPU)
 
     return best(load, 5)
 

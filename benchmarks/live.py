@@ -31,8 +31,9 @@ from benchmarks.blend import paste_full
 from benchmarks.drawn import draw_shard
 from benchmarks.harness import Result, cost, rate, record
 from likeness.contracts.environment import shared_folder, threads
+from likeness.contracts.params.blend import BlendParams
 from likeness.media.colour import rgb_to_yuv420
-from likeness.media.encode import Model, VideoWriter
+from likeness.media.encode import StreamFacts, VideoWriter
 from likeness.media.footage import Frame, open_footage
 from likeness.provenance.marks import make_mark, stamp
 from likeness.vision import alignment, masks
@@ -45,7 +46,6 @@ from models.analysers.pack import Pack, load_pack
 from models.conversion import joined_masks
 from models.swappers import registry
 from models.swappers.base import Swapper
-from tasks.blend import BlendParams
 
 FAMILY, SIZE_PX, MASK_PX = "pix2pix", 256, 128
 PERSON = "identity: subject\nconsent: subject\n"
@@ -148,7 +148,7 @@ def baseline(root: Path, footage: Path) -> tuple[float, float]:
     """Frames per second of the loop, and the median milliseconds of a frame."""
     source = open_footage(footage, decode_threads=1)
     loop, spent = Loop(root, source.facts), []
-    model = Model(footage, loop.facts)
+    model = StreamFacts(footage, loop.facts)
     with VideoWriter(root / "loop.mp4", model, CRF, PRESET, audio=False) as writer:
         for frame in source.frames():
             began = time.perf_counter()

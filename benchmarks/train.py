@@ -37,17 +37,19 @@ from benchmarks.drawn import draw_shard
 from benchmarks.harness import Result, rate, record, seconds
 from likeness.contracts import environment
 from likeness.contracts.memory import keep_freed_memory
+from likeness.contracts.params.train import Plan
 from models.batch import Batch, as_image
 from models.crew import crew_for
 from models.layers.memory_format import lay_out
 from models.losses.pixels import l1
 from models.swappers.autoencoder.swapper import Autoencoder
-from models.training import initialisation, loop
+from models.training import loop
 from models.training.augment import positions, sample
 from models.training.crops import decode
+from models.training.dataset import Choice
 from models.training.identities import Identities
-from models.training.loaders import Choice, IndependentLoader, Pool
-from models.training.plan import Job, Plan
+from models.training.job import Job
+from models.training.loaders import IndependentLoader, build_loader
 from models.training.process_group import SingleProcess
 from models.training.steps import StepContext
 
@@ -61,7 +63,7 @@ class Founding:
     """The baseline: two Adams, float32, every JPEG decoded again each time it is drawn."""
 
     swapper: Autoencoder
-    pools: tuple[Pool, Pool]
+    loader: IndependentLoader
     files: tuple[list[bytes], list[bytes]]
     plan: Plan
 
@@ -89,8 +91,9 @@ class Founding:
         for adam in self.adams:
             adam.zero_grad()
         total = 0.0
+        choices = self.loader.choose(self.plan, place)
         for side, decoder in enumerate((net.source_decoder, net.target_decoder)):
-            batch = self.load(side, self.pools[side].choose(self.plan, place))
+            batch = self.load(side, choices[side])
             move: Tensor | float = shift if side == 0 else 0.0
             loss = l1(decoder(net.encoder(batch["warped"] + move)), batch["crop"] + move)
             torch.autograd.backward(loss)
@@ -114,7 +117,7 @@ def build_ours(job: Job) -> tuple[loop.Run, StepContext]:
     """Our side, ready to step."""
     run = loop.build(job, CPU)
     return run, StepContext(
-        run.swapper, initialisation.build_loader(run.swapper, *run.crops), job.plan, SingleProcess()
+        run.swapper, build_loader(run.swapper, *run.crops), job.plan, SingleProcess()
     )
 
 
@@ -125,8 +128,8 @@ def build_founding(job: Job) -> Founding:
         raise TypeError(type(run.swapper))
     if not isinstance(context.loader, IndependentLoader):
         raise TypeError(type(context.loader))
-    pools = (context.loader.source, context.loader.target)
-    return Founding(run.swapper, pools, (jpegs(run.crops[0]), jpegs(run.crops[1])), job.plan)
+    files = (jpegs(run.crops[0]), jpegs(run.crops[1]))
+    return Founding(run.swapper, context.loader, files, job.plan)
 
 
 def curves(folder: Path) -> float:

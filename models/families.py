@@ -22,6 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 from likeness.contracts.commands import positive
+from likeness.contracts.params.train import Plan
 from models.batch import Batch
 from models.layers.mesh_topology import canonical_vertices
 from models.layers.recogniser import SIDE_PX, TEMPLATE, Recogniser
@@ -29,9 +30,9 @@ from models.swappers import registry
 from models.swappers.base import Phase, Swapper
 from models.training.augment import GRID, Draw
 from models.training.crops import NUMBERS
+from models.training.dataset import Choice
 from models.training.footprint import measure
-from models.training.loaders import Choice, Choices
-from models.training.plan import Plan
+from models.training.loaders import Choices
 from models.training.process_group import SingleProcess
 from models.training.steps import StepContext
 

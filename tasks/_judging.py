@@ -18,6 +18,7 @@ import numpy as np
 from likeness.contracts import environment
 from likeness.contracts.catalog import footage_path
 from likeness.contracts.errors import FootageError
+from likeness.contracts.params.blend import BlendParams
 from likeness.contracts.progress import Advance
 from likeness.contracts.sections import load_section, swap_overrides
 from likeness.contracts.stage import Context
@@ -31,7 +32,6 @@ from likeness.media.footage import Footage, open_footage
 from likeness.media.prefetch import prefetch
 from likeness.metrics import spacing
 from tasks._whole import Cropped, cropped
-from tasks.blend import BlendParams
 
 EVEN_FACES = 9
 """Evenly spaced faces on the contact sheet."""

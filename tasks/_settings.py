@@ -8,7 +8,6 @@ A value that is not allowed would otherwise be told when its stage begins, which
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from likeness.contracts.choices import choices
 from likeness.contracts.commands import ended
 from likeness.contracts.documents import line_of, load_yaml, validate
 from likeness.contracts.errors import ParamsError
+from likeness.contracts.params.sections import SECTIONS
 from likeness.contracts.pools import FinetuneEntry, PoolEntry, load_model
 from likeness.contracts.sections import (
     PARAMS_FILE,
@@ -37,20 +37,9 @@ from likeness.contracts.yamltext import Mapped
 ENTRIES = ("pools", "models", "finetuned", "swaps")
 SWAP_STAGES = ("convert", "blend", "evaluate", "publish")
 """Stages whose section a swap may replace keys of."""
-Sections = dict[str, type[BaseModel]]
 
 
-def sections() -> Sections:
-    """Section of params.yaml -> the class that reads it."""
-    found: Sections = {}
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        if not path.stem.startswith("_"):
-            stage = importlib.import_module(f"tasks.{path.stem}").STAGE
-            found[stage.name] = stage.params
-    return found
-
-
-def check_sections(path: Path, known: Sections) -> None:
+def check_sections(path: Path) -> None:
     """Check each section against its class, and that each has one.
 
     Raises:
@@ -59,11 +48,11 @@ def check_sections(path: Path, known: Sections) -> None:
     refuse_identities(path)
     content = load_yaml(path)
     for name in content:
-        if name not in known and name not in ENTRIES:
+        if name not in SECTIONS and name not in ENTRIES:
             subject = f"{path}:{line_of(content, (name,))}"
-            step = choices(name, sorted({*known, *ENTRIES}))
+            step = choices(name, sorted({*SECTIONS, *ENTRIES}))
             raise ParamsError(subject, f"unknown section `{name}`", step)
-    for name, model in known.items():
+    for name, model in SECTIONS.items():
         judged(name, load_section(name, model, path), f"{path}:{line_of(content, (name,))}")
 
 
@@ -92,7 +81,7 @@ def replaced(section: object, own: Mapping[str, Any]) -> Mapped:
     return made
 
 
-def check_swaps(path: Path, known: Sections) -> None:
+def check_swaps(path: Path) -> None:
     """Check what each swap replaces, together with what it leaves.
 
     Raises:
@@ -105,11 +94,11 @@ def check_swaps(path: Path, known: Sections) -> None:
         for stage in SWAP_STAGES:
             if stage in entry:
                 merged, place = replaced(content.get(stage), entry[stage]), ("swaps", name, stage)
-                found = validate(known[stage], merged, path, place)
+                found = validate(SECTIONS[stage], merged, path, place)
                 judged(stage, found, f"{path}:{line_of(content, place)}")
 
 
-def check_models(path: Path, known: Sections) -> None:
+def check_models(path: Path) -> None:
     """Check each model's family settings, and what it replaces of `train:`.
 
     Raises:
@@ -132,7 +121,7 @@ def check_models(path: Path, known: Sections) -> None:
             inherited = {k: v for k, v in model.settings.items() if k not in own}
             validate(config, replaced(inherited, own), path, (kind, name))
             merged = replaced(content.get("train"), replaced(model.train, entry.get("train") or {}))
-            validate(known["train"], merged, path, (kind, name, "train"))
+            validate(SECTIONS["train"], merged, path, (kind, name, "train"))
 
 
 def check(path: Path = PARAMS_FILE) -> None:
@@ -141,13 +130,12 @@ def check(path: Path = PARAMS_FILE) -> None:
     Raises:
         ParamsError: file, line, key and what is allowed, of the first thing wrong.
     """
-    known = sections()
-    check_sections(path, known)
+    check_sections(path)
     for name in entry_names("pools", path):
         load_entry("pools", name, PoolEntry, path)
-    check_swaps(path, known)
+    check_swaps(path)
     if entry_names("models", path) or entry_names("finetuned", path):
-        check_models(path, known)
+        check_models(path)
 
 
 def main() -> int:

@@ -18,10 +18,11 @@ from pathlib import Path
 from likeness.contracts.commands import ended, positive
 from likeness.contracts.errors import LikenessError, ModelError
 from likeness.contracts.memory import keep_freed_memory
+from likeness.contracts.params.train import Plan
 from likeness.contracts.progress import progress
 from likeness.contracts.sections import load_section
 from likeness.contracts.stage import Context, Stage, keep_arrow_from_pandas
-from models.training.plan import Job, Plan
+from models.training.job import Job
 from tasks import finetune, train
 from tasks.train import job_of
 

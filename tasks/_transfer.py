@@ -16,6 +16,8 @@ import pyarrow as pa
 import torch
 
 from likeness.contracts import environment
+from likeness.contracts.params.blend import BlendParams
+from likeness.contracts.params.convert import ConvertParams
 from likeness.contracts.progress import Advance
 from likeness.contracts.tables.base import as_numpy
 from likeness.contracts.tables.crops import CROPS
@@ -28,9 +30,9 @@ from models.batch import Batch
 from models.conversion import out_mask_px
 from models.swappers.mesh_transfer.config import MeshTransferConfig
 from models.swappers.mesh_transfer.swapper import MeshTransfer
-from models.training.crops import CropSet, open_crops
-from tasks.blend import BlendParams, blend_face
-from tasks.convert import ConvertParams, converted_rows, open_target
+from models.training.crops import CropSet, open_aligned, open_crops
+from tasks.blend import blend_face
+from tasks.convert import converted_rows
 
 Key = tuple[int, int]
 """frame_index and track_index."""
@@ -67,8 +69,8 @@ def fit(source: Path, target: Path) -> tuple[MeshTransfer, CropSet]:
     """
     size = max(int(CROPS.check(target)["size_px"]) // STEP_PX, 1) * STEP_PX
     swapper = MeshTransfer(MeshTransferConfig(size_px=size))
-    crops = open_target(target, swapper)
-    given = open_crops(source, swapper.needs, swapper.size_px, float(swapper.coverage))
+    view = (swapper.needs, swapper.size_px, float(swapper.coverage))
+    crops, given = open_aligned(target, *view), open_crops(source, *view)
     with torch.inference_mode():
         swapper.prepare(given, _Meshes(crops, crops.identity))
     return swapper.eval(), crops

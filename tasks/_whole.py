@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from likeness.contracts.errors import FootageError, TableError
+from likeness.contracts.params.blend import LEAST_PX
 from likeness.contracts.progress import Advance
 from likeness.contracts.tables.base import Facts, as_numpy
 from likeness.contracts.tables.converted import CONVERTED
@@ -33,8 +34,6 @@ from likeness.vision import alignment
 from likeness.vision.alignment import Affine, rescaled
 from likeness.vision.tracks import leading
 
-LEAST_PX = 256
-"""Side below which a film has no room for the words that say what it is."""
 NO_MEANING = tuple(row.name for row in around() if row.columns is not None)
 """Scores of what lies around a face that was laid in: a film of whole crops has no such place."""
 REASON = "blend.mode is crop: the whole picture is generated, nothing is laid into the target"

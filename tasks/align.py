@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
 from likeness.contracts import environment
-from likeness.contracts.documents import Document, sha256_of, to_json
+from likeness.contracts.documents import sha256_of, to_json
 from likeness.contracts.errors import FootageError
+from likeness.contracts.params.align import AlignParams
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.base import Facts, Writer, as_numpy
 from likeness.contracts.tables.crops import CROPS
@@ -35,7 +35,7 @@ from likeness.vision.mesh import mesh_error
 from likeness.vision.pose import pose_from_mesh
 from likeness.vision.smoothing import TrackFilter
 from likeness.vision.squares import Squares
-from likeness.vision.templates import TemplateName, eye_distance_px, template
+from likeness.vision.templates import eye_distance_px, template
 from models.analysers.mesh import ENLARGE
 from models.analysers.pack import Pack, load_pack
 from models.analysers.segmenter import PersonSegmenter
@@ -45,29 +45,6 @@ Points = npt.NDArray[np.float64]
 BATCH = 16
 FIXED_POINT = 32.0
 """Mesh coordinates are rounded to 1/32 px: far below the mesh's own error, and half the bytes."""
-
-
-class AlignParams(Document):
-    """Section `align` of params.yaml."""
-
-    template: TemplateName = Field(default="ffhq_512", description="places of the five points")
-    size_px: int = Field(default=256, ge=32, le=2048, description="side of a crop")
-    mask_size_px: int = Field(default=128, ge=16, le=2048, description="side of a mask")
-    jpeg_quality: int = Field(default=90, ge=50, le=100, description="of the crops, 4:4:4")
-    forehead: float = Field(
-        default=0.0, ge=0.0, le=0.5, description="mask above the mesh, in face heights"
-    )
-    person: bool = Field(default=True, description="meet the mask with the person segmenter's")
-    max_mesh_error: float | None = Field(
-        default=0.2,
-        gt=0.0,
-        description="mesh to five points, in eye distances, up to which a face is taken; null: all",
-    )
-    smooth: bool = Field(default=False, description="One-Euro filter on landmarks along a track")
-    smooth_cutoff_hz: float = Field(default=3.0, gt=0.0, description="its cut-off at rest")
-    smooth_beta: float = Field(
-        default=20.0, ge=0.0, description="its growth in Hz per face width per second"
-    )
 
 
 @dataclass(frozen=True)

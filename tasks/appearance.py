@@ -17,10 +17,10 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
 from likeness.contracts.appearance import AppearanceMap, MapView
-from likeness.contracts.documents import Document, read_json, to_json
+from likeness.contracts.documents import read_json, to_json
+from likeness.contracts.params.appearance import AppearanceParams
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.base import as_numpy
 from likeness.contracts.tables.shards import SHARDS
@@ -34,21 +34,6 @@ SHARPER = 0.1
 """What a view gains in cosine by being as sharp as the median; up to half as much again."""
 JPEG_QUALITY = 88
 GAP_PX = 6
-
-
-class AppearanceParams(Document):
-    """Section `appearance` of params.yaml."""
-
-    radius_deg: float = Field(
-        default=2.0, gt=0.0, le=45.0, description="views nearer than this count as one"
-    )
-    corner_deg: float = Field(
-        default=75.0,
-        ge=1.0,
-        le=poses.MOST_DEG,
-        description="yaw and pitch of the empty corners, +-",
-    )
-    thumbnail_px: int = Field(default=88, ge=16, le=512, description="side of a face in map.jpg")
 
 
 def read_rows(folder: Path) -> dict[str, Any]:

@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
-from likeness.contracts.documents import Document, read_json
+from likeness.contracts.documents import read_json
+from likeness.contracts.params.baselines import BaselinesParams
+from likeness.contracts.params.blend import BlendParams
 from likeness.contracts.sections import SwapEntry, load_entry, load_section, swap_overrides
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.base import Writer
@@ -36,19 +37,10 @@ from likeness.metrics import perceptual
 from models.analysers.features import TappedEmbedder
 from models.analysers.pack import Pack, load_pack
 from tasks._crops import crops_of
-from tasks.blend import BlendParams, checked_footage
+from tasks.blend import checked_footage
 
 Floats = npt.NDArray[np.float32]
 NO_MASK, AS_IT_IS = np.zeros((1, 1), np.uint8), np.eye(2, 3)
-
-
-class BaselinesParams(Document):
-    """`baselines:` of params.yaml."""
-
-    frames: int = Field(default=52, ge=3, le=2000, description="evenly spaced; FID needs 50")
-    runs: int = Field(
-        default=4, ge=1, le=100, description="of three frames in a row, measured as the swap is"
-    )
 
 
 @dataclass(frozen=True)

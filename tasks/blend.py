@@ -11,71 +11,33 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
 from likeness.contracts.catalog import footage_path
-from likeness.contracts.documents import Document, sha256_of
+from likeness.contracts.documents import sha256_of
 from likeness.contracts.errors import FootageError, TableError
+from likeness.contracts.params.blend import BlendParams
 from likeness.contracts.sections import swap_overrides
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.base import Facts, as_numpy
 from likeness.contracts.tables.converted import CONVERTED
 from likeness.contracts.tables.frames import FRAMES
 from likeness.media.colour import Planes, rgb_to_yuv420, yuv420_region_to_rgb, yuv_matrix
-from likeness.media.encode import Model, VideoWriter
+from likeness.media.encode import StreamFacts, VideoWriter
 from likeness.media.footage import Footage, Frame, open_footage
 from likeness.media.images import decode_jpeg
 from likeness.media.links import require_inside
-from likeness.media.sound import SoundCodec
 from likeness.vision import blending
 from likeness.vision.colour import SteadyColours
 from likeness.vision.pasting import Face, paste_face
 from likeness.vision.patch import Patch
-from tasks._whole import LEAST_PX, facts_of, shown_faces, side_of, write_film
+from tasks._whole import facts_of, shown_faces, side_of, write_film
 
 Pixels = npt.NDArray[np.uint8]
 Space = tuple[str, str]
 Lay = Callable[[Planes, "Face"], None]
-
-
-class BlendParams(Document):
-    """`blend:` of params.yaml."""
-
-    mode: Literal["feather", "poisson", "crop"] = Field(
-        default="feather",
-        description="soft edge; gradients kept and levels taken from around; the whole crop alone",
-    )
-    crop_px: int | None = Field(
-        default=None,
-        ge=LEAST_PX,
-        le=2048,
-        multiple_of=2,
-        description="crop: side of the film; null: the family's crops, enlarged to 256 px",
-    )
-    erode: float = Field(
-        default=0.0, ge=0, le=0.3, description="the mask shrinks by this share of the crop's side"
-    )
-    feather: float = Field(
-        default=0.045, ge=0, le=0.3, description="width of the soft edge, share of the crop's side"
-    )
-    colour: Literal["lab", "none"] = Field(
-        default="lab", description="mean and deviation in Lab, from the target's face, or as it is"
-    )
-    colour_strength: float = Field(default=1.0, ge=0, le=1, description="0 none, 1 all the way")
-    colour_memory: float = Field(
-        default=0.8, ge=0, lt=1, description="share of earlier frames in a track's colours"
-    )
-    crf: int = Field(default=18, ge=0, le=51, description="x264 quality, lower is better")
-    preset: Literal[
-        "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower"
-    ] = Field(default="veryfast", description="x264 speed against size")
-    sound: SoundCodec = Field(
-        default="aac", description="what sound becomes that MP4 cannot hold; other is copied"
-    )
 
 
 def blend_face(
@@ -207,7 +169,7 @@ def whole_crops(context: Context[BlendParams], footage: Footage) -> Counter[str]
     frames, tracks, _ = shown_faces(inputs["converted"])
     shown = dict(zip(frames.tolist(), tracks.tolist(), strict=True))
     crops = (crop_of(given, shown.get(index)) for index, given in enumerate(faces))
-    model, render = Model(footage.path, film), context.outputs["render"]
+    model, render = StreamFacts(footage.path, film), context.outputs["render"]
     with (
         footage,
         VideoWriter(render, model, params.crf, params.preset, sound=params.sound) as writer,

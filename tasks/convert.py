@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from pydantic import Field
 
 from likeness.contracts import environment
-from likeness.contracts.documents import Document, read_json
+from likeness.contracts.documents import read_json
 from likeness.contracts.errors import ModelError
+from likeness.contracts.params.convert import ConvertParams
 from likeness.contracts.sections import SwapEntry, load_entry, swap_overrides
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.base import Facts, Writer, as_numpy
@@ -40,19 +40,6 @@ if TYPE_CHECKING:  # torch takes seconds to import; arguments are checked before
     from models.batch import Batch
     from models.swappers.base import Swapper
     from models.training.crops import CropSet
-
-
-class ConvertParams(Document):
-    """`convert:` of params.yaml."""
-
-    batch_images: int = Field(default=8, ge=1, le=1024, description="crops per call of the model")
-    precision: Literal["bf16", "float32"] = Field(
-        default="bf16", description="of the network's layers; families without any use float32"
-    )
-    mask: Literal["both", "family", "aligned"] = Field(
-        default="both", description="the model's mask, that of align, or where the two agree"
-    )
-    jpeg_quality: int = Field(default=95, ge=50, le=100, description="of the swapped crops, 4:4:4")
 
 
 def source_crops(folder: Path, appearance: Path, swapper: Swapper) -> Batch | None:
@@ -109,22 +96,6 @@ def check_identities(entry: SwapEntry, config: Facts, aligned: Facts, folder: Pa
             raise ModelError(folder, problem, step)
 
 
-def open_target(path: Path, swapper: Swapper) -> CropSet:
-    """The target's crops as the family sees them in training: one code cuts both."""
-    from models.training.crops import CropSet
-
-    facts = CROPS.check(path)
-    return CropSet(
-        identity=facts["identity"],
-        paths=[path],
-        facts=facts,
-        count=CROPS.count(path),
-        needs=swapper.needs,
-        size_px=swapper.size_px,
-        coverage=float(swapper.coverage),
-    )
-
-
 def batches_of(path: Path, swapper: Swapper, params: ConvertParams) -> Iterator[pa.RecordBatch]:
     """What a conversion reads of align's crops."""
     wanted = {"frame_index", "track_index", "crop", "mask", "affine_matrix", *swapper.needs}
@@ -135,6 +106,7 @@ def batches_of(path: Path, swapper: Swapper, params: ConvertParams) -> Iterator[
 def run(context: Context[ConvertParams]) -> None:
     """Read the crops in batches, swap, write."""
     from models.crew import crew_for
+    from models.training.crops import open_aligned
 
     folder, subject = context.inputs["model"], context.inputs["aligned"]
     entry = load_entry("swaps", context.options["swap"], SwapEntry, context.params_file)
@@ -143,7 +115,8 @@ def run(context: Context[ConvertParams]) -> None:
     path = crops_of(aligned, subject)
     with crew_for(pick_device(), environment.threads()) as crew:
         swapper = load_swapper(folder, context.params.precision, 1)
-        crops = open_target(path, swapper)
+        # As the family sees them in training: one code cuts both.
+        crops = open_aligned(path, swapper.needs, swapper.size_px, float(swapper.coverage))
         given = context.inputs["source"], context.inputs["appearance"]
         source = source_crops(*given, swapper)
         work = partial(

@@ -19,12 +19,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import Field
 
 from likeness.contracts import environment
-from likeness.contracts.documents import Document
 from likeness.contracts.errors import FootageError
 from likeness.contracts.memory import keep_freed_memory
+from likeness.contracts.params.detect import DetectParams
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.base import Writer, as_numpy
 from likeness.contracts.tables.detections import DETECTIONS
@@ -36,24 +35,6 @@ from models.analysers.sweep import Found, find_faces, scanned_frames
 from models.analysers.view import View
 
 Floats = npt.NDArray[np.float32]
-
-
-class DetectParams(Document):
-    """Section `detect` of params.yaml."""
-
-    detect_every_frames: int = Field(
-        default=8, ge=1, description="frames between two scans of the whole frame; 1: every frame"
-    )
-    min_det_score: float = Field(
-        default=0.4,
-        gt=0.0,
-        le=1.0,
-        description="score from which a detection is listed; a margin below the customary 0.5, so "
-        "that faces near it do not flicker",
-    )
-    embed_every_frames: int = Field(
-        default=4, ge=1, description="frames between two measured embeddings of a face, at most"
-    )
 
 
 def rows_of(found: Found) -> dict[str, Any] | None:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import Field
 
-from likeness.contracts.documents import Document, to_json
+from likeness.contracts.documents import to_json
+from likeness.contracts.params.detectability import DetectabilityParams
 from likeness.contracts.sections import entry_names
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.base import as_numpy
@@ -24,12 +24,6 @@ from likeness.metrics.forensics.folds import ONE_CLIP, Faces, Verdict, judge
 
 DECIMALS = 4
 PROTOCOL = "leave one target clip out; real faces are the target's, encoded as the render was"
-
-
-class DetectabilityParams(Document):
-    """`detectability:` of params.yaml."""
-
-    l2: float = Field(default=0.1, gt=0, description="penalty on the weights, beside a mean loss")
 
 
 def read_faces(path: Path) -> tuple[Faces, tuple[str, ...]]:

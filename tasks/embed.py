@@ -17,10 +17,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
 from likeness.contracts import environment
-from likeness.contracts.documents import Document
+from likeness.contracts.params.embed import EmbedParams
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.base import Writer, as_numpy
 from likeness.contracts.tables.crops import CROPS
@@ -38,20 +37,6 @@ TOGETHER = 8
 """Faces per call of a network."""
 CALLS = 8
 """Calls that a thread may have waiting."""
-
-
-class EmbedParams(Document):
-    """Section `embed` of params.yaml."""
-
-    thin_pose_deg: float = Field(
-        default=1.0, ge=0.0, description="nearness in yaw and pitch; 0 keeps all"
-    )
-    thin_expression: float = Field(
-        default=0.003, ge=0.0, description="nearness of expressions in eye distances; 0 keeps all"
-    )
-    max_mesh_error: float | None = Field(
-        default=0.25, gt=0.0, description="mesh to five points, in eye distances; null keeps all"
-    )
 
 
 def choose(path: Path, params: EmbedParams) -> npt.NDArray[np.int64]:

@@ -17,16 +17,16 @@ whole shot (at most one face per frame), `copies: all` keeps both.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import Field
 
 from likeness.contracts.catalog import Consent, below, load_clip, require_consent
-from likeness.contracts.documents import Document, sha256_of
+from likeness.contracts.documents import sha256_of
 from likeness.contracts.errors import CatalogError
+from likeness.contracts.params.filter import FilterParams
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.base import Writer, as_numpy
 from likeness.contracts.tables.detections import DETECTIONS
@@ -50,26 +50,6 @@ REASONS = (
     "second_in_frame",
 )
 """Why a detection is left out; one that fails several tests counts under the first."""
-
-
-class FilterParams(Document):
-    """Section `filter` of params.yaml."""
-
-    threshold: float | None = Field(
-        default=None, ge=-1.0, le=1.0, description="cosine to the gallery; null: the pack's own"
-    )
-    best: int = Field(default=3, ge=1, description="references whose mean cosine counts")
-    gallery_size: int = Field(default=16, ge=1, description="samples of a dominant track")
-    min_size_px: float = Field(default=32.0, ge=0.0, description="shorter side of the box")
-    min_det_score: float = Field(default=0.6, ge=0.0, le=1.0, description="of the detector")
-    min_sharpness: float = Field(
-        default=0.0, ge=0.0, description="variance of the Laplacian at 112 px; 0 keeps all"
-    )
-    copies: Literal["one", "all"] = Field(
-        default="one",
-        description="of a person who is seen twice in a frame (a mirror): one of them, the same "
-        "for a whole shot, or all",
-    )
 
 
 def judge(

@@ -7,8 +7,8 @@ it; the budget counts the images of this training alone.
 
 from __future__ import annotations
 
+from likeness.contracts.params.train import Plan
 from likeness.contracts.stage import Context, Stage
-from models.training.plan import Plan
 from tasks.train import overrides, train_model
 
 

@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import Field
+from typing import Any
 
 from likeness.contracts.catalog import load_clip
-from likeness.contracts.documents import Document, sha256_of
+from likeness.contracts.documents import sha256_of
+from likeness.contracts.params.frames import FramesParams
 from likeness.contracts.progress import Advance
 from likeness.contracts.stage import Context, Stage
-from likeness.contracts.tables.base import ROWS_PER_GROUP, Writer
+from likeness.contracts.tables.base import Writer
 from likeness.contracts.tables.frames import FRAMES
+from likeness.contracts.tables.sizes import ROWS_PER_GROUP
 from likeness.media.container import footage_error
 from likeness.media.footage import Frame, open_footage
 from likeness.media.links import require_inside
@@ -36,27 +36,6 @@ from likeness.vision.quality import (
 )
 
 Row = dict[str, Any]
-
-
-class FramesParams(Document):
-    """Section `frames` of params.yaml."""
-
-    shot_threshold: float = Field(
-        default=0.12, gt=0, le=1, description="change of content (0-1) from which a shot begins"
-    )
-    duplicate_hash_bits: int = Field(
-        default=2, ge=0, le=64, description="most bits by which the hash of a repeat may differ"
-    )
-    duplicate_levels: int = Field(
-        default=2,
-        ge=0,
-        le=255,
-        description="most luma levels by which any block of a few px of a repeat may differ",
-    )
-    damage: Literal["continue", "refuse"] = Field(
-        default="continue",
-        description="frames that are missing or cannot be decoded: counted, or an error",
-    )
 
 
 @dataclass

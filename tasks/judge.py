@@ -9,11 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
-
 from likeness.contracts.atomic import write_bytes
-from likeness.contracts.documents import Document, read_json, write_json
+from likeness.contracts.documents import read_json, write_json
 from likeness.contracts.errors import ParamsError, WeightsError
+from likeness.contracts.params.judge import JudgeParams
 from likeness.contracts.stage import Context, Stage
 from models.analysers.circular import JUDGE_FILE, refuse_circular
 from models.analysers.dlibface import require_dlib
@@ -27,19 +26,6 @@ BGR_SOURCES = ("faceplugin",)
 """Packages whose embedder was trained on BGR pictures."""
 RUNTIMES = {".onnx": "onnx", ".dat": "dlib"}
 """What runs a file, by its ending."""
-
-
-class JudgeParams(Document):
-    """Section `judge` of params.yaml."""
-
-    embedder: str = Field(
-        default="faceplugin",
-        description="faceplugin, dlib (needs the extra of that name), none, or another embedder of "
-        "weights.toml that is an ONNX file",
-    )
-    required: bool = Field(
-        default=False, description="stop when it cannot be fetched, instead of going without"
-    )
 
 
 def chosen(name: str) -> str:

@@ -11,15 +11,12 @@ from __future__ import annotations
 
 from likeness.contracts.catalog import identity_names
 from likeness.contracts.checked import require_settings
-from likeness.contracts.documents import Document, to_json
+from likeness.contracts.documents import to_json
 from likeness.contracts.names import check_names
+from likeness.contracts.params.names import NamesParams
 from likeness.contracts.stage import Context, Stage
 
 CHECKED = "Every name is a slug.\n"
-
-
-class NamesParams(Document):
-    """Section `names` of params.yaml: there is nothing to set."""
 
 
 def run(context: Context[NamesParams]) -> None:

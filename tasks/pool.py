@@ -12,14 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from likeness.contracts.catalog import read_people
-from likeness.contracts.documents import Document, read_json, sha256_of, to_json
+from likeness.contracts.documents import read_json, sha256_of, to_json
 from likeness.contracts.errors import ConsentError, ModelError
+from likeness.contracts.params.pool import PoolParams
 from likeness.contracts.pools import PoolEntry, load_pool, members, named
 from likeness.contracts.stage import Context, Stage
-
-
-class PoolParams(Document):
-    """Section `pool` of params.yaml: there is nothing to set; see `pools:`."""
 
 
 def reason_against(manifest: dict[str, Any]) -> str:

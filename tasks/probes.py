@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from pydantic import Field
 
-from likeness.contracts.documents import Document, read_json
+from likeness.contracts.documents import read_json
+from likeness.contracts.params.blend import BlendParams
+from likeness.contracts.params.probes import ProbesParams
 from likeness.contracts.sections import SwapEntry, load_entry, load_section, swap_overrides
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.tables.base import Writer, as_numpy
@@ -28,15 +29,8 @@ from likeness.vision.templates import template
 from models.analysers.judge import load_judge
 from tasks._crops import crops_of
 from tasks._whole import cuts, side_of
-from tasks.blend import BlendParams
 
 EMBED_PX = 112
-
-
-class ProbesParams(Document):
-    """Section `probes` of params.yaml."""
-
-    frames: int = Field(default=retrieval.FRAMES, ge=1, le=1000, description="evenly spaced")
 
 
 def places(

@@ -13,17 +13,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
-
 from likeness.contracts.catalog import DATA, find_identity
-from likeness.contracts.documents import Document, read_json, sha256_of, to_json
+from likeness.contracts.documents import read_json, sha256_of, to_json
+from likeness.contracts.params.publish import PublishParams
 from likeness.contracts.sections import SwapEntry, load_entry, swap_overrides
 from likeness.contracts.stage import Context, Stage
-from likeness.media.encode import PRESETS, VideoWriter
+from likeness.media.encode import VideoWriter
 from likeness.media.footage import open_footage
 from likeness.provenance import record
 from likeness.provenance.lineage import Lineage, behind
-from likeness.provenance.marks import Corner, Mark, make_mark, stamp
+from likeness.provenance.marks import Mark, make_mark, stamp
 from likeness.provenance.ran import Ran
 from likeness.provenance.record import Use
 
@@ -42,24 +41,6 @@ STATEMENTS = {
     ),
 }
 """What is said of footage with a face laid in, and of a film of whole crops."""
-
-
-class PublishParams(Document):
-    """`publish:` of params.yaml."""
-
-    visible_mark: bool = Field(default=True, description="false is recorded and said loudly")
-    text: str = Field(
-        default="AI face swap · likeness", min_length=1, max_length=80, description="of the mark"
-    )
-    corner: Corner = Field(default="bottom-right", description="where the mark stands")
-    size: float = Field(
-        default=0.035, ge=0.02, le=0.2, description="letters, share of the frame's shorter side"
-    )
-    opacity: float = Field(default=0.85, ge=0.4, le=1, description="of the mark; 1 hides the rest")
-    crf: int = Field(default=17, ge=0, le=51, description="x264 quality, lower is better")
-    preset: str = Field(
-        default="veryfast", pattern=f"^({'|'.join(PRESETS)})$", description="x264 speed"
-    )
 
 
 def is_whole(metrics: Mapping[str, Any]) -> bool:

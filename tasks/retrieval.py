@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
 from likeness.contracts.catalog import read_people
-from likeness.contracts.documents import Document, read_json, to_json
+from likeness.contracts.documents import read_json, to_json
 from likeness.contracts.errors import TableError
+from likeness.contracts.params.retrieval import RetrievalParams
 from likeness.contracts.progress import Advance
 from likeness.contracts.sections import entry_names
 from likeness.contracts.stage import Context, Stage
@@ -33,14 +33,6 @@ from models.analysers.circular import embedder_facts
 Values = npt.NDArray[np.float64]
 Probes = dict[str, tuple[dict[str, Any], Values]]
 PROTOCOL = "FaceForensics++: evenly spaced frames, nearest over all source frames by cosine"
-
-
-class RetrievalParams(Document):
-    """Section `retrieval` of params.yaml."""
-
-    gallery_faces: int | None = Field(
-        default=None, ge=1, description="of each identity, evenly spaced; null: all of them"
-    )
 
 
 def read_probes(path: Path) -> tuple[dict[str, Any], Values]:

@@ -20,14 +20,11 @@ from likeness.contracts.catalog import (
     load_identity,
     require_consent,
 )
-from likeness.contracts.documents import Document, sha256_of, to_json
+from likeness.contracts.documents import sha256_of, to_json
 from likeness.contracts.errors import CatalogError
+from likeness.contracts.params.roster import RosterParams
 from likeness.contracts.stage import Context, Stage
 from likeness.contracts.standing import identity_here, note, state
-
-
-class RosterParams(Document):
-    """Section `roster` of params.yaml: there is nothing to set."""
 
 
 def roster(consent: Consent, consent_sha256: str, clips: list[Clip], *, training: bool) -> Any:

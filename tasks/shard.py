@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import Field
 
-from likeness.contracts.documents import Document, read_json, sha256_of, to_json
+from likeness.contracts.documents import read_json, sha256_of, to_json
 from likeness.contracts.errors import TableError
+from likeness.contracts.params.shard import ShardParams
 from likeness.contracts.stage import Context, Stage
-from likeness.contracts.tables.base import ROWS_PER_GROUP, Facts, Writer, as_numpy
+from likeness.contracts.tables.base import Facts, Writer, as_numpy
 from likeness.contracts.tables.crops import CROPS
 from likeness.contracts.tables.shards import SHARDS
 from likeness.vision import selection
@@ -35,30 +35,6 @@ AGREED = ("size_px", "mask_size_px", "template", "pack", "colour_order")
 """Facts in which all clips of an identity must agree."""
 ENOUGH_SECONDS = 3
 """From this many on, validation gets at least one second."""
-
-
-class ShardParams(Document):
-    """Section `shard` of params.yaml."""
-
-    val_share: float = Field(default=0.1, ge=0.0, lt=1.0, description="share of the seconds")
-    thin_pose_deg: float = Field(
-        default=1.0, ge=0.0, description="nearness in yaw and pitch; 0 keeps all"
-    )
-    thin_expression: float = Field(
-        default=0.003, ge=0.0, description="nearness of expressions in eye distances; 0 keeps all"
-    )
-    max_mesh_error: float | None = Field(
-        default=0.25, gt=0.0, description="mesh to five points, in eye distances; null keeps all"
-    )
-    min_sharpness: float = Field(default=0.0, ge=0.0, description="0 keeps all")
-    pose_bin_deg: float = Field(default=10.0, gt=0.0, description="cell of the pose histogram")
-    balance: float = Field(
-        default=0.75, ge=0.0, le=1.0, description="0: as filmed, 1: every pose equally often"
-    )
-    max_weight_ratio: float = Field(
-        default=10.0, ge=1.0, description="heaviest crop against the lightest"
-    )
-    rows_per_shard: int = Field(default=4096, ge=ROWS_PER_GROUP, description="rows per file")
 
 
 @dataclass(frozen=True)

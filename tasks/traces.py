@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
-from likeness.contracts.documents import Document
 from likeness.contracts.errors import FootageError
+from likeness.contracts.params.blend import BlendParams
+from likeness.contracts.params.traces import TracesParams
 from likeness.contracts.progress import Advance
 from likeness.contracts.sections import load_section, swap_overrides
 from likeness.contracts.stage import Context, Stage
@@ -39,18 +39,12 @@ from likeness.vision.alignment import Affine, rescaled
 from likeness.vision.box import Box
 from likeness.vision.pasting import Face
 from tasks._whole import Cropped, cropped
-from tasks.blend import BlendParams, black, checked_footage, composed
+from tasks.blend import black, checked_footage, composed
 
 Pixels = npt.NDArray[np.uint8]
 MARGIN_SHARE = 0.15
 """What of the frame around a mask is looked at, too, share of the mask's longer side."""
 DECIMALS = 4
-
-
-class TracesParams(Document):
-    """`traces:` of params.yaml."""
-
-    max_faces: int = Field(default=240, ge=1, description="per swap, evenly spaced over the clip")
 
 
 @dataclass(frozen=True)

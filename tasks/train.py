@@ -16,10 +16,11 @@ from typing import Any
 from likeness.contracts import environment
 from likeness.contracts.documents import load_yaml, sha256_of, validate
 from likeness.contracts.errors import ConsentError, ModelError
+from likeness.contracts.params.train import Plan
 from likeness.contracts.pools import FinetuneEntry, load_model
 from likeness.contracts.sections import ModelEntry
 from likeness.contracts.stage import Context, Stage
-from models.training.plan import Job, Plan
+from models.training.job import Job
 
 
 def overrides(options: dict[str, str], params_file: Path) -> dict[str, Any]:

@@ -13,12 +13,9 @@ from typing import Any
 
 from likeness.contracts.appearance import AppearanceMap, load_map
 from likeness.contracts.catalog import read_people
-from likeness.contracts.documents import Document, to_json
+from likeness.contracts.documents import to_json
+from likeness.contracts.params.views import ViewsParams
 from likeness.contracts.stage import Context, Stage
-
-
-class ViewsParams(Document):
-    """Section `views` of params.yaml: there is nothing to set."""
 
 
 def described(found: AppearanceMap) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import torch
 
 from likeness.media.camera import camera_facts
 from likeness.media.colour import Planes
-from likeness.media.encode import Model, VideoWriter
+from likeness.media.encode import StreamFacts, VideoWriter
 from likeness.media.footage import Footage, Frame, open_footage
 from models import tensorfile
 from models.swappers import registry
@@ -112,7 +112,7 @@ def write_repository(pack: Path | None = None) -> None:
 def write_clip(path: Path, footage: Path, frames: range, *, blank: range = range(0)) -> list[int]:
     """Some frames of `footage`, the `blank` ones grey; returns their times, which are uneven."""
     source = open_footage(footage)
-    model = Model(path, {**source.facts, "audio_streams": 0})
+    model = StreamFacts(path, {**source.facts, "audio_streams": 0})
     times: list[int] = []
     with VideoWriter(path, model, crf=12, preset="ultrafast") as writer:
         for frame in source.frames(frames):

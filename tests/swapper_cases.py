@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
+from likeness.contracts.params.train import Augmentation
 from models.batch import Batch
 from models.swappers import registry
 from models.swappers.base import Swapper
 from models.tiny import Tiny
 from models.training import loop
-from models.training.dataset import load_pair_loader
 from models.training.gallery import views
 from models.training.identities import Identities
-from models.training.loaders import IndependentLoader, load_pool
-from models.training.plan import Augmentation, Job
+from models.training.job import Job
+from models.training.loaders import build_loader
 from models.training.process_group import SingleProcess
 from models.training.steps import StepContext
 
@@ -60,16 +60,8 @@ class Case:
 
     def context(self) -> StepContext:
         """What the loop's steps work with."""
-        sampling, plan = self.swapper.sampling_of(), self.job.plan
-        if sampling is not None:
-            return StepContext(
-                self.swapper,
-                load_pair_loader(self.source, self.target, sampling),
-                plan,
-                SingleProcess(),
-            )
-        pools = (load_pool("source", self.source), load_pool("target", self.target))
-        return StepContext(self.swapper, IndependentLoader(*pools), plan, SingleProcess())
+        loader = build_loader(self.swapper, self.source, self.target)
+        return StepContext(self.swapper, loader, self.job.plan, SingleProcess())
 
 
 def _first(people: Identities, count: int) -> Batch:

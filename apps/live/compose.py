@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from apps.live.settings import LaySettings, MarkSettings
+from likeness.contracts.params.blend import LEAST_PX, BlendParams
+from likeness.contracts.params.publish import PublishParams
 from likeness.media.colour import Planes, rgb_to_yuv420, yuv_matrix
 from likeness.media.footage import Frame
 from likeness.provenance.marks import Mark, make_mark, stamp
@@ -20,8 +21,6 @@ from likeness.vision.pasting import Face, paste_face
 View = Literal["paste", "crop", "side-by-side"]
 VIEWS: tuple[View, ...] = ("paste", "crop", "side-by-side")
 Pixels = npt.NDArray[np.uint8]
-LEAST_PX = 256
-"""Side of a shown crop at least; on less the mark could not be read."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +58,8 @@ class Composer:
         facts: dict[str, Any],
         view: View,
         size_px: int,
-        lay: LaySettings,
-        mark: MarkSettings,
+        lay: BlendParams,
+        mark: PublishParams,
         *,
         generated: bool = False,
     ) -> None:

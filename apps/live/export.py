@@ -15,9 +15,9 @@ from typing import Any
 from apps.live.consent import require_consents, source_of
 from apps.live.graphs import OPSET, Exported, export
 from apps.live.onnx_runner import OnnxRunner
-from apps.live.people import source_crops
 from apps.live.request import require_writable
 from apps.live.settings import ModelFacts, load_facts
+from apps.live.shard_crops import source_crops
 from likeness.contracts.commands import ended
 from likeness.contracts.documents import sha256_of, to_json
 from models.batch import Batch

@@ -10,8 +10,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from apps.live.settings import AlignSettings, ModelFacts
+from apps.live.settings import ModelFacts
 from apps.live.tracker import Seen, Tracker
+from likeness.contracts.params.align import AlignParams
 from likeness.media.footage import Frame
 from likeness.vision import alignment, masks
 from likeness.vision.mesh import mesh_error
@@ -64,7 +65,7 @@ class Aligner:
         pack: Pack,
         facts: ModelFacts,
         needs: tuple[str, ...],
-        settings: AlignSettings,
+        settings: AlignParams,
         tracker: Tracker,
         *,
         aspect: tuple[int, int] | list[int] = (1, 1),

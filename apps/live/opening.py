@@ -7,10 +7,10 @@ from typing import Any
 
 from apps.live.consent import require_consents, source_of
 from apps.live.export import cached_runner, sample_crops
-from apps.live.people import source_crops
 from apps.live.request import Request
 from apps.live.runners import Runner, TorchRunner, choose
 from apps.live.settings import ModelFacts, Settings, load_facts, load_settings
+from apps.live.shard_crops import source_crops
 from apps.live.show import say
 from likeness.contracts import environment
 from likeness.contracts.errors import ModelError

@@ -76,7 +76,7 @@ def write_record(
         meter: what was shown.
         began_s: time of the first frame, seconds since 1970.
     """
-    mark = opened.settings.mark
+    mark = opened.settings.publish
     began = dt.datetime.fromtimestamp(began_s, dt.UTC)
     weights = request.model / registry.WEIGHTS
     kind = kind_of(opened.mode, request.shown(opened.mode))

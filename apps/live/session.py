@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from apps.live import people
+from apps.live import shard_crops
 from apps.live.compose import Composer, Made
 from apps.live.faces import Aligned, Aligner
 from apps.live.meter import Meter
@@ -27,7 +27,7 @@ from models.conversion import joined_masks
 def aligner_of(request: Request, opened: Opened, footage: Footage) -> Aligner:
     """Detection and alignment as the model's crops had them."""
     align, facts = opened.settings.align, opened.facts
-    choose_face = people.chooser(request.root / "data", facts, opened.pack)
+    choose_face = shard_crops.chooser(request.root / "data", facts, opened.pack)
     tracker = Tracker(
         opened.pack, request.scan_every, choose_face, align.smooth_cutoff_hz, align.smooth_beta
     )
@@ -54,8 +54,8 @@ def composer_of(request: Request, opened: Opened, footage: Footage) -> Composer:
         footage.facts,
         request.shown(opened.mode),
         opened.facts.size_px,
-        settings.lay,
-        settings.mark,
+        settings.blend,
+        settings.publish,
         generated=opened.mode == "reenact",
     )
 

@@ -1,78 +1,42 @@
-"""What a live run takes from params.yaml and from the model: the same knobs as the stages have.
+"""What a live run takes from params.yaml and from the model: the very sections of the stages.
 
-The keys are those of sections `align`, `convert`, `blend` and `publish`; keys that live has no use
-for are passed over (`publish.visible_mark` among them: the mark of a live run has no switch).
+Keys that live has no use for are passed over: the template and the crop's side are the model's, a
+live face is always feathered, since a clone takes too long, and the mark has no switch.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict
 
 from likeness.contracts.documents import read_json
 from likeness.contracts.errors import ModelError
+from likeness.contracts.params.align import AlignParams
+from likeness.contracts.params.blend import BlendParams
+from likeness.contracts.params.convert import ConvertParams
+from likeness.contracts.params.publish import MARK_TEXT, PublishParams
 from likeness.contracts.sections import PARAMS_FILE, load_section
-from likeness.provenance.marks import Corner
-from likeness.vision.templates import TemplateName
-
-MARK_TEXT = "AI face swap · likeness"
+from likeness.contracts.vocabulary import TemplateName
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+@dataclass(frozen=True)
+class Settings:
+    """All of them, by the sections that they stand in."""
+
+    align: AlignParams
+    convert: ConvertParams
+    blend: BlendParams
+    publish: PublishParams
 
 
-class AlignSettings(_Section):
-    """Of section `align`; the template and the crop's side are the model's."""
-
-    mask_size_px: int = Field(default=128, ge=16, le=2048)
-    forehead: float = Field(default=0.0, ge=0, le=0.5)
-    person: bool = True
-    max_mesh_error: float | None = Field(default=0.2, gt=0)
-    smooth_cutoff_hz: float = Field(default=3.0, gt=0)
-    smooth_beta: float = Field(default=20.0, ge=0)
-
-
-class ConvertSettings(_Section):
-    """Of section `convert`."""
-
-    precision: Literal["bf16", "float32"] = "bf16"
-    mask: Literal["both", "family", "aligned"] = "both"
-
-
-class LaySettings(_Section):
-    """Of section `blend`; a live face is always feathered, a clone takes too long."""
-
-    erode: float = Field(default=0.0, ge=0, le=0.3)
-    feather: float = Field(default=0.045, ge=0, le=0.3)
-    colour: Literal["lab", "none"] = "lab"
-    colour_strength: float = Field(default=1.0, ge=0, le=1)
-    colour_memory: float = Field(default=0.8, ge=0, lt=1)
-
-
-class MarkSettings(_Section):
-    """Of section `publish`."""
-
-    text: str = Field(default=MARK_TEXT, max_length=80)
-    corner: Corner = "bottom-right"
-    size: float = Field(default=0.035, ge=0.02, le=0.2)
-    opacity: float = Field(default=0.85, ge=0.4, le=1)
-
-    @field_validator("text")
-    @classmethod
-    def _says_something(cls, text: str) -> str:
-        return text if any(letter.isalnum() for letter in text) else MARK_TEXT
-
-
-class Settings(_Section):
-    """All of them."""
-
-    align: AlignSettings = AlignSettings()
-    convert: ConvertSettings = ConvertSettings()
-    lay: LaySettings = LaySettings()
-    mark: MarkSettings = MarkSettings()
+def readable(params: PublishParams) -> PublishParams:
+    """The same with a mark that says something: a live picture is never without one."""
+    if any(letter.isalnum() for letter in params.text):
+        return params
+    return params.model_copy(update={"text": MARK_TEXT})
 
 
 def load_settings(path: Path = PARAMS_FILE) -> Settings:
@@ -82,10 +46,10 @@ def load_settings(path: Path = PARAMS_FILE) -> Settings:
         ParamsError: a value that is not allowed, with its line.
     """
     return Settings(
-        align=load_section("align", AlignSettings, path),
-        convert=load_section("convert", ConvertSettings, path),
-        lay=load_section("blend", LaySettings, path),
-        mark=load_section("publish", MarkSettings, path),
+        align=load_section("align", AlignParams, path),
+        convert=load_section("convert", ConvertParams, path),
+        blend=load_section("blend", BlendParams, path),
+        publish=readable(load_section("publish", PublishParams, path)),
     )
 
 

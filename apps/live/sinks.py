@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from likeness.contracts.atomic import commit, prepare
 from likeness.contracts.errors import FootageError
 from likeness.media.colour import Planes
-from likeness.media.encode import Model, VideoWriter
+from likeness.media.encode import StreamFacts, VideoWriter
 from likeness.media.screen import Window
 
 CRF, PRESET = 18.0, "superfast"
@@ -70,13 +70,13 @@ class FilmSink:
             self.silent = "the input gives none to copy"
         else:
             try:
-                self._writer = self._open(Model(sound, facts), audio=True)
+                self._writer = self._open(StreamFacts(sound, facts), audio=True)
             except FootageError as error:
                 self.silent = f"the input {error.problem}"
         if self.silent:
-            self._writer = self._open(Model(path, facts), audio=False)
+            self._writer = self._open(StreamFacts(path, facts), audio=False)
 
-    def _open(self, model: Model, *, audio: bool) -> VideoWriter:
+    def _open(self, model: StreamFacts, *, audio: bool) -> VideoWriter:
         return VideoWriter(self._temporary, model, CRF, PRESET, audio=audio, comment=self._comment)
 
     def show(self, planes: Planes, pts: int, lines: list[str]) -> None:

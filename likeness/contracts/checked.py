@@ -1,8 +1,9 @@
 """Whether params.yaml was checked as a whole: once per change, by a process of its own.
 
-The classes that know what is allowed stand in the stages and in the families. A process asks them
-all (`python -m tasks._settings`, three seconds with torch), so that nobody who wants the answer
-depends on their code; that the file was found good is noted, and costs a millisecond afterwards.
+The classes that know what is allowed stand in `likeness.contracts.params` and in the families. A
+process asks them all (`python -m tasks._settings`, three seconds with torch), so that nobody who
+wants the answer depends on their code; that the file was found good is noted, and costs a
+millisecond afterwards.
 """
 
 from __future__ import annotations
@@ -19,10 +20,9 @@ from likeness.contracts.sections import PARAMS_FILE
 
 MODULE = "tasks._settings"
 ASKED = (
-    "tasks/*.py",
+    "tasks/_settings.py",
     "models/swappers/**/*.py",
-    "models/training/plan.py",
-    "likeness/contracts/*.py",
+    "likeness/contracts/**/*.py",
 )
 """Code that decides what is allowed: when it changes, the file is checked again."""
 CODE = Path(__file__).resolve().parents[2]

@@ -8,18 +8,16 @@ import json
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from likeness.contracts.atomic import write_text
 from likeness.contracts.errors import LikenessError, ParamsError
-from likeness.contracts.strict import Strict
+from likeness.contracts.strict import Section
 from likeness.contracts.yamltext import read
 
 
-class Document(Strict):
-    """Base of everything read from YAML: frozen, and unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Document(Section):
+    """Base of everything else read from YAML: frozen, and unknown keys are errors."""
 
 
 D = TypeVar("D", bound=BaseModel)

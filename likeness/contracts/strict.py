@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, GetCoreSchemaHandler
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
 
 MOST = 2**63 - 1
 """Largest number that is read where a class states no bound of its own."""
@@ -51,3 +51,9 @@ class Strict(BaseModel):
         schema = handler(source)
         make_strict(schema)
         return schema
+
+
+class Section(Strict):
+    """Base of the sections of params.yaml: frozen, and unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

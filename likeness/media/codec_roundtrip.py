@@ -15,14 +15,14 @@ from typing import Any
 import av
 import numpy as np
 import numpy.typing as npt
-from av.codec.context import Flags
 from av.video.reformatter import VideoReformatter
 
 from likeness.contracts.errors import FootageError
 from likeness.media.colour import Planes
 from likeness.media.container import encoder_faults, named_faults
-from likeness.media.encode import ENCODER_THREADS, Described, encoder_options
+from likeness.media.encode import Described
 from likeness.media.footage import Footage, Frame
+from likeness.media.h264 import ENCODER_THREADS, configure, encoder_options, picture_of
 from likeness.media.planes import plane_view, stored_planes
 
 U8 = npt.NDArray[np.uint8]
@@ -131,27 +131,16 @@ def decoded(stream: bytes, count: int) -> list[Planes]:
 
 
 def _encoder(size: tuple[int, int], rate: Fraction, crf: float, preset: str, threads: int) -> Any:
-    """An encoder of pictures (width, height), set as `VideoWriter` sets its own."""
+    """An encoder of pictures (width, height), without a file."""
     context: Any = av.CodecContext.create("libx264", "w")
-    context.width, context.height = width, height = size
-    # As VideoWriter: H.264 has no 4:2:0 of odd size.
-    context.pix_fmt = "yuv444p" if width % 2 or height % 2 else "yuv420p"
+    configure(context, size, threads)
     context.framerate, context.time_base = rate, 1 / rate
-    context.thread_count = threads
-    context.flags |= Flags.bitexact
     context.options = encoder_options(crf, preset)
     return context
 
 
 def _picture(planes: Planes, encoder: Any, pts: int) -> Any:
-    width, height = encoder.width, encoder.height
-    y, u, v = planes
-    if encoder.pix_fmt == "yuv444p":
-        u, v = (p.repeat(2, axis=0).repeat(2, axis=1)[:height, :width] for p in (u, v))
-    picture = av.VideoFrame(width, height, encoder.pix_fmt)
-    for stored, values in zip(picture.planes, (y, u, v), strict=True):
-        rows, columns = values.shape
-        np.frombuffer(stored, np.uint8).reshape(-1, stored.line_size)[:rows, :columns] = values
+    picture = picture_of(planes, encoder)
     picture.pts, picture.time_base = pts, encoder.time_base
     return picture
 

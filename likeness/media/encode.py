@@ -1,7 +1,7 @@
 """Video out: H.264 in MP4 with the footage's own times, colour tags and audio packets.
 
-The bytes depend on what is written and on the settings alone: no clock, no machine, a fixed
-number of encoder threads (libx264 writes something else for each number).
+The bytes depend on what is written and on the settings alone (likeness/media/h264.py): no clock, no
+machine.
 """
 
 from __future__ import annotations
@@ -15,43 +15,23 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
-import av
 import numpy as np
 import numpy.typing as npt
-from av.codec.context import Flags
 
 from likeness.contracts.errors import FootageError
+from likeness.contracts.vocabulary import SoundCodec
 from likeness.media.colour import rgb_to_yuv420
 from likeness.media.container import create_container, encoder_faults
-from likeness.media.sound import SoundCodec, Soundtrack, sound_bases
+from likeness.media.h264 import configure, encoder_options, picture_of
+from likeness.media.sound import Soundtrack, sound_bases
 
 U8 = npt.NDArray[np.uint8]
-PRESETS = (
-    "ultrafast",
-    "superfast",
-    "veryfast",
-    "faster",
-    "fast",
-    "medium",
-    "slow",
-    "slower",
-    "veryslow",
-)
-"""Presets of libx264, fastest first."""
-ENCODER_THREADS = 4
-"""The same everywhere, whatever LIKENESS_THREADS says: it is a part of the result."""
 _FULL_RANGE = 2
 _MOST_UNITS = 2**31
 
 
-def encoder_options(crf: float, preset: str) -> dict[str, str]:
-    """Options of libx264 for every picture that is encoded here."""
-    # x264's macroblock tree gave other bytes from run to run on a CPU with AVX-512.
-    return {"crf": f"{crf:g}", "preset": preset, "x264-params": "mbtree=0"}
-
-
 class Described(Protocol):
-    """What a video is modelled on: footage, or `Model`."""
+    """What a video is modelled on: footage, or `StreamFacts`."""
 
     @property
     def path(self) -> Path:
@@ -63,7 +43,7 @@ class Described(Protocol):
 
 
 @dataclass(frozen=True)
-class Model:
+class StreamFacts:
     """Stream facts alone, for a video that differs from its footage in size."""
 
     path: Path
@@ -113,7 +93,6 @@ class VideoWriter:
         self._base = Fraction(1, base.denominator)
         self._per_unit = base.numerator
         self._size = facts["width_px"], facts["height_px"]
-        self._whole_chroma = bool(self._size[0] % 2 or self._size[1] % 2)
         self._last_pts: int | None = None
         with_sound = bool(audio and facts["audio_streams"])
         options = {
@@ -143,12 +122,9 @@ class VideoWriter:
         rate = Fraction(*facts["average_rate"])
         options = encoder_options(crf, preset)
         stream = self._container.add_stream("libx264", rate=rate, options=options)
-        stream.width, stream.height = self._size
-        stream.pix_fmt = "yuv444p" if self._whole_chroma else "yuv420p"
         context = stream.codec_context
+        configure(context, self._size)
         context.time_base = stream.time_base = self._base
-        context.thread_count = ENCODER_THREADS
-        context.flags |= Flags.bitexact
         context.sample_aspect_ratio = Fraction(*facts["sample_aspect_ratio"])
         tags = facts["colour_tags"]
         context.colorspace = tags["space"]
@@ -201,14 +177,7 @@ class VideoWriter:
         if self._last_pts is not None and pts <= self._last_pts:
             problem = f"frame {self.frames} has pts {pts}, not after {self._last_pts}"
             raise FootageError(self.path, problem, "run `dvc repro` from stage `frames`")
-        if self._whole_chroma:
-            u, v = (p.repeat(2, axis=0).repeat(2, axis=1)[:height, :width] for p in (u, v))
-        frame = av.VideoFrame(width, height, self._stream.pix_fmt)
-        for plane, values in zip(frame.planes, (y, u, v), strict=True):
-            rows, columns = values.shape
-            stored = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
-            stored[:rows, :columns] = values
-        self._encode(frame, pts)
+        self._encode(picture_of((y, u, v), self._stream.codec_context), pts)
 
     def write_rgb(self, rgb: U8, pts: int) -> None:
         """Append a frame given as RGB uint8 (H,W,3); see `write`."""

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from likeness.contracts.errors import FootageError
+from likeness.contracts.vocabulary import SoundCodec
 from likeness.media.container import footage_error, is_cover, open_container
 from likeness.media.footage import open_footage
 from likeness.media.links import require_inside
 from likeness.media.pictures import read_image
 from likeness.media.probe import probe, stills_facts
 from likeness.media.remarks import loss_lines, remarks, time_lines
-from likeness.media.sound import SoundCodec, judged
+from likeness.media.sound import judged
 from likeness.media.stills import is_still, list_stills, read_folder
 from likeness.media.timeline import timeline
 

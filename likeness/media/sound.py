@@ -15,11 +15,11 @@ from typing import Any, Literal
 
 import av
 
+from likeness.contracts.vocabulary import SoundCodec
 from likeness.media.container import named_faults, open_container, packets
 from likeness.media.convert_sound import SoundEncoder
 from likeness.media.timeline import Timeline, timeline
 
-SoundCodec = Literal["aac", "alac"]
 _TRIED_PACKETS = 8
 _UNKNOWN_LANGUAGES = ("", "und")
 

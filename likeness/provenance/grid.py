@@ -26,7 +26,7 @@ from likeness.contracts.errors import FootageError
 from likeness.contracts.progress import progress
 from likeness.contracts.tables.base import Facts
 from likeness.media.colour import rgb_to_yuv420
-from likeness.media.encode import Model, VideoWriter
+from likeness.media.encode import StreamFacts, VideoWriter
 from likeness.media.footage import Footage, Frame, open_footage
 from likeness.media.images import decode_jpeg
 from likeness.provenance.marks import Mark, Planes, make_mark, stamp
@@ -203,7 +203,7 @@ def write_grid(
         size = {"width_px": place.size[0], "height_px": place.size[1]}
         temporary = opened.enter_context(atomic_path(path))
         writer = opened.enter_context(
-            VideoWriter(temporary, Model(target, facts | size), CRF, PRESET)
+            VideoWriter(temporary, StreamFacts(target, facts | size), CRF, PRESET)
         )
         advance = opened.enter_context(progress("frames", facts["frames_hint"]))
         for frames in paired(footages):

@@ -7,16 +7,16 @@ outside the plate stays as it is, to the bit.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from likeness.contracts.vocabulary import Corner
+
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Planes = tuple[Pixels, Pixels, Pixels]
-Corner = Literal["top-left", "top-right", "bottom-left", "bottom-right"]
 SMALLEST_PX = 12
 """Letters below this height cannot be read once the picture is compressed."""
 OVERSAMPLING = 4

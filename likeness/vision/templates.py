@@ -6,21 +6,13 @@ full_face, whole_face and ffhq_512 (forehead and chin), head (hair and neck).
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 
-TemplateName = Literal[
-    "arcface_112",
-    "ffhq_512",
-    "mtcnn_512",
-    "half_face",
-    "mid_face",
-    "full_face",
-    "whole_face",
-    "head",
-]
+from likeness.contracts.vocabulary import TemplateName
+
 NAMES: tuple[TemplateName, ...] = get_args(TemplateName)
 
 # Rows: image-left eye, image-right eye, nose, image-left and image-right mouth corner.

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from likeness.contracts.params.train import Augmentation
 from models.layers.similarity_transform import (
     centres,
     conjugate,
@@ -23,7 +24,6 @@ from models.layers.similarity_transform import (
     multiply,
     plane,
 )
-from models.training.plan import Augmentation
 
 GRID = 5
 

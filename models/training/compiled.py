@@ -16,7 +16,8 @@ import torch
 from torch import nn
 
 from likeness.contracts.errors import ModelError
-from models.training.plan import Job, Plan
+from likeness.contracts.params.train import Plan
+from models.training.job import Job
 
 COMPILERS = ("g++", "clang++", "c++")
 

@@ -1,4 +1,4 @@
-"""Going on: a training continues the model's last one, whatever has been changed, and says so.
+"""Continuation: a training goes on from the model's last one, whatever has changed, and says so.
 
 The state of a model knows what has trained it: a chain of trainings, each with its fingerprint, the
 images at which it began and the description that the fingerprint is the hash of. The same
@@ -22,7 +22,7 @@ from models.swappers.base import Swapper
 from models.training import checkpoint
 from models.training.checkpoint import Moment
 from models.training.fingerprint import describe, fingerprint_of
-from models.training.plan import Job
+from models.training.job import Job
 
 Link = dict[str, Any]
 """One training of a chain: fingerprint, from_images, of (its description)."""

@@ -1,4 +1,4 @@
-"""The crops of an identity, out of its shards: streamed for `prepare`, in memory for training."""
+"""The crops of an identity, out of its shards or of one clip, in batches of what a family reads."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from torch.nn import functional
 from likeness.contracts import environment
 from likeness.contracts.errors import ModelError
 from likeness.contracts.tables.base import Facts, as_numpy
+from likeness.contracts.tables.crops import CROPS
 from likeness.contracts.tables.shards import SHARDS
 from likeness.media.images import decode_jpeg
 from models.batch import Batch, as_image
@@ -157,6 +158,16 @@ def open_crops(
     if unknown:
         raise ModelError(folder, f"shards have no column {', '.join(unknown)}", "correct `needs`")
     return CropSet(str(facts["identity"]), paths, facts, count, needs, size_px, coverage)
+
+
+def open_aligned(path: Path, needs: tuple[str, ...], size_px: int, coverage: float) -> CropSet:
+    """The crops of one clip as stage `align` wrote them; there may be none.
+
+    Raises:
+        TableError: no table of crops.
+    """
+    facts, count = CROPS.check(path), CROPS.count(path)
+    return CropSet(str(facts["identity"]), [path], facts, count, needs, size_px, coverage)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""Crops of many people in memory, decoded once, and the pairs of batches drawn from them."""
+"""Crops in memory, of one identity or of many, decoded once, and augmented batches of them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,25 +11,28 @@ from torch import Tensor
 
 from likeness.contracts.tables.base import as_numpy
 from models.batch import Batch, as_image
-from models.swappers.base import Sampling
-from models.training.augment import draw, positions, sample, wanted_positions
-from models.training.crops import POINTS, CropSet, decode, masks_of
-from models.training.identities import Identities
+from models.training.augment import Draw, positions, sample, wanted_positions
+from models.training.crops import OVERSAMPLING, POINTS, CropSet, decode, masks_of, resize
 from models.training.landmarks import move_landmarks
-from models.training.loaders import CHUNK, Choice, Choices, columns_of, rows_of, shrink, stored_px
-from models.training.pair_sampler import (
-    CropSampler,
-    IdentityPairSampler,
-    draw_pairs,
-    make_crop_sampler,
-)
-from models.training.plan import Plan
-from models.training.seeds import generator
+
+CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What one step takes from one side: which crops (N,), and how they are augmented."""
+
+    index: Tensor
+    numbers: Draw
+
+    def part(self, begin: int, end: int) -> Choice:
+        """Crops `begin` to `end` of the step."""
+        return Choice(self.index[begin:end], self.numbers.part(begin, end))
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """All crops of a training in memory, uint8.
+    """Crops in memory, with all that a batch may hold of them.
 
     Attributes:
         crops: uint8 (N,P,P,3) RGB, the whole of align's crops at the resolution training needs.
@@ -38,6 +42,8 @@ class Dataset:
         identity: (N,) int64.
         clip: (N,) int64, numbered within the identity.
         names: of the identities, by number.
+        size_px: side of the crops in a batch.
+        coverage: share of align's crop that they show.
         aligned_px: side of align's crops.
     """
 
@@ -48,6 +54,8 @@ class Dataset:
     identity: Tensor
     clip: Tensor
     names: tuple[str, ...]
+    size_px: int
+    coverage: float
     aligned_px: int
 
     def to(self, device: torch.device) -> Dataset:
@@ -59,64 +67,15 @@ class Dataset:
     @property
     def bytes(self) -> int:
         """Memory of everything."""
-        held = [self.crops, self.weights, self.identity, self.clip, *self.points.values()]
-        held += [] if self.masks is None else [self.masks]
+        held = [*self._columns().values(), self.weights, self.identity, self.clip]
         return sum(tensor.numel() * tensor.element_size() for tensor in held)
 
+    def batch(self, choice: Choice, device: torch.device) -> Batch:
+        """Augmented batch: "crop" is what the network should return, "warped" what it sees.
 
-@dataclass(frozen=True)
-class PairLoader:
-    """Both sides of each step, drawn together; implements `models.training.loaders.Loader`.
-
-    Attributes:
-        dataset: everybody's crops.
-        sampler: their order.
-        pairing: who meets whom.
-        size_px: side of the crops in a batch.
-        coverage: share of align's crop that they show.
-    """
-
-    dataset: Dataset
-    sampler: CropSampler
-    pairing: IdentityPairSampler
-    size_px: int
-    coverage: float
-
-    @property
-    def bytes(self) -> int:
-        """See `Loader`."""
-        return self.dataset.bytes
-
-    def to(self, device: torch.device) -> PairLoader:
-        """See `Loader`."""
-        return replace(self, dataset=self.dataset.to(device))
-
-    def choose(self, plan: Plan, place: int) -> Choices:
-        """See `Loader`."""
-        count = plan.batch_images
-        rows = draw_pairs(self.sampler, self.pairing, count, generator(plan.seed, "pairs", place))
-        source, target = (
-            Choice(index, draw(count, plan.augment, generator(plan.seed, side, place)))
-            for side, index in zip(("source", "target"), rows, strict=True)
-        )
-        return source, target
-
-    def batches(self, choices: Choices, device: torch.device) -> tuple[Batch, Batch]:
-        """See `Loader`."""
-        chosen = torch.stack([self.dataset.identity[choice.index] for choice in choices])
-        identities = chosen.to(device, non_blocking=True).unbind(0)
-        same = (identities[0] == identities[1]).float()
-        source, target = (self._batch(choice, device) for choice in choices)
-        for batch, identity in zip((source, target), identities, strict=True):
-            batch["same"] = same
-            batch["identity_index"] = identity
-        return source, target
-
-    def _batch(self, choice: Choice, device: torch.device) -> Batch:
-        dataset, numbers = self.dataset, choice.numbers.to(device)
-        here = rows_of(
-            columns_of(dataset.crops, dataset.masks, dataset.points), choice.index, device
-        )
+        Where nothing is warped, both are one tensor.
+        """
+        numbers, here = choice.numbers.to(device), self._rows(choice.index, device)
         pictures, masks = as_image(here.pop("crop")), here.pop("mask", None)
         if choice.numbers.jitter.any():
             seen, wanted = positions(numbers, self.coverage, self.size_px)
@@ -127,8 +86,35 @@ class PairLoader:
             batch["warped"] = batch["crop"]
         if masks is not None:
             batch["mask"] = sample(masks.float()[:, None] / 255, wanted)
-        batch |= move_landmarks(here, numbers, self.coverage, dataset.aligned_px, self.size_px)
-        return batch
+        return batch | move_landmarks(here, numbers, self.coverage, self.aligned_px, self.size_px)
+
+    def _columns(self) -> dict[str, Tensor]:
+        """Everything that is held of the crops, by the names that it has in a batch."""
+        masks = {} if self.masks is None else {"mask": self.masks}
+        return {"crop": self.crops, **masks, **self.points}
+
+    def _rows(self, index: Tensor, device: torch.device) -> dict[str, Tensor]:
+        """Rows `index` (N,) of all columns, on `device`: chosen where they lie.
+
+        Where that is the device, nothing but the numbers of the rows goes there, once for all.
+        """
+        there = index.to(self.crops.device, non_blocking=True)
+        columns = self._columns().items()
+        return {name: column[there].to(device, non_blocking=True) for name, column in columns}
+
+
+def shrink(crops: Tensor, side: int) -> Tensor:
+    """uint8 (N,A,A,3) -> uint8 (N,side,side,3), antialiased."""
+    if crops.shape[1] == side:
+        return crops
+    small = resize(crops.permute(0, 3, 1, 2).float(), side)
+    return small.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+def stored_px(crops: CropSet) -> int:
+    """Side of the crops that wait in memory: what training can resolve, or all there is."""
+    wanted = round(OVERSAMPLING * crops.size_px / crops.coverage)
+    return min(int(crops.facts["size_px"]), wanted)
 
 
 def _fill(dataset: Dataset, crops: CropSet, number: int, begin: int) -> int:
@@ -151,37 +137,24 @@ def _fill(dataset: Dataset, crops: CropSet, number: int, begin: int) -> int:
     return begin
 
 
-def load_dataset(people: list[CropSet]) -> Dataset:
-    """Decode every crop of `people` (at least one) once, straight into its place."""
-    first, count = people[0], sum(len(crops) for crops in people)
-    side, wanted = stored_px(first), first.needs
-    mask_px = int(first.facts["mask_size_px"])
+def load_dataset(sets: Sequence[CropSet]) -> Dataset:
+    """Decode every crop of `sets` (at least one, aligned alike) once, straight into its place."""
+    first, count = sets[0], sum(len(crops) for crops in sets)
+    side, mask_px = stored_px(first), int(first.facts["mask_size_px"])
+    masks = (count, mask_px, mask_px) if "mask" in first.needs else None
     dataset = Dataset(
         crops=torch.empty((count, side, side, 3), dtype=torch.uint8),
-        masks=torch.empty((count, mask_px, mask_px), dtype=torch.uint8)
-        if "mask" in wanted
-        else None,
-        points={n: torch.empty((count, *POINTS[n])) for n in POINTS if n in wanted},
+        masks=torch.empty(masks, dtype=torch.uint8) if masks else None,
+        points={n: torch.empty((count, *POINTS[n])) for n in POINTS if n in first.needs},
         weights=torch.empty(count),
         identity=torch.empty(count, dtype=torch.int64),
         clip=torch.empty(count, dtype=torch.int64),
-        names=tuple(crops.identity for crops in people),
+        names=tuple(crops.identity for crops in sets),
+        size_px=first.size_px,
+        coverage=first.coverage,
         aligned_px=int(first.facts["size_px"]),
     )
     begin = 0
-    for number, crops in enumerate(people):
+    for number, crops in enumerate(sets):
         begin = _fill(dataset, crops, number, begin)
     return dataset
-
-
-def load_pair_loader(source: Identities, target: Identities, sampling: Sampling) -> PairLoader:
-    """Everybody of both sides in memory, numbered by name, ready to be paired."""
-    sets = {crops.identity: crops for crops in (*source.sets, *target.sets)}
-    names = sorted(sets)
-    dataset = load_dataset([sets[name] for name in names])
-    sides = [
-        torch.tensor(sorted(names.index(c.identity) for c in p.sets)) for p in (source, target)
-    ]
-    sampler = make_crop_sampler(dataset.identity, dataset.clip, dataset.weights)
-    pairing = IdentityPairSampler(sides[0], sides[1], sampling)
-    return PairLoader(dataset, sampler, pairing, source.size_px, source.coverage)

@@ -31,7 +31,7 @@ import torch
 from likeness.contracts import environment
 from likeness.contracts.errors import LikenessError, ModelError
 from models.training import checkpoint, cluster, processes
-from models.training.plan import Job
+from models.training.job import Job
 from models.training.worker import has_begun, mark, work
 
 if TYPE_CHECKING:

@@ -16,12 +16,13 @@ from typing import Any
 import torch
 
 from likeness.contracts import environment
+from likeness.contracts.params.train import LOOKS
 from models.swappers import registry
 from models.swappers.base import Swapper
 from models.training.code import ROOT, code_behind
 from models.training.crops import read_manifest
 from models.training.identities import folders_of, read_pool
-from models.training.plan import LOOKS, Job
+from models.training.job import Job
 
 LENGTH = 32
 """Hexadecimal digits of a fingerprint."""

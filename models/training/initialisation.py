@@ -1,21 +1,17 @@
-"""What a training begins with: a device, networks laid out in memory, weights and crops."""
+"""What the networks of a training begin with: frozen networks to look at, and first weights."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from likeness.contracts.errors import ModelError
 from models import tensorfile
 from models.swappers import registry
 from models.swappers.base import Swapper
-from models.training.dataset import load_pair_loader
 from models.training.frozen import FrozenNetworks
-from models.training.identities import Identities
-from models.training.loaders import IndependentLoader, Loader, load_pool
-from models.training.plan import Job
+from models.training.job import Job
 
 
 def looks_at_recogniser(swapper: Swapper) -> bool:
@@ -54,23 +50,3 @@ def adapted_state(swapper: Swapper, state: dict[str, Tensor]) -> dict[str, Tenso
     kept = {name: own[name] for name in own if name.startswith(parts)}
     shared = {n: v for n, v in state.items() if n in own or not n.startswith(parts)}
     return {**kept, **shared}
-
-
-def room_for(loader: Loader, device: torch.device) -> bool:
-    """Whether a GPU has memory for all crops beside the training: half of what is free."""
-    return device.type == "cuda" and loader.bytes <= torch.cuda.mem_get_info(device)[0] // 2
-
-
-def build_loader(
-    swapper: Swapper, source: Identities, target: Identities, device: torch.device | None = None
-) -> Loader:
-    """The crops of both sides in memory: in pairs, or apart; on the GPU where it has room.
-
-    There a step then copies nothing but the numbers of its rows and of their augmentation.
-    """
-    sampling = swapper.sampling_of()
-    if sampling is not None:
-        loader: Loader = load_pair_loader(source, target, sampling)
-    else:
-        loader = IndependentLoader(load_pool("source", source), load_pool("target", target))
-    return loader.to(device) if device is not None and room_for(loader, device) else loader

@@ -1,37 +1,25 @@
-"""Random training batches: crops decoded once into memory, drawn by weight, augmented in torch."""
+"""Where the two batches of a step come from: crops drawn by weight, for each side or in pairs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-import numpy as np
 import torch
-from torch import Tensor
 
-from likeness.contracts.tables.base import as_numpy
-from models.batch import Batch, as_image
-from models.training.augment import Draw, draw, positions, sample
-from models.training.crops import OVERSAMPLING, POINTS, CropSet, decode, masks_of, resize
+from likeness.contracts.params.train import Plan
+from models.batch import Batch
+from models.swappers.base import Sampling, Swapper
+from models.training.augment import draw
+from models.training.dataset import Choice, Dataset, load_dataset
 from models.training.identities import Identities
-from models.training.landmarks import move_landmarks
-from models.training.plan import Plan
+from models.training.pair_sampler import (
+    CropSampler,
+    IdentityPairSampler,
+    draw_pairs,
+    make_crop_sampler,
+)
 from models.training.seeds import generator
-
-CHUNK = 256
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What one step takes from one side: which crops (N,), and how they are augmented."""
-
-    index: Tensor
-    numbers: Draw
-
-    def part(self, begin: int, end: int) -> Choice:
-        """Crops `begin` to `end` of the step."""
-        return Choice(self.index[begin:end], self.numbers.part(begin, end))
-
 
 Choices = tuple[Choice, Choice]
 
@@ -53,84 +41,31 @@ class Loader(Protocol):
         """Augmented batches of source and target."""
 
 
-def rows_of(columns: dict[str, Tensor], index: Tensor, device: torch.device) -> dict[str, Tensor]:
-    """Rows `index` (N,) of columns that lie together, on `device`: chosen where they lie.
+def choose(side: str, dataset: Dataset, plan: Plan, place: int) -> Choice:
+    """Crops of one side by weight, and how they are augmented; each side draws numbers of its own.
 
-    Where that is the device, nothing but the numbers of the rows goes there, once for all.
+    Args:
+        side: "source" or "target".
+        dataset: its crops.
+        plan: batch size, augmentation and seed.
+        place: of the draw; each has its own numbers.
     """
-    lying = next(iter(columns.values())).device
-    there = index.to(lying, non_blocking=True)
-    return {name: column[there].to(device, non_blocking=True) for name, column in columns.items()}
-
-
-def columns_of(crops: Tensor, masks: Tensor | None, points: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Everything that is held of the crops, by the names that it has in a batch."""
-    return {"crop": crops, **({} if masks is None else {"mask": masks}), **points}
-
-
-@dataclass(frozen=True)
-class Pool:
-    """All crops of one identity in memory.
-
-    Attributes:
-        side: "source" or "target"; gives each its own random numbers.
-        crops: uint8 (N,P,P,3) RGB, the whole of align's crops at the resolution training needs.
-        masks: uint8 (N,M,M), or None if the family does not ask for them.
-        points: landmarks (N,K,2 or 3) float32 in px of align's crops, by column.
-        weights: (N,) chance of each crop.
-        size_px: side of the crops in a batch.
-        coverage: share of align's crop that they show.
-        aligned_px: side of align's crops.
-    """
-
-    side: str
-    crops: Tensor
-    masks: Tensor | None
-    points: dict[str, Tensor]
-    weights: Tensor
-    size_px: int
-    coverage: float
-    aligned_px: int
-
-    def to(self, device: torch.device) -> Pool:
-        """The same crops, masks and points held by `device`; what chooses among them stays."""
-        moved = {name: held.to(device) for name, held in self.points.items()}
-        masks = None if self.masks is None else self.masks.to(device)
-        return replace(self, crops=self.crops.to(device), masks=masks, points=moved)
-
-    def choose(self, plan: Plan, step: int) -> Choice:
-        """Crops and random numbers of a step; depends on the pool and the arguments alone."""
-        random = generator(plan.seed, self.side, step)
-        count = plan.batch_images
-        index = torch.multinomial(self.weights, count, replacement=True, generator=random)
-        return Choice(index, draw(count, plan.augment, random))
-
-    def batch(self, choice: Choice, device: torch.device) -> Batch:
-        """Augmented batch: "crop" is what the network should return, "warped" what it sees."""
-        numbers = choice.numbers.to(device)
-        here = rows_of(columns_of(self.crops, self.masks, self.points), choice.index, device)
-        pictures, masks = as_image(here.pop("crop")), here.pop("mask", None)
-        seen, wanted = positions(numbers, self.coverage, self.size_px)
-        batch = {"warped": sample(pictures, seen), "crop": sample(pictures, wanted)}
-        if masks is not None:
-            batch["mask"] = sample(masks.float()[:, None] / 255, wanted)
-        return batch | move_landmarks(here, numbers, self.coverage, self.aligned_px, self.size_px)
+    random, count = generator(plan.seed, side, place), plan.batch_images
+    index = torch.multinomial(dataset.weights, count, replacement=True, generator=random)
+    return Choice(index, draw(count, plan.augment, random))
 
 
 @dataclass(frozen=True)
 class IndependentLoader:
-    """Two sides drawn independently of each other."""
+    """Two sides drawn independently of each other; implements `Loader`."""
 
-    source: Pool
-    target: Pool
+    source: Dataset
+    target: Dataset
 
     @property
     def bytes(self) -> int:
         """See `Loader`."""
-        several = (self.source, self.target)
-        tensors = [t for pool in several for t in (pool.crops, pool.masks) if t is not None]
-        tensors += [t for pool in several for t in pool.points.values()]
-        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        return self.source.bytes + self.target.bytes
 
     def to(self, device: torch.device) -> IndependentLoader:
         """See `Loader`."""
@@ -138,48 +73,92 @@ class IndependentLoader:
 
     def choose(self, plan: Plan, place: int) -> Choices:
         """See `Loader`."""
-        return self.source.choose(plan, place), self.target.choose(plan, place)
+        source = choose("source", self.source, plan, place)
+        return source, choose("target", self.target, plan, place)
 
     def batches(self, choices: Choices, device: torch.device) -> tuple[Batch, Batch]:
         """See `Loader`."""
         return self.source.batch(choices[0], device), self.target.batch(choices[1], device)
 
 
-def shrink(crops: Tensor, side: int) -> Tensor:
-    """uint8 (N,A,A,3) -> uint8 (N,side,side,3), antialiased."""
-    if crops.shape[1] == side:
-        return crops
-    small = resize(crops.permute(0, 3, 1, 2).float(), side)
-    return small.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+@dataclass(frozen=True)
+class PairLoader:
+    """Both sides of each step, drawn together; implements `Loader`.
+
+    Attributes:
+        dataset: everybody's crops.
+        sampler: draws crops of an identity.
+        pairing: draws who meets whom.
+    """
+
+    dataset: Dataset
+    sampler: CropSampler
+    pairing: IdentityPairSampler
+
+    @property
+    def bytes(self) -> int:
+        """See `Loader`."""
+        return self.dataset.bytes
+
+    def to(self, device: torch.device) -> PairLoader:
+        """See `Loader`."""
+        return replace(self, dataset=self.dataset.to(device))
+
+    def choose(self, plan: Plan, place: int) -> Choices:
+        """See `Loader`."""
+        count = plan.batch_images
+        rows = draw_pairs(self.sampler, self.pairing, count, generator(plan.seed, "pairs", place))
+        source, target = (
+            Choice(index, draw(count, plan.augment, generator(plan.seed, side, place)))
+            for side, index in zip(("source", "target"), rows, strict=True)
+        )
+        return source, target
+
+    def batches(self, choices: Choices, device: torch.device) -> tuple[Batch, Batch]:
+        """See `Loader`; "same" (N,) is 1 where a row shows one identity, "identity_index" whose."""
+        chosen = torch.stack([self.dataset.identity[choice.index] for choice in choices])
+        identities = chosen.to(device, non_blocking=True).unbind(0)
+        same = (identities[0] == identities[1]).float()
+        source, target = (self.dataset.batch(choice, device) for choice in choices)
+        for batch, identity in zip((source, target), identities, strict=True):
+            batch["same"] = same
+            batch["identity_index"] = identity
+        return source, target
 
 
-def stored_px(crops: CropSet | Identities) -> int:
-    """Side of the crops that wait in memory: what training can resolve, or all there is."""
-    wanted = round(OVERSAMPLING * crops.size_px / crops.coverage)
-    return min(int(crops.facts["size_px"]), wanted)
+def independent_loader(source: Identities, target: Identities) -> IndependentLoader:
+    """The crops of each side in memory, by themselves."""
+    return IndependentLoader(load_dataset(source.sets), load_dataset(target.sets))
 
 
-def load_pool(side: str, crops: CropSet | Identities) -> Pool:
-    """Decode every crop of `crops` once."""
-    stored = stored_px(crops)
-    with_masks = "mask" in crops.needs
-    points: dict[str, list[Tensor]] = {name: [] for name in POINTS if name in crops.needs}
-    columns = ("crop", "sample_weight", *(("mask",) if with_masks else ()), *points)
-    pictures, masks, weights = [], [], []
-    for rows in crops.tables(CHUNK, columns):
-        pictures.append(shrink(decode(rows["crop"].to_pylist()), stored))
-        weights.append(torch.from_numpy(as_numpy(rows["sample_weight"]).copy()))
-        if with_masks:
-            masks.append(masks_of(rows, int(crops.facts["mask_size_px"])))
-        for name, found in points.items():
-            found.append(torch.from_numpy(as_numpy(rows[name], POINTS[name]).astype(np.float32)))
-    return Pool(
-        side,
-        torch.cat(pictures),
-        torch.cat(masks) if masks else None,
-        {name: torch.cat(found) for name, found in points.items()},
-        torch.cat(weights),
-        crops.size_px,
-        crops.coverage,
-        int(crops.facts["size_px"]),
-    )
+def pair_loader(source: Identities, target: Identities, sampling: Sampling) -> PairLoader:
+    """Everybody of both sides in memory, numbered by name, ready to be paired."""
+    sets = {crops.identity: crops for crops in (*source.sets, *target.sets)}
+    names = sorted(sets)
+    dataset = load_dataset([sets[name] for name in names])
+    sides = [
+        torch.tensor(sorted(names.index(c.identity) for c in p.sets)) for p in (source, target)
+    ]
+    sampler = make_crop_sampler(dataset.identity, dataset.clip, dataset.weights)
+    return PairLoader(dataset, sampler, IdentityPairSampler(sides[0], sides[1], sampling))
+
+
+def has_room(loader: Loader, device: torch.device) -> bool:
+    """Whether a GPU has memory for all crops beside the training: half of what is free."""
+    return device.type == "cuda" and loader.bytes <= torch.cuda.mem_get_info(device)[0] // 2
+
+
+def build_loader(
+    swapper: Swapper, source: Identities, target: Identities, device: torch.device | None = None
+) -> Loader:
+    """The crops of both sides in memory, drawn as the family asks; on the GPU where it has room.
+
+    There a step then copies nothing but the numbers of its rows and of their augmentation.
+    """
+    sampling = swapper.sampling_of()
+    loader: Loader
+    if sampling is None:
+        loader = independent_loader(source, target)
+    else:
+        loader = pair_loader(source, target, sampling)
+    return loader.to(device) if device is not None and has_room(loader, device) else loader

@@ -23,9 +23,9 @@ from models.training import saving as saves
 from models.training.callbacks import ProgressBar, SilentCallback, TrainingCallback
 from models.training.compiled import compile_networks, reporting, uncompiled
 from models.training.footprint import measure
-from models.training.initialisation import build_loader
+from models.training.job import Job
+from models.training.loaders import build_loader
 from models.training.non_finite import NotFiniteError, explain
-from models.training.plan import Job
 from models.training.precise_batch_norm import precise_batch_norm
 from models.training.process_group import ProcessGroup, SingleProcess
 from models.training.run import Run, active, build, resume

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
+from likeness.contracts.params.train import LOOKS
 from models.swappers.registry import CONFIG
 from models.training.continuation import continues, trainings
-from models.training.plan import LOOKS
 from models.training.run import Run
 
 

@@ -1,4 +1,4 @@
-"""What workers tell each other during a step; alone, nothing."""
+"""The process group: what workers tell each other during a step; alone, nothing."""
 
 from __future__ import annotations
 

@@ -20,11 +20,10 @@ from likeness.contracts import environment
 from likeness.contracts.progress import Advance
 from models.crew import Crew, crew_for
 from models.devices import pick_device
-from models.training.initialisation import build_loader
-from models.training.loaders import Loader
+from models.training.job import Job
+from models.training.loaders import Loader, build_loader
 from models.training.loop import train_step
 from models.training.non_finite import NotFiniteError
-from models.training.plan import Job
 from models.training.process_group import SingleProcess
 from models.training.run import Run, build
 from models.training.steps import StepContext

@@ -11,7 +11,7 @@ from likeness.contracts.tables.history import HISTORY
 from likeness.media.images import encode_jpeg
 from models import tensorfile
 from models.training.checkpoint import Progress
-from models.training.plan import Job
+from models.training.job import Job
 from models.training.previews import draw_pictures
 from models.training.run import MOMENTS, Run
 from models.training.snapshots import take_best, write_model

@@ -27,7 +27,7 @@ from models.training.compiled import uncompiled
 from models.training.continuation import joined, link_of, say
 from models.training.identities import Identities, open_identities
 from models.training.initialisation import adapted_state, initialise
-from models.training.plan import Job
+from models.training.job import Job
 from models.training.previews import Faces, choose_faces, draw_preview
 from models.training.process_group import ProcessGroup
 from models.training.seeds import seed_of

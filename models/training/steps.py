@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from likeness.contracts.errors import ModelError
+from likeness.contracts.params.train import Plan
 from models.batch import Batch
 from models.crew import Crew
 from models.layers import random_numbers
@@ -18,7 +19,6 @@ from models.swappers.base import Phase, Swapper
 from models.training.loaders import Choices, Loader
 from models.training.non_finite import check_gradient, check_losses, norm_of
 from models.training.optimisers import move, scale
-from models.training.plan import Plan
 from models.training.process_group import ProcessGroup
 from models.training.seeds import seed_of
 

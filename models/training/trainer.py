@@ -11,8 +11,8 @@ from models.swappers.base import Swapper
 from models.training import checkpoint
 from models.training.callbacks import TrainingCallback
 from models.training.continuation import plan_continuation
+from models.training.job import Job
 from models.training.loop import train
-from models.training.plan import Job
 from models.training.results import write_results
 from models.training.run import Run
 

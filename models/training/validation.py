@@ -24,7 +24,7 @@ from models.training.crops import CropSet, open_crops
 from models.training.frozen import FrozenNetworks
 from models.training.gallery import views
 from models.training.identities import folders_of
-from models.training.plan import Job
+from models.training.job import Job
 from models.training.previews import pairing
 
 POINTS = "landmarks_5"

@@ -21,7 +21,7 @@ import torch.distributed as dist
 from likeness.contracts.errors import ModelError
 from likeness.contracts.memory import keep_freed_memory
 from models.training import loop
-from models.training.plan import Job
+from models.training.job import Job
 from models.training.process_group import DistributedGroup
 
 GROUP = "group"

@@ -10,12 +10,12 @@ import torch
 
 from flows import families
 from flows.cli import main
+from likeness.contracts.params.train import Plan
 from models.families import Drawn, step_bytes
 from models.swappers import registry
 from models.swappers.autoencoder.config import AutoencoderConfig
 from models.swappers.autoencoder.swapper import Autoencoder
 from models.training.footprint import measure
-from models.training.plan import Plan
 from models.training.process_group import SingleProcess
 from models.training.steps import StepContext
 from tests.swapper_cases import TINY

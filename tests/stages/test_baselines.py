@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from likeness.contracts.params.baselines import BaselinesParams
 from likeness.evaluation import sampling
 from likeness.evaluation.clip import Faces, plan
 from likeness.media.codec_roundtrip import decoded, encoded
 from likeness.media.footage import open_footage
-from tasks.baselines import BaselinesParams, Run, chosen, decoded_runs
+from tasks.baselines import Run, chosen, decoded_runs
 from tests.footage import make_clip
 
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pytest
 
 from likeness.contracts.errors import FootageError, TableError
+from likeness.contracts.params.blend import BlendParams
 from likeness.contracts.tables.base import as_numpy
 from likeness.contracts.tables.converted import CONVERTED
 from likeness.media.footage import Frame, open_footage
@@ -22,7 +23,7 @@ from likeness.vision.colour import SteadyColours
 from likeness.vision.pasting import Face
 from models.swappers import registry
 from tasks import blend, convert
-from tasks.blend import BlendParams, blend_face, composed, faces_by_frame
+from tasks.blend import blend_face, composed, faces_by_frame
 from tests.footage import audio_packets, make_truncated, noise, packet_times
 from tests.swapcase import (
     FRAME_PX,

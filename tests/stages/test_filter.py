@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from likeness.contracts.documents import sha256_of
 from likeness.contracts.errors import CatalogError, ConsentError
+from likeness.contracts.params.filter import FilterParams
 from likeness.contracts.tables.base import as_numpy
 from likeness.contracts.tables.faces import FACES
 from likeness.vision import gallery
 from models.analysers.pack import load_pack
-from tasks.filter import KEPT, REASONS, STAGE, FilterParams, judge, reference_gallery
+from tasks.filter import KEPT, REASONS, STAGE, judge, reference_gallery
 from tests import synthetic_faces as faces
 
 FRAMES = 60

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from likeness.contracts.errors import FootageError, ParamsError
+from likeness.contracts.params.train import Plan
 from likeness.contracts.tables.base import as_numpy
 from likeness.contracts.tables.converted import CONVERTED
 from likeness.contracts.tables.traces import TRACES
@@ -19,8 +20,8 @@ from likeness.media.footage import Frame, open_footage
 from likeness.vision import alignment
 from likeness.vision.alignment import rescaled
 from models.swappers import registry
+from models.training.job import Job
 from models.training.loop import train
-from models.training.plan import Job, Plan
 from models.training.results import write_results
 from tasks import blend, convert, traces
 from tasks._whole import LEAST_PX, cropped, in_crop, side_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import resource
 import subprocess
@@ -14,6 +15,7 @@ from likeness.contracts import checked
 from likeness.contracts.checked import SettingsError, require_settings
 from likeness.contracts.errors import ParamsError
 from likeness.contracts.machine import is_memory
+from likeness.contracts.params.sections import SECTIONS
 from tasks import _settings
 from tests.house import copy_repository, enrol, write_consent
 
@@ -27,6 +29,12 @@ def params(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     path.write_text((repository / "params.yaml").read_text())
     monkeypatch.setenv("LIKENESS_STATE", str(tmp_path / "state"))
     return path
+
+
+def test_every_stage_reads_the_section_of_its_name(repository: Path) -> None:
+    names = [path.stem for path in (repository / "tasks").glob("*.py") if path.stem[0] != "_"]
+    stages = [importlib.import_module(f"tasks.{name}").STAGE for name in names]
+    assert {stage.name: stage.params for stage in stages} == SECTIONS
 
 
 def test_the_repositorys_own_settings_hold(params: Path) -> None:

@@ -18,7 +18,8 @@ import os, random, signal, sys, time
 from dataclasses import replace
 from pathlib import Path
 from likeness.contracts.atomic import atomic_path
-from models.training.plan import Job, Plan
+from likeness.contracts.params.train import Plan
+from models.training.job import Job
 from models.training.trainer import train_model
 
 folder, kills = Path(sys.argv[1]), int(sys.argv[2])

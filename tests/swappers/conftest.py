@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import torch
 
+from likeness.contracts.params.train import Plan
 from models.swappers import registry
 from models.training.frozen import FrozenNetworks
 from models.training.identities import open_identities
-from models.training.plan import Job, Plan
+from models.training.job import Job
 from tests.swapper_cases import TINY, Case
 from tests.synthetic_shards import write_pool, write_recogniser, write_shards
 

@@ -14,11 +14,12 @@ import pytest
 import torch
 
 from likeness.contracts.errors import ModelError
+from likeness.contracts.params.train import Plan
 from likeness.contracts.tables.history import HISTORY
 from models import tensorfile
 from models.training import checkpoint, code
 from models.training.fingerprint import fingerprint, fingerprint_of
-from models.training.plan import Job, Plan
+from models.training.job import Job
 from models.training.trainer import train_model
 from tests.swapper_cases import interrupted
 from tests.synthetic_shards import write_pool, write_recogniser, write_shards

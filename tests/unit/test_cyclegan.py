@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from likeness.contracts.errors import ParamsError
+from likeness.contracts.params.train import Plan
 from models import tensorfile
 from models.batch import Batch
 from models.layers.norm import InstanceNorm, ScaledInstanceNorm, instance_norm
@@ -23,7 +24,7 @@ from models.swappers.cyclegan.image_buffer import ImagePool, packed
 from models.swappers.cyclegan.resnet_generator import ResnetGenerator
 from models.swappers.cyclegan.swapper import CycleGan, linear_decay
 from models.training import loop
-from models.training.plan import Job, Plan
+from models.training.job import Job
 from tests.swapper_cases import TINY
 from tests.synthetic_shards import write_shards
 

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from likeness.contracts.errors import LikenessError, ModelError
+from likeness.contracts.params.train import Plan
 from models.devices import pick_device
 from models.training import loop
-from models.training.plan import Job, Plan
+from models.training.job import Job
 from tests.swapper_cases import TINY
 from tests.synthetic_shards import write_shards
 

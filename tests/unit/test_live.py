@@ -27,16 +27,13 @@ from apps.live.pipeline import Pipeline
 from apps.live.record import kind_of, record_path, write_record
 from apps.live.request import Request
 from apps.live.runners import TorchRunner, choose
-from apps.live.settings import (
-    LaySettings,
-    MarkSettings,
-    load_facts,
-    load_settings,
-)
+from apps.live.settings import load_facts, load_settings
 from apps.live.show import Show
 from apps.live.tracker import largest, nearest_to
 from likeness.contracts.documents import read_json
 from likeness.contracts.errors import ConsentError, LikenessError, ModelError
+from likeness.contracts.params.blend import BlendParams
+from likeness.contracts.params.publish import PublishParams
 from likeness.media.camera import Camera
 from likeness.media.footage import Frame
 from likeness.media.screen import Window, require_screen
@@ -173,7 +170,7 @@ def show(
 ) -> tuple[Meter, Stills]:
     footage, meter = Stills(frames), Meter()
     pipeline = Pipeline(footage, lambda _f: None, lambda _a: made(), meter, every_frame=True)
-    composer = Composer(footage.facts, "paste", 64, LaySettings(), MarkSettings())
+    composer = Composer(footage.facts, "paste", 64, BlendParams(), PublishParams())
     Show(pipeline, composer, sink, meter, clock=Played(), quits=keys).run(seconds)
     return meter, footage
 
@@ -197,7 +194,7 @@ def test_seconds_are_those_of_the_footage() -> None:
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_view_carries_the_mark_with_and_without_a_face(view: Any) -> None:
     footage = Stills(1)
-    composer = Composer(footage.facts, view, 64, LaySettings(colour="none"), MarkSettings())
+    composer = Composer(footage.facts, view, 64, BlendParams(colour="none"), PublishParams())
     frame = next(footage.frames())
     width, height = composer.facts["width_px"], composer.facts["height_px"]
     assert (width, height) == {
@@ -217,7 +214,7 @@ def test_every_view_carries_the_mark_with_and_without_a_face(view: Any) -> None:
 
 def test_a_frame_without_a_face_passes_but_for_the_mark() -> None:
     footage = Stills(1)
-    composer = Composer(footage.facts, "paste", 64, LaySettings(), MarkSettings())
+    composer = Composer(footage.facts, "paste", 64, BlendParams(), PublishParams())
     frame = next(footage.frames())
     y = composer(frame, None)[0]
     changed = np.argwhere(y != frame.planes()[0])
@@ -227,7 +224,7 @@ def test_a_frame_without_a_face_passes_but_for_the_mark() -> None:
 def test_the_mark_cannot_be_switched_off(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text('publish: {visible_mark: false, text: "  ", corner: top-left}\n')
-    mark = load_settings(path).mark
+    mark = load_settings(path).publish
     assert mark.text.strip() and mark.corner == "top-left" and mark.opacity >= 0.4
     path.write_text("publish: {opacity: 0.01}\n")
     with pytest.raises(LikenessError, match="opacity"):
@@ -381,7 +378,7 @@ def test_a_generated_film_never_shows_the_driver() -> None:
     footage = Stills(1)
     frame = next(footage.frames())
     for view, left in (("crop", 0), ("side-by-side", 256)):
-        settings = (LaySettings(colour="none"), MarkSettings())
+        settings = (BlendParams(colour="none"), PublishParams())
         composer = Composer(footage.facts, view, 64, *settings, generated=True)  # type: ignore[arg-type]
         empty, red, kept = (crop_of(composer(frame, m)[0]) for m in (None, made(), None))
         assert empty[:, left:].max() <= 17  # black before the first face

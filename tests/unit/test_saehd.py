@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from likeness.contracts.errors import ModelError, ParamsError
+from likeness.contracts.params.train import Plan
 from models.batch import Batch
 from models.losses.pixels import dssim
 from models.swappers import registry
@@ -21,7 +22,7 @@ from models.swappers.saehd.eyes_mouth import eyes_mouth
 from models.swappers.saehd.swapper import Saehd, cosine
 from models.swappers.saehd.unet_critic import CodeCritic, PatchUNet, receptive_field, strides_for
 from models.training import loop
-from models.training.plan import Job, Plan
+from models.training.job import Job
 from models.training.results import write_results
 from tests.swapper_cases import TINY
 from tests.synthetic_shards import drawn_mesh, write_pool, write_shards

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from likeness.contracts.errors import TableError
-from likeness.contracts.tables.base import ROWS_PER_GROUP, Table, Writer, as_numpy, fixed
+from likeness.contracts.tables.base import Table, Writer, as_numpy, fixed
+from likeness.contracts.tables.sizes import ROWS_PER_GROUP
 
 POINTS = Table(
     "points",

@@ -14,13 +14,14 @@ from hypothesis import strategies as some
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from likeness.contracts.errors import ModelError
+from likeness.contracts.params.train import Augmentation, Plan
 from likeness.vision.alignment import umeyama
 from models.batch import as_image
 from models.layers.similarity_transform import fit_similarity
 from models.training.augment import Draw, draw, positions, sample
 from models.training.crops import cut, open_crops
-from models.training.loaders import load_pool
-from models.training.plan import Augmentation, Plan
+from models.training.dataset import load_dataset
+from models.training.loaders import choose
 from models.training.seeds import generator, seed_of
 from tests.synthetic_shards import MASK_PX, SIZE_PX, draw_face, write_shards
 
@@ -93,49 +94,58 @@ def test_shards_without_crops_are_named(tmp_path: Path) -> None:
 
 
 def test_batches_follow_seed_and_step_alone(folder: Path) -> None:
-    pool = load_pool("source", open_crops(folder, ("mask",), 32, 0.625))
-    assert pool.crops.shape[1] == round(1.5 * 32 / 0.625)
+    dataset = load_dataset([open_crops(folder, ("mask",), 32, 0.625)])
+    assert dataset.crops.shape[1] == round(1.5 * 32 / 0.625)
     plan = Plan(batch_images=6)
-    first = pool.batch(pool.choose(plan, 3), torch.device("cpu"))
-    pool.choose(plan, 4)
-    again = pool.batch(pool.choose(plan, 3), torch.device("cpu"))
+    first = dataset.batch(choose("source", dataset, plan, 3), torch.device("cpu"))
+    choose("source", dataset, plan, 4)
+    again = dataset.batch(choose("source", dataset, plan, 3), torch.device("cpu"))
     assert all(torch.equal(first[name], again[name]) for name in first)
-    later = pool.choose(plan, 4)
-    other = pool.choose(Plan(batch_images=6, seed=1), 3)
-    assert not torch.equal(pool.choose(plan, 3).numbers.jitter, later.numbers.jitter)
-    assert not torch.equal(pool.choose(plan, 3).numbers.jitter, other.numbers.jitter)
+    later = choose("source", dataset, plan, 4)
+    other = choose("source", dataset, Plan(batch_images=6, seed=1), 3)
+    assert not torch.equal(choose("source", dataset, plan, 3).numbers.jitter, later.numbers.jitter)
+    assert not torch.equal(choose("source", dataset, plan, 3).numbers.jitter, other.numbers.jitter)
     assert first["mask"].shape == (6, 1, 32, 32)
     assert first["warped"].shape == first["crop"].shape == (6, 3, 32, 32)
 
 
 def test_batches_hold_the_landmarks_that_a_family_needs(folder: Path) -> None:
-    pool = load_pool("source", open_crops(folder, ("landmarks_5", "landmarks_468"), 32, 0.625))
+    dataset = load_dataset([open_crops(folder, ("landmarks_5", "landmarks_468"), 32, 0.625)])
     still = Plan(batch_images=4, augment=STILL)
-    choice = pool.choose(still, 0)
-    batch = pool.batch(choice, torch.device("cpu"))
+    choice = choose("source", dataset, still, 0)
+    batch = dataset.batch(choice, torch.device("cpu"))
     stored = next(open_crops(folder, ("landmarks_5", "landmarks_468"), 32, 0.625).batches(10))
     for name in ("landmarks_5", "landmarks_468"):
         assert torch.allclose(batch[name], stored[name][choice.index], atol=1e-3)
-    mirrored = pool.choose(Plan(batch_images=4, augment=Augmentation(flip=1)), 0)
-    turned = pool.batch(mirrored, torch.device("cpu"))["landmarks_468"]
+    mirrored = choose("source", dataset, Plan(batch_images=4, augment=Augmentation(flip=1)), 0)
+    turned = dataset.batch(mirrored, torch.device("cpu"))["landmarks_468"]
     assert (turned[:, 33, 0] < turned[:, 263, 0]).all()  # the image-left eye keeps its name
-    assert pool.points["landmarks_5"].shape == (10, 5, 2)
+    assert dataset.points["landmarks_5"].shape == (10, 5, 2)
 
 
 def test_a_part_of_a_batch_is_the_same_alone(folder: Path) -> None:
-    pool = load_pool("target", open_crops(folder, (), 32, 0.625))
-    choice = pool.choose(Plan(batch_images=8), 0)
-    whole = pool.batch(choice, torch.device("cpu"))
-    part = pool.batch(choice.part(2, 5), torch.device("cpu"))
+    dataset = load_dataset([open_crops(folder, (), 32, 0.625)])
+    choice = choose("source", dataset, Plan(batch_images=8), 0)
+    whole = dataset.batch(choice, torch.device("cpu"))
+    part = dataset.batch(choice.part(2, 5), torch.device("cpu"))
     assert torch.equal(whole["warped"][2:5], part["warped"])
     assert torch.equal(whole["crop"][2:5], part["crop"])
 
 
 def test_weights_decide_how_often_a_crop_is_drawn(folder: Path) -> None:
-    pool = load_pool("source", open_crops(folder, (), 32, 1.0))
-    index = pool.choose(Plan(batch_images=20_000), 0).index
+    dataset = load_dataset([open_crops(folder, (), 32, 1.0)])
+    index = choose("source", dataset, Plan(batch_images=20_000), 0).index
     share = torch.bincount(index, minlength=10) / 20_000
-    assert torch.allclose(share, pool.weights / pool.weights.sum(), atol=0.015)
+    assert torch.allclose(share, dataset.weights / dataset.weights.sum(), atol=0.015)
+
+
+def test_without_a_warp_the_network_sees_what_it_shall_draw(folder: Path) -> None:
+    dataset = load_dataset([open_crops(folder, (), 48, 0.8)])
+    choice = choose("source", dataset, Plan(batch_images=6, augment=Augmentation(warp=0)), 0)
+    batch = dataset.batch(choice, torch.device("cpu"))
+    assert batch["warped"] is batch["crop"]
+    seen, wanted = positions(choice.numbers, 0.8, 48)  # the longer way leads to the same place
+    assert torch.allclose(seen, wanted, atol=1e-6)
 
 
 def test_no_augmentation_gives_the_central_cut() -> None:
@@ -240,11 +250,11 @@ class Copies(TorchDispatchMode):
 
 def test_a_batch_needs_two_copies_that_nobody_waits_for(folder: Path) -> None:
     crops = open_crops(folder, ("mask", "landmarks_5", "landmarks_468"), 32, 0.625)
-    pool = load_pool("source", crops).to(META)
+    dataset = load_dataset([crops]).to(META)
     plan = Plan(batch_images=6)
-    pool.batch(pool.choose(plan, 0), META)  # constants go there once
+    dataset.batch(choose("source", dataset, plan, 0), META)  # constants go there once
     with Copies() as copies:
-        batch = pool.batch(pool.choose(plan, 1), META)
+        batch = dataset.batch(choose("source", dataset, plan, 1), META)
     assert copies.behind == [True, True]
     assert batch["landmarks_468"].is_meta
 
@@ -262,9 +272,9 @@ def test_crops_that_a_device_holds_are_not_copied_there_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     crops = open_crops(folder, ("mask", "landmarks_5"), 32, 0.625)
-    device, pool = torch.device("meta"), load_pool("source", crops)
-    choice = pool.choose(Plan(batch_images=6), 0)
-    there = pool.to(device)
+    device, dataset = torch.device("meta"), load_dataset([crops])
+    choice = choose("source", dataset, Plan(batch_images=6), 0)
+    there = dataset.to(device)
     real, copied = torch.Tensor.to, []
 
     def to(self: torch.Tensor, *given: Any, **named: Any) -> torch.Tensor:
@@ -280,5 +290,5 @@ def test_crops_that_a_device_holds_are_not_copied_there_again(
     drawn = [numbers.turn, numbers.shift, numbers.mirror, numbers.jitter]
     assert max(copied) == sum(n.numel() * n.element_size() for n in drawn)
     copied.clear()
-    pool.batch(choice, device)
-    assert max(copied) >= 6 * pool.crops[0].numel()
+    dataset.batch(choice, device)
+    assert max(copied) >= 6 * dataset.crops[0].numel()

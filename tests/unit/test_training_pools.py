@@ -14,21 +14,22 @@ import pytest
 import torch
 
 from likeness.contracts.errors import ModelError
+from likeness.contracts.params.train import Augmentation, Plan
 from models import tensorfile
 from models.batch import Batch
 from models.layers.norm import SettledBatchNorm, settling
 from models.layers.recogniser import Recogniser
 from models.swappers import registry
 from models.swappers.base import Sampling
-from models.training import initialisation, loop
+from models.training import loop
 from models.training.augment import draw, move_points, relabel, sample, wanted_positions
-from models.training.dataset import PairLoader, load_pair_loader
 from models.training.footprint import measure
 from models.training.gallery import choose_views
 from models.training.identities import open_identities
+from models.training.job import Job
 from models.training.landmarks import PARTNERS
+from models.training.loaders import PairLoader, build_loader, pair_loader
 from models.training.pair_sampler import IdentityPairSampler, draw_pairs, make_crop_sampler
-from models.training.plan import Augmentation, Job, Plan
 from models.training.process_group import SingleProcess
 from models.training.seeds import generator
 from models.training.steps import StepContext
@@ -55,7 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def pairs_of(source: Path, target: Path, sampling: Sampling) -> PairLoader:
     people = [open_identities(side, NEEDS, 32, 0.625) for side in (source, target)]
-    return load_pair_loader(people[0], people[1], sampling)
+    return pair_loader(people[0], people[1], sampling)
 
 
 def drawn(pairs: PairLoader) -> tuple[torch.Tensor, torch.Tensor]:
@@ -383,9 +384,7 @@ def test_footprint_counts_each_kept_tensor_once(make_job: Callable[..., Job]) ->
     job = make_job("job", batch_images=8, micro_batches=2)
     run = loop.build(job, CPU)
     swapper = Known(AnyFaceConfig())
-    context = StepContext(
-        swapper, initialisation.build_loader(swapper, *run.crops), job.plan, SingleProcess()
-    )
+    context = StepContext(swapper, build_loader(swapper, *run.crops), job.plan, SingleProcess())
     found = measure(context, swapper.phases())
     crops = 4 * 3 * 32 * 32 * 4
     # The crop (times a number, which is kept as well), and the product that is squared.

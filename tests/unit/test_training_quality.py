@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from likeness.contracts.errors import ModelError
+from likeness.contracts.params.train import Plan
 from likeness.contracts.tables.history import HISTORY
 from models import tensorfile
 from models.batch import Batch
@@ -26,7 +27,7 @@ from models.swappers import registry
 from models.swappers.base import Phase, Swapper, SwapperConfig
 from models.training import checkpoint, loop, rates
 from models.training.fingerprint import fingerprint
-from models.training.plan import Job, Plan
+from models.training.job import Job
 from models.training.previews import draw_preview
 from models.training.run import Run
 from models.training.trainer import train_model, train_partly

@@ -10,15 +10,16 @@ import torch
 from torch import nn
 
 from likeness.contracts.errors import ModelError
+from likeness.contracts.params.train import Plan
 from models.batch import Batch
 from models.layers.recogniser import Recogniser
 from models.layers.vgg import INPUTS, Vgg19, convolutions, select
 from models.swappers import registry
 from models.training import loop
 from models.training.frozen import FrozenNetworks
-from models.training.initialisation import build_loader
+from models.training.job import Job
+from models.training.loaders import build_loader
 from models.training.model_config import config_of
-from models.training.plan import Job, Plan
 from models.training.process_group import SingleProcess
 from models.training.steps import StepContext
 from tests.swapper_cases import TINY

@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 
 from likeness.contracts.errors import TableError
 from likeness.contracts.reads import READ
+from likeness.contracts.tables.sizes import ROWS_PER_GROUP
 
 # Arrow's own allocator keeps what is freed, per thread: resident size would grow with the clip.
 pa.set_memory_pool(pa.system_memory_pool())
 
-ROWS_PER_GROUP, PICTURES_PER_GROUP = 512, 64
 Facts = dict[str, Any]
 
 

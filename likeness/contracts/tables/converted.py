@@ -2,7 +2,8 @@
 
 import pyarrow as pa
 
-from likeness.contracts.tables.base import PICTURES_PER_GROUP, Table, fixed
+from likeness.contracts.tables.base import Table, fixed
+from likeness.contracts.tables.sizes import PICTURES_PER_GROUP
 
 CONVERTED = Table(
     name="converted",

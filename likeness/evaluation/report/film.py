@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from likeness.media.encode import Model, VideoWriter
+from likeness.media.encode import StreamFacts, VideoWriter
 from likeness.media.footage import Footage, Frame
 from likeness.vision.squares import Squares
 
@@ -100,7 +100,7 @@ class Film:
         self._path = Path(self._folder.name) / "film.mp4"
         facts = target.facts | {"width_px": 2 * self.size[0], "height_px": self.size[1]}
         facts["sample_aspect_ratio"] = [1, 1]
-        small = Model(target.path, facts)
+        small = StreamFacts(target.path, facts)
         self._writer = VideoWriter(self._path, small, CRF, PRESET, audio=False)
 
     def frame(self, target: Frame, render: Frame) -> None:

@@ -18,7 +18,7 @@ from likeness.contracts.errors import FootageError, TableError
 from likeness.contracts.tables.baselines import BASELINES
 from likeness.contracts.tables.converted import CONVERTED
 from likeness.evaluation.per_frame import PER_FRAME
-from likeness.media.encode import Model, VideoWriter
+from likeness.media.encode import StreamFacts, VideoWriter
 from likeness.media.footage import open_footage
 from likeness.media.images import decode_jpeg
 from tasks._whole import LEAST_PX, facts_of, write_film
@@ -199,7 +199,9 @@ def write_whole(case: Case, name: str, picture: Any) -> Path:
     crops = dict(zip(keys, map(decode_jpeg, cells), strict=True))
     facts = facts_of(footage.facts, LEAST_PX)
     frames = list(footage.frames())
-    with VideoWriter(folder / "render.mp4", Model(footage.path, facts), 12, "ultrafast") as video:
+    with VideoWriter(
+        folder / "render.mp4", StreamFacts(footage.path, facts), 12, "ultrafast"
+    ) as video:
         shown = (crops.get(frame.frame_index) for frame in frames)
         write_film(video, frames, shown, facts, lambda _: None)
     return folder

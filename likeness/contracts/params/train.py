@@ -1,23 +1,15 @@
-"""What a training run is determined by: its plan, its data, its place."""
+"""Section `train` of params.yaml, which a model's own `train` replaces key by key."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from likeness.contracts.strict import Strict
+from likeness.contracts.strict import Section
 
 
-class _Section(Strict):
-    """Frozen, unknown keys are errors; pydantic alone, so that training needs no YAML reader."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Augmentation(_Section):
+class Augmentation(Section):
     """Random changes of each crop; the defaults are those of deepfakes/faceswap (2018)."""
 
     rotation_deg: float = Field(default=10, ge=0, le=180, description="uniform in +- this")
@@ -32,7 +24,7 @@ class Augmentation(_Section):
     )
 
 
-class Snapshots(_Section):
+class Snapshots(Section):
     """Which models of a training in progress are kept beside the last one."""
 
     every_images: int | None = Field(default=None, ge=1, description="one per this many; None: no")
@@ -40,14 +32,14 @@ class Snapshots(_Section):
     best: bool = Field(default=False, description="the one of the best validation identity")
 
 
-class Backups(_Section):
+class Backups(Section):
     """Copies of a training in progress, to go back to."""
 
     every_hours: float | None = Field(default=6, gt=0, description="one per this long; None: none")
     latest: int = Field(default=3, ge=1, description="so many are kept")
 
 
-class Plan(_Section):
+class Plan(Section):
     """`train:` of params.yaml. Batches and budget count crops, so that hardware changes nothing."""
 
     seed: int = Field(default=0, ge=0, lt=2**31, description="of weights, order and augmentation")
@@ -121,40 +113,3 @@ LOOKS = frozenset(
     ]
 )
 """Keys of a plan that move no weight: a training goes on under others as if nothing had changed."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """A training run: everything its result depends on, and where its files lie.
-
-    Attributes:
-        model: name, for messages and the history.
-        family: name of the swap family.
-        settings: of the family.
-        plan: of the training.
-        source: folder with the shards of the source identity, or with the pool.json of a pool
-            whose members' shards lie beside it.
-        target: the same of the target.
-        out: folder for the results; exists.
-        state: folder of this model for checkpoints and previews, outside all stage outputs. All
-            workers must see the same folder.
-        facts: further entries of config.json.
-        init: folder of a model of this family to start from; None starts from random weights.
-        recogniser: folder that stage `pack` wrote, for families that look at its network.
-        perceptual: folder that stage `perceptual` wrote; None leaves features to the recogniser.
-        description: `models.training.fingerprint.describe` of all this; empty: found when needed.
-    """
-
-    model: str
-    family: str
-    settings: dict[str, Any]
-    plan: Plan
-    source: Path
-    target: Path
-    out: Path
-    state: Path
-    facts: dict[str, Any] = field(default_factory=dict)
-    init: Path | None = None
-    recogniser: Path | None = None
-    perceptual: Path | None = None
-    description: dict[str, Any] = field(default_factory=dict)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,20 @@ def test_the_picture_of_the_way_has_a_place_for_every_stage(repository: Path) ->
     assert {("align", "shard"), ("shard", "train"), ("convert", "blend")} <= known
     assert ("shard", "convert") in known
     assert ("shard", "convert") not in way.direct(known)  # `train` lies between
+
+
+def test_the_page_on_architecture_draws_the_contracts(repository: Path) -> None:
+    page = (repository / "docs/architecture.md").read_text(encoding="utf-8")
+    settings = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    layers = [entry["layers"] for entry in contracts if entry["type"] == "layers"]
+    assert len(layers) >= 3
+    for rows in layers:
+        assert " --> ".join(row.replace(" | ", " & ") for row in rows) in page
+    top = {f"`{path.parent.name}/`" for path in repository.glob("*/__init__.py")}
+    inside = {f"`likeness/{path.parent.name}/`" for path in repository.glob("likeness/*/*.py")}
+    assert top
+    assert {room for room in top | inside if room not in page} == set()
 
 
 def test_the_index_leads_to_every_page(repository: Path) -> None:

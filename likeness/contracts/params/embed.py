@@ -2,20 +2,8 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-
-from likeness.contracts.strict import Section
+from likeness.contracts.params.thinning import Thinning
 
 
-class EmbedParams(Section):
+class EmbedParams(Thinning):
     """Section `embed` of params.yaml."""
-
-    thin_pose_deg: float = Field(
-        default=1.0, ge=0.0, description="nearness in yaw and pitch; 0 keeps all"
-    )
-    thin_expression: float = Field(
-        default=0.003, ge=0.0, description="nearness of expressions in eye distances; 0 keeps all"
-    )
-    max_mesh_error: float | None = Field(
-        default=0.25, gt=0.0, description="mesh to five points, in eye distances; null keeps all"
-    )

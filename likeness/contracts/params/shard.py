@@ -4,23 +4,14 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from likeness.contracts.strict import Section
+from likeness.contracts.params.thinning import Thinning
 from likeness.contracts.tables.sizes import ROWS_PER_GROUP
 
 
-class ShardParams(Section):
+class ShardParams(Thinning):
     """Section `shard` of params.yaml."""
 
     val_share: float = Field(default=0.1, ge=0.0, lt=1.0, description="share of the seconds")
-    thin_pose_deg: float = Field(
-        default=1.0, ge=0.0, description="nearness in yaw and pitch; 0 keeps all"
-    )
-    thin_expression: float = Field(
-        default=0.003, ge=0.0, description="nearness of expressions in eye distances; 0 keeps all"
-    )
-    max_mesh_error: float | None = Field(
-        default=0.25, gt=0.0, description="mesh to five points, in eye distances; null keeps all"
-    )
     min_sharpness: float = Field(default=0.0, ge=0.0, description="0 keeps all")
     pose_bin_deg: float = Field(default=10.0, gt=0.0, description="cell of the pose histogram")
     balance: float = Field(

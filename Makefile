@@ -54,7 +54,7 @@ lock: setup  ## write requirements.lock from pyproject.toml
 	$(PYTHON) scripts/lock.py
 
 clean:  ## remove outputs, caches and resume state; footage, weights, metrics and .venv stay
-	rm -rf data/packs data/crops data/rosters data/manifests data/models reports
+	rm -rf data/code data/packs data/crops data/rosters data/manifests data/models reports
 	[ ! -d data/swaps ] || find data/swaps -type f -not -name metrics.json -delete
 	find data/shards data/traces data/probes data/appearance -type f -not -name .gitkeep -delete
 	rm -rf .likeness/training .likeness/trials .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -7,7 +7,7 @@ from typing import Any
 
 from flows.clips import PARAMS, names
 from flows.graph import Graph
-from flows.status import read_state
+from flows.status import read_state, spreading
 from likeness.contracts.catalog import (
     Clip,
     identity_names,
@@ -37,7 +37,7 @@ def clip_state(graph: Graph, stale: dict[str, tuple[str, ...]], clip: Clip, root
     if not own:
         return "no dvc.yaml"
     above = set(graph.above(*own))
-    if not above & {a for a, why in stale.items() if set(why) != {"always changed"}}:
+    if not above & spreading(graph, stale):
         return "ready"
     return "stale" if (folder / "dvc.lock").is_file() else "new"
 

@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 from prefect import flow, get_run_logger, runtime, task
@@ -157,16 +157,17 @@ def rebuild(swap: str | None = None) -> PrefectState[Any]:
         rebuild_state = RebuildState(graph.swap(swap) if swap else graph, stale, root)
     except LikenessError as error:
         return Failed(message=str(error))
-    LAST[:] = [rebuild_state]
+    for follower in FOLLOWERS:
+        follower.begun(rebuild_state)
     try:
         _run_all(rebuild_state)
     except BaseException:
-        for follow in CANCELLED:
-            follow()
+        for follower in FOLLOWERS:
+            follower.cancelled()
         rebuild_state.cancel()  # Ctrl-C, or cancelled on the run page: leave no stage behind
         raise
-    for finish in AFTER:
-        finish(rebuild_state)
+    for follower in FOLLOWERS:
+        follower.ended(rebuild_state)
     try:
         publish_artifacts(rebuild_state)
     except httpx.HTTPError as error:
@@ -174,15 +175,20 @@ def rebuild(swap: str | None = None) -> PrefectState[Any]:
     return conclusion(rebuild_state)
 
 
-LAST: list[RebuildState] = []
-"""The rebuild_state of the rebuild that this process ran last, for the command line's table."""
+class Follower(Protocol):
+    """What the command line does beside a rebuild: Prefect's own parameters are values alone."""
+
+    def begun(self, rebuild_state: RebuildState) -> None:
+        """Before the first stage."""
+
+    def cancelled(self) -> None:
+        """Once the run is cancelled, before its stages are ended."""
+
+    def ended(self, rebuild_state: RebuildState) -> None:
+        """Once every stage has ended, while the flow still runs."""
 
 
-CANCELLED: list[Callable[[], object]] = []
-"""What the command line does first when the run is cancelled."""
-
-AFTER: list[Callable[[RebuildState], object]] = []
-"""What the command line does once every stage has ended, while the flow still runs."""
+FOLLOWERS: list[Follower] = []
 
 
 def conclusion(rebuild_state: RebuildState) -> PrefectState[Any]:

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import NoReturn
 
 from flows.graph import Graph, StageNode
+from flows.outcomes import Outcome, inner_reads, locked_hashes, md5_of, noted_hashes
 from flows.process import end_all
 from flows.run import LockedError, State, repro_once, require_success
 from flows.status import brief
 from likeness.contracts import dvclock
-from likeness.contracts.documents import load_yaml
+from likeness.contracts.closure import FOLDER
 from likeness.contracts.errors import GraphError
 from likeness.contracts.rwlock import overlap
-from likeness.provenance.lockfile import LOCK, TornError, read_lock, retried
 
 SLOTS = {"compute": 1, "io": 2, "network": 1, "data": 2}
 """Stages of each `meta.resource` that run at once: a compute stage uses every core by itself."""
@@ -40,49 +40,6 @@ def slots_from_environment() -> dict[str, int]:
             raise GraphError(f"LIKENESS_SLOTS={part}", "is no `resource=count`", f"known: {known}")
         chosen[name] = int(count)
     return chosen
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one stage.
-
-    Attributes:
-        hashes: output path -> hash in dvc.lock.
-        changed: the outputs differ from those before.
-    """
-
-    address: str
-    state: State
-    seconds: float
-    hashes: dict[str, str]
-    changed: bool
-
-
-def locked_hashes(node: StageNode, root: Path) -> dict[str, str]:
-    """Output path -> hash, as DVC noted it last; empty if the stage never ran."""
-    if node.footage:
-        entries = load_yaml(root / node.file).get("outs", [])
-        return {node.outputs[0]: str(entries[0].get("md5", ""))} if entries else {}
-    stages = read_lock((root / node.file).with_name(LOCK), root)
-    outs = stages.get(node.address.rpartition(":")[2], {}).get("outs", [])
-    return {str(out["path"]): str(out.get("md5", "")) for out in outs}
-
-
-def noted_hashes(node: StageNode, root: Path) -> dict[str, str]:
-    """`locked_hashes` of a stage that has just run.
-
-    Raises:
-        TornError: DVC's lock file does not know it.
-    """
-
-    def look() -> dict[str, str]:
-        found = locked_hashes(node, root)
-        if not found and node.outputs:
-            lock = (root / node.file).with_name(LOCK)
-            raise TornError(lock, f"lacks {node.address}, which ran", "run `dvc repro`")
-        return found
-
-    return retried(look, root)
 
 
 class CancelledError(GraphError):
@@ -108,6 +65,7 @@ class RebuildState:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._inner = {a: inner_reads(self.graph, a) for a in self.graph.nodes}
         self._slots = {name: threading.Semaphore(count) for name, count in self.slots.items()}
         self._taken: dict[str, threading.Semaphore] = {}
         self._said: dict[str, str] = {}
@@ -160,11 +118,27 @@ class RebuildState:
         changed = [
             self.graph.nodes[above].label
             for above in self.graph.upstream[address]
-            if above in self.outcomes and self.outcomes[above].changed
+            if above in self.outcomes and self._differs(address, above)
         ]
         if changed:
             return f"changed upstream: {', '.join(changed)}"
         return brief(self.stale.get(address, ()))
+
+    def _differs(self, address: str, above: str) -> bool:
+        """Whether anything that a stage reads of one above it is not what it was before."""
+        done, outputs = self.outcomes[above], self.graph.nodes[above].outputs
+        read = self.graph.nodes[address].dependencies
+        single = [path for path in self._inner[above] if path in read]
+        whole = [
+            out for out in outputs if any(overlap(out, path) for path in read if path not in single)
+        ]
+        return any(p in done.differing or (done.changed and p not in done.hashes)
+                   for p in (*single, *whole))  # fmt: skip
+
+    def _hashes(self, node: StageNode, outputs: dict[str, str]) -> dict[str, str]:
+        """Hashes of a stage's outputs, and those of the files below that others read."""
+        inner = {path: md5_of(self.root / path) for path in self._inner[node.address]}
+        return {**outputs, **inner}
 
     def run(self, address: str, say: Callable[[str], object]) -> Outcome:
         """Bring one stage up to date; everything upstream must be done.
@@ -175,12 +149,13 @@ class RebuildState:
             CancelledError: the rebuild was cancelled.
         """
         node = self.graph.nodes[address]
-        before = locked_hashes(node, self.root)
+        before = self._hashes(node, locked_hashes(node, self.root))
         reason = self.why(address)
         if not reason:
-            return self._note(Outcome(address, "cached", 0.0, before, changed=False))
+            return self._note(Outcome(address, "cached", 0.0, before))
         if pid := self._in_the_way(node):
-            self._wait(address, f"waiting for another run (process {pid})", say)
+            words = dvclock.beside(self.root) if FOLDER.as_posix() in node.outputs else ""
+            self._wait(address, f"waiting for another run (process {pid}){words}", say)
         if not self.take_slot(address):
             self._wait(address, "waiting for a slot", say)
         try:
@@ -193,12 +168,14 @@ class RebuildState:
         found = done.runs.get(address)
         seconds = found.seconds if found else 0.0
         if done.code and not done.busy:
-            self._note(Outcome(address, "failed", seconds, before, changed=False))
+            self._note(Outcome(address, "failed", seconds, before))
         require_success(done, address)
-        after = noted_hashes(node, self.root)
+        after = self._hashes(node, noted_hashes(node, self.root))
         # A restored output (`cached` by DVC's run cache) may differ from what lay there before.
         state: State = found.state if found else ("ran" if node.footage else "cached")
-        return self._note(Outcome(address, state, seconds, after, changed=after != before))
+        paths = {*before, *after}
+        differing = frozenset(path for path in paths if before.get(path) != after.get(path))
+        return self._note(Outcome(address, state, seconds, after, differing))
 
     def _in_the_way(self, node: StageNode) -> int:
         """Process of another run that writes what the stage needs, or reads what it makes."""

@@ -18,7 +18,7 @@ from prefect.logging.handlers import APILogWorker
 
 from flows import server
 from flows.commands.judge import report_after_run
-from flows.rebuild import AFTER, CANCELLED, LAST, conclusion
+from flows.rebuild import FOLLOWERS, conclusion
 from flows.rebuild import rebuild as flow
 from flows.rebuild_state import RebuildState
 from flows.remarks import say_remarks
@@ -35,6 +35,35 @@ POLL_S = 1.0
 GONE = "warning: the Prefect server has gone; the work goes on, and its pages will not show it"
 
 
+class Follower:
+    """Keeps the state of the one rebuild that it follows.
+
+    Args:
+        root: folder of the repository.
+        gone: set when the server has gone.
+        interrupted: called once the run is cancelled.
+    """
+
+    def __init__(
+        self, root: Path, gone: threading.Event, interrupted: Callable[[], object]
+    ) -> None:
+        self.rebuild_state: RebuildState | None = None
+        self._root, self._gone, self._interrupted = root, gone, interrupted
+
+    def begun(self, rebuild_state: RebuildState) -> None:
+        """See `flows.rebuild.Follower`."""
+        self.rebuild_state = rebuild_state
+
+    def cancelled(self) -> None:
+        """See `flows.rebuild.Follower`."""
+        self._interrupted()
+
+    def ended(self, rebuild_state: RebuildState) -> None:
+        """Where the server has gone, show what ran and end at once."""
+        if self._gone.is_set():
+            leave(rebuild_state, self._root)
+
+
 def run_flow(name: str, root: Path, interrupted: Callable[[], object]) -> None:
     """Rebuild everything, or the swap `name`, and show what ran.
 
@@ -44,22 +73,22 @@ def run_flow(name: str, root: Path, interrupted: Callable[[], object]) -> None:
     Raises:
         GraphError: a stage failed, or there was no server to begin with.
     """
-    gone = watch(os.environ["PREFECT_API_URL"])
-    AFTER[:] = [lambda rebuild_state: leave(rebuild_state, root) if gone.is_set() else None]
-    CANCELLED[:] = [interrupted]
+    follower = Follower(root, watch(os.environ["PREFECT_API_URL"]), interrupted)
+    FOLLOWERS.append(follower)
     try:
         state: Any = flow(swap=name or None, return_state=True)
     except (httpx.HTTPError, RuntimeError) as error:
-        if not LAST:
+        if follower.rebuild_state is None:
             step = "try again, or run `likeness swap`"
             raise GraphError("rebuild", f"the Prefect server fails ({error})", step) from None
         print(f"{GONE} ({error})", file=sys.stderr)
-        state = conclusion(LAST[-1])
+        state = conclusion(follower.rebuild_state)
     finally:
+        FOLLOWERS.remove(follower)
         drain()
-    if not LAST:
+    if follower.rebuild_state is None:
         raise GraphError("rebuild", str(state.message or state.name), "see the log above")
-    show(LAST[-1], root)
+    show(follower.rebuild_state, root)
     if not state.is_completed():
         raise GraphError("rebuild", str(state.message), "see the log above, then run it again")
 

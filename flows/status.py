@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows.graph import Graph, from_repo, open_repo
+from flows.graph import Graph, StageNode, from_repo, open_repo
+from flows.stale_code import with_code
+from likeness.contracts.closure import FOLDER
 from likeness.contracts.dvclock import entries
 from likeness.contracts.rwlock import Entry, overlap
 from likeness.provenance.lockfile import LOCK, read_lock
@@ -118,19 +120,36 @@ def brief(reasons: Iterable[str], most: int = 3) -> str:
 
 
 def read_state(root: Path | None = None) -> tuple[Graph, dict[str, tuple[str, ...]]]:
-    """The graph, and what is stale in it (see `stale_in`), with the repository opened once."""
+    """The graph, and what is stale in it, with the repository opened once.
+
+    See `stale_in`; a changed module is a reason of the stages that run it (`with_code`).
+    """
     with open_repo(root) as repo:
-        return from_repo(repo), stale_in(repo)
+        return from_repo(repo), with_code(repo, stale_in(repo))
 
 
 def will_run(graph: Graph, stale: dict[str, tuple[str, ...]]) -> list[str]:
     """Stages that a rebuild runs, or may run if what they read turns out different.
 
-    A stage that always runs and is otherwise unchanged (`roster`) counts for itself alone.
+    A stage that always runs and is otherwise unchanged (`roster`) counts for itself alone; so does
+    `code`: those whose list it will change are stale by themselves.
     """
-    start = [
+    start = [a for a in graph.nodes if a in stale and set(stale[a]) != {"always changed"}]
+    code = {address for address, node in graph.nodes.items() if lists_code(node)}
+    return [a for a in graph.below(*start, stop=code) if not graph.nodes[a].footage]
+
+
+def spreading(graph: Graph, stale: dict[str, tuple[str, ...]]) -> set[str]:
+    """Stale stages that may change what stands below them: `code` by itself does not."""
+    return {
         address
         for address, why in stale.items()
-        if address in graph.nodes and set(why) != {"always changed"}
-    ]
-    return [a for a in graph.below(*start) if not graph.nodes[a].footage]
+        if address in graph.nodes
+        and set(why) != {"always changed"}
+        and not lists_code(graph.nodes[address])
+    }
+
+
+def lists_code(node: StageNode) -> bool:
+    """Whether a stage writes the lists of code."""
+    return FOLDER.as_posix() in node.outputs

@@ -21,6 +21,7 @@ from likeness.contracts.stage import Context, Stage
 from likeness.media.encode import VideoWriter
 from likeness.media.footage import open_footage
 from likeness.provenance import record
+from likeness.provenance.code_lists import code_behind
 from likeness.provenance.lineage import Lineage, behind
 from likeness.provenance.marks import Mark, make_mark, stamp
 from likeness.provenance.ran import Ran
@@ -97,7 +98,7 @@ def provenance(
         "footage": record.footage_entries(record.clips_behind(stages, ROOT), stages),
         "weights": record.weights_entries(stages, ROOT),
         "metrics": metrics,
-        "code": record.code_version(ROOT),
+        "code": {**record.code_version(ROOT), **code_behind(stages, ROOT)},
         "parameters": {"publish": params.model_dump()},
         "stages": [stage.as_dict() for stage in stages],
         "leaves": [leaf.as_dict() for leaf in lineage.leaves(stages)],

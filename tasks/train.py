@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from likeness.contracts import environment
+from likeness.contracts.closure import family_list
 from likeness.contracts.documents import load_yaml, sha256_of, validate
 from likeness.contracts.errors import ConsentError, ModelError
 from likeness.contracts.params.train import Plan
@@ -93,22 +94,15 @@ def require_pool(folder: Path, name: str, pool: dict[str, Any]) -> None:
             raise ModelError(path, problem, "run `dvc repro`")
 
 
-PARTS = ("models.layers.", "models.losses.")
-"""Modules that families share and are made of, beside those of their own folders."""
-
-
 def code_of(family: str) -> str:
-    """sha256 of the family's modules and of the shared parts that they import.
+    """sha256 of the family's list of code, as stage `code` writes it.
 
     `convert` reads the model's folder and cannot name the family among its dependencies: through
     this line of config.json it runs again when only the way of swapping has changed.
     """
-    from models.training.code import ROOT, imported
+    from models.training.code import ROOT
 
-    module = ROOT / "models" / "swappers" / family / "swapper.py"
-    parts = imported(module, (*PARTS, f"models.swappers.{family}."))
-    digests = [sha256_of(path) for path in sorted(parts)]
-    return hashlib.sha256("".join(digests).encode()).hexdigest()
+    return hashlib.sha256(family_list(family, ROOT).encode()).hexdigest()
 
 
 def pack_of(folder: Path) -> str | None:

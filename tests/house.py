@@ -10,6 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from flows.identities import write_identity
+from likeness.contracts.closure import FOLDER, lists
 from likeness.contracts.environment import state_folder
 from likeness.media.footage import open_footage
 from tests.footage import make_clip
@@ -48,6 +49,14 @@ def copy_repository(repository: Path, root: Path) -> Path:
     subprocess.run(["git", "init", "-q"], cwd=root, check=True)
     change_params(root, models={}, swaps={})
     return root
+
+
+def write_code_lists(root: Path) -> None:
+    """What stage `code` writes, for stages that are run alone."""
+    for name, text in lists(root).items():
+        path = root / FOLDER / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
 
 
 def link_downloads(repository: Path, root: Path) -> None:

@@ -19,9 +19,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from likeness.contracts.closure import FOLDER, still
 from likeness.contracts.rwlock import entries, heal, lock_folder, locked_file, noted_pid, overlap
 
-__all__ = ["Waiting", "entries", "heal", "held", "is_refusal", "owner_of", "patiently"]
+__all__ = ["Waiting", "beside", "entries", "heal", "held", "is_refusal", "owner_of", "patiently"]
 
 PAUSE_S = 0.2
 """Seconds between two looks at a lock."""
@@ -88,11 +89,11 @@ class Waiting:
         self._say = say
         self._said: set[int] = set()
 
-    def pause(self, pid: int, seconds: float = PAUSE_S) -> None:
-        """Say whom it is for, if that is news, and sleep."""
+    def pause(self, pid: int, seconds: float = PAUSE_S, words: str = "") -> None:
+        """Say whom it is for, if that is news, and sleep; `words` stand behind it."""
         if self._say and pid not in self._said:
             who = f" (process {pid})" if pid > 0 else ""
-            self._say(f"waiting for another run{who}")
+            self._say(f"waiting for another run{who}{words}")
         self._said.add(pid)
         time.sleep(seconds)
 
@@ -104,13 +105,30 @@ class Waiting:
         """
         found = _BUSY_PATH.search(refusal)
         path = str((self._root / found[1]).resolve()) if found else ""
+        lists = str((self._root / FOLDER).resolve())
+        words = beside(self._root) if path and overlap(path, lists) else ""
         while True:
             heal(self._root)
             others = [e for e in entries(self._root) if path and overlap(e.path, path)]
             pid = others[0].pid if others else owner_of(self._root)
             if not pid:
                 return
-            self.pause(pid)
+            self.pause(pid, words=words)
+
+
+def beside(root: Path) -> str:
+    """What to do meanwhile, if the code is not what stage `code` noted; "" if it is.
+
+    A running stage reads its list of code, so that DVC lets nobody write the lists anew.
+    """
+    folder = root / FOLDER
+    noted = {str(path): path.read_text(encoding="utf-8") for path in folder.rglob("*.txt")}
+    if still(noted, root):
+        return ""
+    return (
+        "; it works with the code of before: changed code runs beside it in a worktree"
+        " (`git worktree add`) or by `dvc exp run --temp`"
+    )
 
 
 def patiently(

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from likeness.provenance.code_lists import is_list, md5_of
 from likeness.provenance.lockfile import LOCK, TornError, retried
 from likeness.provenance.ran import Artefact, Ran, made_in, ran_in
 
@@ -62,9 +63,11 @@ class Lineage:
         shelf = self._shelf(path)
         if len(shelf) < SHELF:  # a folder of many, such as "data/manifests"
             shelves = [found for key, found in self._writers.items() if key[: len(shelf)] == shelf]
-            near = [entry for found in shelves for entry in found]
         else:
-            near = self._writers.get(shelf, [])
+            shelves = [self._writers.get(shelf, [])]
+        # An output may be a folder above its shelf: "data/code" holds "data/code/train.txt".
+        shelves += [self._writers.get(shelf[:length], []) for length in range(1, len(shelf))]
+        near = [entry for found in shelves for entry in found]
         return sorted((a, out) for a, out in near if _related(path, out.path))
 
     def upstream(self, paths: Iterable[str]) -> list[Ran]:
@@ -117,12 +120,21 @@ class Lineage:
     def stale(self, stages: Iterable[Ran]) -> list[Stale]:
         """Dependencies of `stages` whose writer has since written something else."""
         return [
-            Stale(stage.address, dep.path, dep.md5, out.md5)
+            Stale(stage.address, dep.path, dep.md5, written)
             for stage in stages
             for dep in stage.deps
             for _, out in self.writers(dep.path)
-            if out.path == dep.path and out.md5 != dep.md5
+            if (written := self._written(dep.path, out)) and written != dep.md5
         ]
+
+    def _written(self, path: str, out: Artefact) -> str:
+        """Hash of what a stage wrote as `path`; "" where that is a folder of several outputs.
+
+        A lock file has one hash of a folder. A list of code in it is small: it is read.
+        """
+        if out.path == path:
+            return out.md5
+        return md5_of(self._root / path) if is_list(path) else ""
 
     def leaves(self, stages: Iterable[Ran]) -> list[Artefact]:
         """What `stages` read that no stage wrote: footage, records, clip.yaml, code; by path."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.house import change_params, copy_repository
+from tests.house import change_params, copy_repository, write_code_lists
 from tests.synthetic_shards import write_perceptual, write_recogniser, write_shards
 
 MODEL = "ann-ben"
@@ -26,7 +26,7 @@ def house(tmp_path: Path, repository: Path) -> Path:
     (root / "data/packs").mkdir(exist_ok=True)
     write_recogniser(root / "data/packs/recogniser")
     write_perceptual(root / "data/packs/perceptual", None)
-    (root / "data/names.txt").write_text("")  # of stage `names`, which has looked at them
+    write_code_lists(root)
     return root
 
 

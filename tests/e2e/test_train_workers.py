@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from models.training.processes import Taker, takers
-from tests.house import change_params, copy_repository
+from tests.house import change_params, copy_repository, write_code_lists
 from tests.synthetic_shards import write_perceptual, write_recogniser, write_shards
 
 FILES = ("model.safetensors", "config.json", "history.parquet", "preview.jpg")
@@ -34,7 +34,7 @@ class Repository:
         (folder / "data/packs").mkdir()
         write_recogniser(folder / "data/packs/recogniser")
         write_perceptual(folder / "data/packs/perceptual", None)
-        (folder / "data/names.txt").write_text("")
+        write_code_lists(folder)
         self.model()
         subprocess.run(["dvc", "init", "-q", "-f"], cwd=folder, check=True)
 

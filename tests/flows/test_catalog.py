@@ -83,7 +83,7 @@ def test_adding_and_removing_a_clip(house: Path, film: Path, likeness: Likeness)
     stages = [line.strip() for line in out.splitlines() if line.startswith("  ")]
     clip = "data/clips/take-3-mp4/dvc.yaml"
     assert set(stages) == {
-        "pack", "judge",
+        "code", "pack", "judge",
         *(f"{clip}:{s}" for s in ("frames", "detect", "filter", "align", "embed")),
         *(f"data/identities/ann/dvc.yaml:{s}" for s in ("roster", "shard", "appearance")),
         "names", "retrieval", "views",
@@ -287,9 +287,9 @@ def test_pools_and_continued_models_are_known(house: Path, likeness: Likeness) -
     graph = read_graph(house)
     assert "pool@everybody" in graph.nodes
     shards = [f"data/identities/{name}/dvc.yaml:shard" for name in ("ann", "ben", "cid")]
-    before = (*shards[:2], "names", "pack", "perceptual", "train@first")
+    before = ("code", *shards[:2], "pack", "perceptual", "train@first")
     assert graph.upstream["finetune@onwards"] == before
-    assert graph.upstream["pool@some"] == (*shards, "names")
+    assert graph.upstream["pool@some"] == ("code", *shards, "names")
     code, _, err = likeness("remove", "ben-1", "--yes")
     assert code == 2
     assert "last clip of `ben`, which is used by pools.some, finetuned.onwards, swaps.ann-" in err

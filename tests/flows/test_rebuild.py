@@ -18,7 +18,8 @@ from typing import Any
 import psutil
 import pytest
 
-from flows.rebuild_state import Outcome, RebuildState, slots_from_environment
+from flows.outcomes import Outcome
+from flows.rebuild_state import RebuildState, slots_from_environment
 from flows.run import State
 from flows.status import read_state
 from likeness.contracts.errors import GraphError
@@ -285,9 +286,11 @@ def test_a_night_in_which_only_rosters_looked_is_cached(built: Path) -> None:
     for address in (node.address for node in rebuild_state.graph.stages):
         looked = nodes[address].always_changed
         state: State = "ran" if looked else "cached"
-        rebuild_state.outcomes[address] = Outcome(address, state, 0.0, {}, changed=False)
+        rebuild_state.outcomes[address] = Outcome(address, state, 0.0, {})
     assert rebuild_state.summary()[0] == "Cached"
-    rebuild_state.outcomes["shard@ann"] = Outcome("shard@ann", "ran", 0.0, {}, changed=True)
+    rebuild_state.outcomes["shard@ann"] = Outcome(
+        "shard@ann", "ran", 0.0, {}, frozenset({"data/shards/ann"})
+    )
     assert rebuild_state.summary()[0] == "Ran"
 
 

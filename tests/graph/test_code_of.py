@@ -2,41 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
-from flows.closure import closure
+from likeness.contracts import closure
 from tasks.train import code_of
 
 
-def test_the_hash_follows_the_family_and_its_parts(
+def test_the_hash_is_that_of_the_familys_list(repository: Path) -> None:
+    text = closure.lists(repository)["families/autoencoder.txt"]
+    assert code_of("autoencoder") == hashlib.sha256(text.encode()).hexdigest()
+    assert "  models/layers/" in text
+    assert code_of("autoencoder") != code_of("fsgan")
+
+
+def test_the_hash_follows_the_familys_own_modules_and_shared_parts(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every layer and loss that a family imports is hashed, and a change of one shows."""
-    before = code_of("autoencoder")
-    assert before == code_of("autoencoder")
-    parts = closure(repository / "models/swappers/autoencoder/swapper.py", repository)
-    read: list[str] = []
+    """Every file of the family's closure is hashed, and a change of one shows."""
+    before, read = code_of("fsgan"), set[str]()
+    own = {p for p in closure.parsed(closure.family_list("fsgan", repository)) if "fsgan" in p}
+    assert len(own) > 1
+    real = closure.Digests.__missing__
 
-    def noted(path: Path) -> str:
-        read.append(path.relative_to(repository).as_posix())
-        return "changed" if path.name == "scaling.py" else "same"
+    def noted(digests: closure.Digests, file: str) -> str:
+        read.add(file)
+        return "changed" if file == max(own) else real(digests, file)
 
-    monkeypatch.setattr("tasks.train.sha256_of", noted)
-    assert code_of("autoencoder") != before
-    rooms = ("models/layers", "models/losses", "models/swappers/autoencoder/")
-    assert {part for part in parts if part.startswith(rooms)} == set(read)
-
-
-def test_the_hash_follows_a_familys_private_modules(
-    repository: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read: list[str] = []
-    monkeypatch.setattr("tasks.train.sha256_of", lambda path: read.append(path.name) or "")
-    code_of("fsgan")
-    private = {path.name for path in (repository / "models/swappers/fsgan").glob("*.py")}
-    assert len(private) > 2
-    # Tests alone read `tiny.py`.
-    assert private - {"__init__.py", "tiny.py"} <= set(read)
-    assert "tiny.py" not in read
+    monkeypatch.setattr(closure.Digests, "__missing__", noted)
+    assert code_of("fsgan") != before
+    assert own < read
+    assert {path for path in read if path.startswith("models/layers/")}

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.closure import closure, family_parts
+from likeness.contracts.closure import Walker, family_module
 from likeness.contracts.documents import load_yaml
+from likeness.contracts.families import family_names
 
 DETECTOR = "likeness/metrics/forensics/"
 MAY = {"traces", "detectability"}
@@ -19,10 +20,11 @@ def stages(repository: Path) -> list[str]:
 
 
 def test_only_its_own_stages_read_the_detector(repository: Path) -> None:
+    walker = Walker(repository)
     seeing = {
         name
         for name in stages(repository)
-        if any(p.startswith(DETECTOR) for p in closure(repository / f"tasks/{name}.py", repository))
+        if any(p.startswith(DETECTOR) for p in walker.closure(repository / f"tasks/{name}.py"))
     }
     assert seeing == MAY
 
@@ -31,15 +33,18 @@ def test_only_its_own_stages_read_the_detector(repository: Path) -> None:
 def test_no_module_of_a_room_reaches_it(repository: Path, room: str) -> None:
     modules = sorted((repository / room).rglob("*.py"))
     assert modules
+    walker = Walker(repository)
     for module in modules:
-        reached = [p for p in closure(module, repository) if p.startswith(DETECTOR)]
+        reached = [p for p in walker.closure(module) if p.startswith(DETECTOR)]
         assert not reached, f"{module.relative_to(repository)} imports {reached}"
 
 
 def test_families_do_not_reach_it(repository: Path) -> None:
-    parts = family_parts(repository)
-    assert parts
-    assert not [part for part in parts if part.startswith(DETECTOR)]
+    walker, families = Walker(repository), family_names(repository)
+    assert families
+    for name in families:
+        parts = walker.closure(family_module(name, repository))
+        assert not [part for part in parts if part.startswith(DETECTOR)], name
 
 
 def test_no_stage_reads_what_it_found(repository: Path) -> None:

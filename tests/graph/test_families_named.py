@@ -58,9 +58,8 @@ def graph(house: Path) -> Graph:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_model_depends_on_its_own_family_alone(graph: Graph, family: str) -> None:
     node = graph.nodes[f"train@ab-{slug(family)}"]
-    files = {path for path in node.dependencies if path.startswith("models/swappers/")}
-    shared = {"models/swappers/base.py", "models/swappers/registry.py"}
-    assert files - shared == {f"models/swappers/{family}"}
+    files = {path for path in node.dependencies if path.startswith("data/code/")}
+    assert files == {"data/code/train.txt", f"data/code/families/{family}.txt"}
     assert set(graph.upstream[node.address]) >= {
         f"data/identities/{name}/dvc.yaml:shard" for name in ("ann", "ben")
     }

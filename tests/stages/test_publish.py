@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import io
 import json
 import os
@@ -25,11 +26,12 @@ from tests.swapcase import CLIP, FRAME_PX, PARAMS, PTS, SWAP, Case, make_case, w
 
 STAGES = {  # name -> what it read, what it wrote; hashes are made of the names
     f"data/clips/{CLIP}": {
-        "frames": (["clip.yaml", "footage.mp4"], ["frames.parquet"]),
+        "frames": (["/data/code/frames.txt", "clip.yaml", "footage.mp4"], ["frames.parquet"]),
         "align": (["frames.parquet"], ["aligned.json", "/data/crops/ben/ben-walks.parquet"]),
     },
     ".": {
-        "pack": (["models/analysers/weights.toml"], ["data/packs/embedded"]),
+        "code": (["likeness"], ["data/code"]),
+        "pack": (["data/code/pack.txt", "data/weights"], ["data/packs/embedded"]),
         "shard@ben": (["data/crops/ben"], ["data/shards/ben"]),
         "train@ann-ben": (["data/shards/ben"], ["data/models/ann-ben"]),
         f"blend@{SWAP}": (
@@ -44,6 +46,21 @@ STAGES = {  # name -> what it read, what it wrote; hashes are made of the names
 }
 
 
+def write_list(name: str, **files: str) -> Path:
+    """A list as stage `code` writes it: sha256 of each file."""
+    path = Path("data/code", f"{name}.txt")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{digest}  tasks/{file}.py\n" for file, digest in files.items()))
+    return path
+
+
+def hash_of(path: str) -> str:
+    """As it stands in a lock: of a list the real one, of all else one made of its name."""
+    if path.startswith("data/code/"):
+        return hashlib.md5(Path(path).read_bytes(), usedforsecurity=False).hexdigest()
+    return f"md5 {path}"
+
+
 def write_locks(changed: str = "") -> None:
     """Lock files of a small graph; the writer of `changed` has written it anew."""
     for folder, stages in STAGES.items():
@@ -52,7 +69,7 @@ def write_locks(changed: str = "") -> None:
             lock[name] = {
                 "cmd": f"python -m tasks.{name}",
                 "params": {"params.yaml": {name.partition("@")[0]: {"seed": 0}}},
-                "deps": [{"path": p, "md5": f"md5 {p}"} for p in placed(folder, deps)],
+                "deps": [{"path": p, "md5": hash_of(p)} for p in placed(folder, deps)],
                 "outs": [
                     {"path": p, "md5": f"md5 {p}" + "!" * (p == changed)}
                     for p in placed(folder, outs)
@@ -94,6 +111,9 @@ def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
     weights = [{"name": "detector", "sha256": "d0", "licence": "MIT", "source": "somewhere"}]
     (pack / "pack.json").write_text(json.dumps({"name": "embedded", "weights": weights}))
     (found.model / "model.safetensors").write_bytes(b"weights")
+    write_list("pack", pack="p1", shared="s1")
+    write_list("frames", frames="f1", shared="s1")
+    write_list("code", code="c1")
     write_locks()
     return found
 
@@ -157,7 +177,7 @@ def test_a_lock_that_is_being_rewritten_is_read_whole(case: Case) -> None:
     writer.start()
     record = publish(case)
     writer.join()
-    assert len(record["stages"]) == 7  # type: ignore[arg-type]
+    assert len(record["stages"]) == 8  # type: ignore[arg-type]
 
 
 def test_times_and_sound_are_kept(case: Case) -> None:
@@ -173,7 +193,7 @@ def test_the_record_names_everything_behind_the_video(case: Case) -> None:
     clip = f"data/clips/{CLIP}/dvc.yaml"
     assert sorted(addresses) == sorted(
         [
-            *(f"{clip}:frames", f"{clip}:align", "pack", "shard@ben", "train@ann-ben"),
+            *(f"{clip}:frames", f"{clip}:align", "code", "pack", "shard@ben", "train@ann-ben"),
             *(f"blend@{SWAP}", f"evaluate@{SWAP}"),
         ]
     )
@@ -191,6 +211,34 @@ def test_the_record_names_everything_behind_the_video(case: Case) -> None:
     assert record["outputs"]["published"]["sha256"] == published  # type: ignore[index]
     assert record["visible_mark"]["present"] is True  # type: ignore[index]
     assert record["stages"][0]["params"]["params.yaml"]  # type: ignore[index]
+
+
+def test_the_record_holds_every_file_of_code_by_list(case: Case) -> None:
+    """The lists of the stages behind the video, and that of `code`, which reads none."""
+    write_list("convert", never="t1")  # of a stage that is not behind the video
+    code = publish(case)["code"]
+    assert code["files"] == {  # type: ignore[index]
+        "tasks/code.py": "c1",
+        "tasks/frames.py": "f1",
+        "tasks/pack.py": "p1",
+        "tasks/shared.py": "s1",
+    }
+    lists = code["lists"]  # type: ignore[index]
+    assert set(lists) == {f"data/code/{name}.txt" for name in ("code", "frames", "pack")}
+    for path, entry in lists.items():
+        lines = "".join(f"{code['files'][file]}  {file}\n" for file in entry["files"])  # type: ignore[index]
+        assert lines == Path(path).read_text()
+        assert entry["md5"] == hash_of(path)
+
+
+def test_code_that_changed_since_a_stage_ran_stops_it(case: Case) -> None:
+    path = write_list("frames", frames="f2", shared="s1")
+    message = refused(case, GraphError)
+    assert message == (
+        f"data/clips/{CLIP}/dvc.yaml:frames: was made from an earlier {path}; run `dvc repro` first"
+    )
+    path.unlink()
+    assert f"an earlier {path}" in refused(case, GraphError)
 
 
 def test_consents_are_recorded_by_hash_with_the_roles_used(case: Case) -> None:

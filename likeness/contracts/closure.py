@@ -14,7 +14,10 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
+from types import UnionType
+from typing import NamedTuple
 
 from likeness.contracts.families import FOLDER as FAMILIES
 from likeness.contracts.families import MODULE, family_names
@@ -47,6 +50,65 @@ def _is_type_checking(node: ast.If) -> bool:
     return getattr(test, "id", getattr(test, "attr", "")) == "TYPE_CHECKING"
 
 
+class Imported(NamedTuple):
+    """An import statement: `from module import names`, or of modules (`module` is None)."""
+
+    module: str | None
+    level: int
+    names: tuple[str, ...]
+
+
+class Source(NamedTuple):
+    """What the closure needs of a module.
+
+    Attributes:
+        imports: its import statements that run.
+        named: its strings that could name a data file.
+        inert: it holds a docstring alone.
+        constants: it holds a docstring and names of literals alone.
+    """
+
+    imports: tuple[Imported, ...]
+    named: tuple[str, ...]
+    inert: bool
+    constants: bool
+
+
+def _imported(node: ast.Import | ast.ImportFrom) -> Imported:
+    names = tuple(alias.name for alias in node.names)
+    if isinstance(node, ast.Import):
+        return Imported(None, 0, names)
+    return Imported(node.module or "", node.level, names)
+
+
+def _holds(body: list[ast.stmt], kinds: type[ast.stmt] | UnionType) -> bool:
+    """Whether statements are of these kinds alone, each with a literal."""
+    return all(
+        isinstance(node, kinds) and isinstance(getattr(node, "value", None), ast.Constant)
+        for node in body
+    )
+
+
+@lru_cache(maxsize=2048)
+def _source(content: bytes) -> Source:
+    """Of a file's content; nothing where it has no syntax: whatever runs it fails by itself.
+
+    Kept, for a process that trains several models would parse the same code for each.
+    """
+    try:
+        tree = ast.parse(content)
+    except (SyntaxError, ValueError):
+        return Source((), (), inert=True, constants=True)
+    nodes = tuple(_runtime_nodes(tree))
+    strings = (n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str))
+    return Source(
+        tuple(_imported(n) for n in nodes if isinstance(n, ast.Import | ast.ImportFrom)),
+        tuple(text for text in strings if text.endswith(RESOURCES) and len(text) <= 80),
+        inert=_holds(tree.body, ast.Expr),
+        constants=_holds(tree.body, ast.Expr | ast.Assign),
+    )
+
+
 class Walker:
     """Follows imports from file to file; each file is read once.
 
@@ -56,7 +118,7 @@ class Walker:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._trees: dict[Path, ast.Module] = {}
+        self._sources: dict[Path, Source] = {}
         self._found: dict[str, Path | None] = {}
         self._known: dict[Path, tuple[set[Path], set[Path]]] = {}
 
@@ -84,39 +146,31 @@ class Walker:
     def _reads(self, path: Path) -> tuple[set[Path], set[Path]]:
         """(modules imported, data files named) by one module."""
         package = list(path.relative_to(self.root).parent.parts)
-        modules: set[Path] = set()
-        data: set[Path] = set()
-        for node in _runtime_nodes(self._tree(path)):
-            for name in self._names(node, package):
-                if name.partition(".")[0] in ROOMS:
-                    modules.update(self._files_of(name))
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                if not node.value.endswith(RESOURCES) or len(node.value) > 80:
-                    continue
-                if (beside := path.parent / node.value).is_file():
-                    data.add(beside)
-        return modules, data
+        source = self._source(path)
+        names = (name for given in source.imports for name in self._names(given, package))
+        modules = {
+            file
+            for name in names
+            if name.partition(".")[0] in ROOMS
+            for file in self._files_of(name)
+        }
+        beside = (path.parent / name for name in source.named)
+        return modules, {file for file in beside if file.is_file()}
 
-    def _tree(self, path: Path) -> ast.Module:
-        """Its syntax tree; an empty one where it has none: whatever runs it fails by itself."""
-        if path not in self._trees:
-            try:
-                self._trees[path] = ast.parse(path.read_bytes(), str(path))
-            except (SyntaxError, ValueError):
-                self._trees[path] = ast.Module([], [])
-        return self._trees[path]
+    def _source(self, path: Path) -> Source:
+        if path not in self._sources:
+            self._sources[path] = _source(path.read_bytes())
+        return self._sources[path]
 
-    def _names(self, node: ast.AST, package: list[str]) -> list[str]:
+    def _names(self, given: Imported, package: list[str]) -> list[str]:
         """Modules that an import statement loads."""
-        if isinstance(node, ast.Import):
-            return [alias.name for alias in node.names]
-        if not isinstance(node, ast.ImportFrom):
-            return []
-        above = package[: len(package) - node.level + 1] if node.level else []
-        base = ".".join([*above, *([node.module] if node.module else [])])
+        if given.module is None:
+            return list(given.names)
+        above = package[: len(package) - given.level + 1] if given.level else []
+        base = ".".join([*above, *([given.module] if given.module else [])])
         if base.partition(".")[0] not in ROOMS:
             return []
-        below = [f"{base}.{alias.name}" for alias in node.names]
+        below = [f"{base}.{name}" for name in given.names]
         return [name if self._file_of(name) else base for name in below]
 
     def _file_of(self, module: str) -> Path | None:
@@ -136,17 +190,10 @@ class Walker:
             path = self._file_of(".".join(parts[:length]))
             if path is None or path == self.root / STARTER:
                 continue
-            package = path.name == "__init__.py"
-            if not package or not self._is_inert(path, constants=length < len(parts)):
+            source = self._source(path)
+            inert = source.constants if length < len(parts) else source.inert
+            if path.name != "__init__.py" or not inert:
                 yield path
-
-    def _is_inert(self, path: Path, *, constants: bool) -> bool:
-        """Whether a module is a docstring alone (`constants`: or names of literals)."""
-        allowed = (ast.Expr, ast.Assign) if constants else (ast.Expr,)
-        return all(
-            isinstance(node, allowed) and isinstance(node.value, ast.Constant)
-            for node in self._tree(path).body
-        )
 
 
 def stage_modules(root: Path) -> dict[str, Path]:

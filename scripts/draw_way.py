@@ -23,7 +23,7 @@ FILES = ("tasks/clip.dvc.yaml", "tasks/identity.dvc.yaml", "dvc.yaml")
 LANES = {"once": "once", "clip": "per clip", "identity": "per identity or pool",
          "model": "per model", "swap": "per swap", "everybody": "over everybody"}  # fmt: skip
 PLACES = {
-    "code": ("once", 0, 0), "names": ("once", 1, 0), "pack": ("once", 2, 0),
+    "names": ("once", 0, 0), "code": ("once", 1, 0), "pack": ("once", 2, 0),
     "judge": ("once", 3, 0), "perceptual": ("once", 4, 0),
     "footage": ("clip", 0, 0), "frames": ("clip", 1, 0), "detect": ("clip", 2, 0),
     "filter": ("clip", 3, 0), "align": ("clip", 4, 0), "embed": ("clip", 5, 0),

@@ -124,6 +124,9 @@ def test_the_index_leads_to_every_page(repository: Path) -> None:
     linked = {(docs / link).resolve() for link in LINK.findall(text)}
     pages = {p for p in docs.rglob("*.md") if p.parent.name != "decisions"} - {docs / "index.md"}
     assert {str(p.relative_to(docs)) for p in pages if p.resolve() not in linked} == set()
+    decided = {page.name for page in (docs / "decisions").glob("0*.md")}
+    listed = set(LINK.findall((docs / "decisions/README.md").read_text(encoding="utf-8")))
+    assert decided == listed
 
 
 def test_the_readme_lists_every_stage_and_the_picture_draws_them_all(repository: Path) -> None:

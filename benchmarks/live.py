@@ -34,7 +34,8 @@ from likeness.contracts.environment import shared_folder, threads
 from likeness.contracts.params.blend import BlendParams
 from likeness.media.colour import rgb_to_yuv420
 from likeness.media.encode import StreamFacts, VideoWriter
-from likeness.media.footage import Frame, open_footage
+from likeness.media.footage import open_footage
+from likeness.media.frame import Frame
 from likeness.provenance.marks import make_mark, stamp
 from likeness.vision import alignment, masks
 from likeness.vision.pasting import Face

@@ -28,7 +28,8 @@ from likeness.evaluation.reference import Reference
 from likeness.media.codec_roundtrip import PlanesFrame
 from likeness.media.colour import Planes, rgb_to_yuv420
 from likeness.media.encode import VideoWriter
-from likeness.media.footage import Footage, Frame
+from likeness.media.footage import Footage
+from likeness.media.frame import Frame
 from likeness.metrics.catalogue import around
 from likeness.vision import alignment
 from likeness.vision.alignment import Affine, rescaled

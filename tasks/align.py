@@ -27,7 +27,8 @@ from likeness.contracts.tables.base import Facts, Writer, as_numpy
 from likeness.contracts.tables.crops import CROPS
 from likeness.contracts.tables.faces import FACES
 from likeness.contracts.tables.frames import FRAMES
-from likeness.media.footage import Frame, open_footage
+from likeness.media.footage import open_footage
+from likeness.media.frame import Frame
 from likeness.media.images import encode_jpeg
 from likeness.media.prefetch import prefetch
 from likeness.vision import alignment, masks

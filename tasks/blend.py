@@ -26,7 +26,8 @@ from likeness.contracts.tables.converted import CONVERTED
 from likeness.contracts.tables.frames import FRAMES
 from likeness.media.colour import Planes, rgb_to_yuv420, yuv420_region_to_rgb, yuv_matrix
 from likeness.media.encode import StreamFacts, VideoWriter
-from likeness.media.footage import Footage, Frame, open_footage
+from likeness.media.footage import Footage, open_footage
+from likeness.media.frame import Frame
 from likeness.media.images import decode_jpeg
 from likeness.media.links import require_inside
 from likeness.vision import blending

@@ -21,7 +21,8 @@ from likeness.contracts.tables.base import Writer
 from likeness.contracts.tables.frames import FRAMES
 from likeness.contracts.tables.sizes import ROWS_PER_GROUP
 from likeness.media.container import footage_error
-from likeness.media.footage import Frame, open_footage
+from likeness.media.footage import open_footage
+from likeness.media.frame import Frame
 from likeness.media.links import require_inside
 from likeness.media.remarks import loss_lines, remarks, time_lines
 from likeness.media.timeline import timeline

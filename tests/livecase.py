@@ -14,7 +14,8 @@ import torch
 from likeness.media.camera import camera_facts
 from likeness.media.colour import Planes
 from likeness.media.encode import StreamFacts, VideoWriter
-from likeness.media.footage import Footage, Frame, open_footage
+from likeness.media.footage import Footage, open_footage
+from likeness.media.frame import Frame
 from models import tensorfile
 from models.swappers import registry
 from tests.synthetic_shards import SIZE_PX, write_shards

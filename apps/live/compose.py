@@ -12,7 +12,7 @@ import numpy.typing as npt
 from likeness.contracts.params.blend import LEAST_PX, BlendParams
 from likeness.contracts.params.publish import PublishParams
 from likeness.media.colour import Planes, rgb_to_yuv420, yuv_matrix
-from likeness.media.footage import Frame
+from likeness.media.frame import Frame
 from likeness.provenance.marks import Mark, make_mark, stamp
 from likeness.vision import alignment
 from likeness.vision.colour import SteadyColours

@@ -13,7 +13,7 @@ from torch import Tensor
 from apps.live.settings import ModelFacts
 from apps.live.tracker import Seen, Tracker
 from likeness.contracts.params.align import AlignParams
-from likeness.media.footage import Frame
+from likeness.media.frame import Frame
 from likeness.vision import alignment, masks
 from likeness.vision.mesh import mesh_error
 from likeness.vision.pose import pose_from_mesh

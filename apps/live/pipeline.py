@@ -20,7 +20,8 @@ from apps.live.faces import Aligned
 from apps.live.meter import Meter
 from apps.live.slots import Slot
 from likeness.media.camera import Arriving
-from likeness.media.footage import Footage, Frame
+from likeness.media.footage import Footage
+from likeness.media.frame import Frame
 
 KEPT = 0.1
 """Share of the newest in what a step is taken to last."""

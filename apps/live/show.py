@@ -10,7 +10,7 @@ from apps.live.meter import Meter
 from apps.live.pipeline import Clock, Pipeline
 from apps.live.sinks import Sink
 from likeness.media.colour import Planes
-from likeness.media.footage import Frame
+from likeness.media.frame import Frame
 
 LOG_EVERY_S = 2.0
 

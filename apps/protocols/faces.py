@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from likeness.contracts.errors import FootageError
-from likeness.media.footage import Footage, Frame, open_footage
+from likeness.media.footage import Footage, open_footage
+from likeness.media.frame import Frame
 from likeness.media.timeline import timeline
 from likeness.metrics.retrieval import even_frames
 from likeness.vision.alignment import umeyama

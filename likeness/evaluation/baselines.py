@@ -21,7 +21,8 @@ from likeness.evaluation.scores import Scores
 from likeness.evaluation.views import Place
 from likeness.media.codec_roundtrip import PlanesFrame
 from likeness.media.colour import rgb_to_yuv420_region, yuv420_region_to_rgb
-from likeness.media.footage import Footage, Frame
+from likeness.media.footage import Footage
+from likeness.media.frame import Frame
 from likeness.metrics import perceptual
 from likeness.metrics.subjects import Frames, Look, Pair, Replaced, Run
 from likeness.vision import alignment

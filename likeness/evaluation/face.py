@@ -14,7 +14,7 @@ from likeness.evaluation.gallery import SourceFaces
 from likeness.evaluation.look import Measures, look
 from likeness.evaluation.scores import Scores
 from likeness.evaluation.views import Place, View
-from likeness.media.footage import Frame
+from likeness.media.frame import Frame
 from likeness.metrics import perceptual
 from likeness.metrics.catalogue.baselines import FACES, OWN
 from likeness.metrics.subjects import Frames, Look, Motion, Pair, Replaced

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from likeness.contracts.tables.baselines import BASELINES, REENCODED, TRANSFERRED
 from likeness.media.codec_roundtrip import PlanesFrame, decoded
-from likeness.media.footage import Footage, Frame
+from likeness.media.footage import Footage
+from likeness.media.frame import Frame
 from likeness.metrics.catalogue import baselines
 
 Indices = npt.NDArray[np.integer]

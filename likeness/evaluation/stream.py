@@ -21,7 +21,7 @@ from likeness.evaluation.runs import Runs, Submitted, Triples
 from likeness.evaluation.scores import Scores
 from likeness.evaluation.views import View
 from likeness.evaluation.workers import InOrder
-from likeness.media.footage import Frame
+from likeness.media.frame import Frame
 from likeness.metrics import fidelity, identity
 from likeness.metrics.subjects import Frames
 

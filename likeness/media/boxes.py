@@ -78,7 +78,9 @@ def picture_kind(path: Path) -> str:
         head = file.read(_LONGEST_HEADER)
     if head[4:8] == b"ftyp":
         return _PICTURES.get(head[8:12], "")
-    return "WebP" if head[:4] == b"RIFF" and head[8:12] == b"WEBP" else ""
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "an animated WebP" if path.suffix.lower() == ".webp" else f"WebP named {path.suffix}"
+    return ""
 
 
 def stated_bytes(path: Path) -> int | None:

@@ -27,8 +27,8 @@ from likeness.contracts.errors import FootageError
 from likeness.media import probe
 from likeness.media.colour import Planes, rgb_to_yuv420
 from likeness.media.container import CONTAINERS, video_stream
-from likeness.media.footage import Footage, Frame
-from likeness.media.planes import stored_planes, upright
+from likeness.media.footage import Footage
+from likeness.media.frame import Frame, StoredFrame
 
 U8 = npt.NDArray[np.uint8]
 TICKS = 90000
@@ -86,8 +86,15 @@ class _Shot(Frame):
 
     def _load(self) -> Planes:
         facts = self._footage.facts
-        rgb = np.asarray(cv2.cvtColor(self._bgr, cv2.COLOR_BGR2RGB))
-        return rgb_to_yuv420(rgb, facts["colour_space"], facts["colour_range"])
+        return rgb_to_yuv420(self.rgb(), facts["colour_space"], facts["colour_range"])
+
+    def _load_rgb(self) -> U8:
+        return np.asarray(cv2.cvtColor(self._bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+    def region_rgb(self, x0: int, y0: int, x1: int, y1: int) -> U8:
+        """RGB of a box (px, end exclusive), clipped to the frame."""
+        box = self._bgr[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
+        return np.ascontiguousarray(box[..., ::-1])
 
 
 class Camera(Arriving):
@@ -246,7 +253,14 @@ class Pipe(Arriving):
         last = -1
         for index, picture in enumerate(self._fresh()):
             last = max(picture.pts if picture.pts is not None else 0, last + 1)
-            yield _Piped(self, index, last, picture, self._orientation)
+            yield StoredFrame(
+                self,
+                index,
+                last,
+                picture,
+                orientation=self._orientation,
+                reformatter=self.reformatter,
+            )
 
     def _fresh(self) -> Iterator[Any]:
         """The pictures without those that had gathered before anybody asked for them."""
@@ -287,25 +301,6 @@ def _no_pipe(error: Exception) -> FootageError:
     problem = error.problem if isinstance(error, FootageError) else "is no readable video"
     step = "pipe MPEG-TS or Matroska into it, for example `ffmpeg ... -f mpegts -`"
     return FootageError("standard input", problem, step)
-
-
-class _Piped(Frame):
-    def __init__(
-        self,
-        pipe: Pipe,
-        frame_index: int,
-        pts: int,
-        picture: Any,
-        orientation: probe.Orientation,
-    ) -> None:
-        super().__init__(pipe, frame_index, pts)
-        self.decoded = True
-        self._pipe, self._picture, self._orientation = pipe, picture, orientation
-
-    def _load(self) -> Planes:
-        planes = stored_planes(self._picture, self._pipe.facts, self._pipe.reformatter)
-        self._picture = None
-        return upright(planes, self._orientation)
 
 
 def open_pipe(since_s: float | None = None) -> Pipe:

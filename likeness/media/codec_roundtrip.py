@@ -20,8 +20,8 @@ from av.video.reformatter import VideoReformatter
 from likeness.contracts.errors import FootageError
 from likeness.media.colour import Planes
 from likeness.media.container import encoder_faults, named_faults
-from likeness.media.encode import Described
-from likeness.media.footage import Footage, Frame
+from likeness.media.footage import Footage
+from likeness.media.frame import Described, Frame
 from likeness.media.h264 import ENCODER_THREADS, configure, encoder_options, picture_of
 from likeness.media.planes import plane_view, stored_planes
 

@@ -167,8 +167,14 @@ def is_cover(stream: Any) -> bool:
 
 
 def video_stream(container: Any) -> Any:
-    """The first video stream that is no cover picture."""
-    return next(s for s in container.streams.video if not is_cover(s))
+    """The first video stream that is no cover picture; of an animated AVIF, the animation.
+
+    Such a file begins with a still that stands for it, as a cover does (AV1 Image File Format, 3).
+    """
+    films = [s for s in container.streams.video if not is_cover(s)]
+    if container.metadata.get("major_brand") == "avis":
+        return max(films, key=lambda s: s.frames)
+    return films[0]
 
 
 def packets(container: Any, *streams: Any, end: int | None = None) -> Iterator[Any]:

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,24 +22,13 @@ from likeness.contracts.errors import FootageError
 from likeness.contracts.vocabulary import SoundCodec
 from likeness.media.colour import rgb_to_yuv420
 from likeness.media.container import create_container, encoder_faults
+from likeness.media.frame import Described
 from likeness.media.h264 import configure, encoder_options, picture_of
 from likeness.media.sound import Soundtrack, sound_bases
 
 U8 = npt.NDArray[np.uint8]
 _FULL_RANGE = 2
 _MOST_UNITS = 2**31
-
-
-class Described(Protocol):
-    """What a video is modelled on: footage, or `StreamFacts`."""
-
-    @property
-    def path(self) -> Path:
-        """Where the sound comes from."""
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """Size, time base, rate, tags and sound, as `Footage.facts` names them."""
 
 
 @dataclass(frozen=True)

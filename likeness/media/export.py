@@ -12,7 +12,8 @@ from pathlib import Path
 
 from likeness.contracts.commands import ended, positive
 from likeness.contracts.progress import progress
-from likeness.media.footage import Footage, Frame, open_footage
+from likeness.media.footage import Footage, open_footage
+from likeness.media.frame import Frame
 from likeness.media.pictures import write_png
 
 _EXAMPLE = """example:

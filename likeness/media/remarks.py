@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import av
+
+from likeness.media.probe import is_yuv
 from likeness.media.timeline import Timeline
 
 _HDR = {16: "PQ", 18: "HLG"}
@@ -29,12 +32,25 @@ def remarks(facts: dict[str, Any]) -> list[str]:
         )
     elif bits > 8:
         found.append(f"stored with {bits} bits a sample: read and written in 8 bits")
+    if _finer(facts["pixel_format"]):
+        found.append(
+            f"stored as {facts['pixel_format']}, finer in colour than the films made here: crops "
+            f"are taken from all of it, films are written in 4:2:0"
+        )
     if facts.get("interlaced"):
         found.append("interlaced: both fields of a frame are shown at once; deinterlace it first")
     if facts["colour_tags"]["space"] not in _MATRICES:
         number = facts["colour_tags"]["space"]
         found.append(f"colour matrix {number} (H.273) is not known here and read as BT.601")
     return found
+
+
+def _finer(pixel_format: str) -> bool:
+    """Whether a format stores more colour than 4:2:0 does."""
+    stored: Any = av.VideoFormat(pixel_format, 16, 16)
+    if not is_yuv(stored):
+        return bool(stored.is_rgb or stored.has_palette or stored.is_bayer)
+    return bool(stored.chroma_width() > 8 or stored.chroma_height() > 8)
 
 
 def loss_lines(times: Timeline) -> list[str]:

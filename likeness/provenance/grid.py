@@ -27,7 +27,8 @@ from likeness.contracts.progress import progress
 from likeness.contracts.tables.base import Facts
 from likeness.media.colour import rgb_to_yuv420
 from likeness.media.encode import StreamFacts, VideoWriter
-from likeness.media.footage import Footage, Frame, open_footage
+from likeness.media.footage import Footage, open_footage
+from likeness.media.frame import Frame
 from likeness.media.images import decode_jpeg
 from likeness.provenance.marks import Mark, Planes, make_mark, stamp
 

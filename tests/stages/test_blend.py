@@ -17,7 +17,8 @@ from likeness.contracts.errors import FootageError, TableError
 from likeness.contracts.params.blend import BlendParams
 from likeness.contracts.tables.base import as_numpy
 from likeness.contracts.tables.converted import CONVERTED
-from likeness.media.footage import Frame, open_footage
+from likeness.media.footage import open_footage
+from likeness.media.frame import Frame
 from likeness.vision import alignment, blending, patch
 from likeness.vision.colour import SteadyColours
 from likeness.vision.pasting import Face

@@ -16,7 +16,8 @@ from likeness.contracts.tables.converted import CONVERTED
 from likeness.contracts.tables.traces import TRACES
 from likeness.evaluation.face import FaceRow
 from likeness.evaluation.views import mask_affine
-from likeness.media.footage import Frame, open_footage
+from likeness.media.footage import open_footage
+from likeness.media.frame import Frame
 from likeness.vision import alignment
 from likeness.vision.alignment import rescaled
 from models.swappers import registry

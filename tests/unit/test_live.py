@@ -35,7 +35,7 @@ from likeness.contracts.errors import ConsentError, LikenessError, ModelError
 from likeness.contracts.params.blend import BlendParams
 from likeness.contracts.params.publish import PublishParams
 from likeness.media.camera import Camera
-from likeness.media.footage import Frame
+from likeness.media.frame import Frame
 from likeness.media.screen import Window, require_screen
 from models.batch import Batch
 from models.swappers import registry

@@ -20,7 +20,8 @@ from apps.live.session import run
 from apps.live.tracker import Tracker
 from likeness.contracts.documents import sha256_of
 from likeness.contracts.errors import ConsentError, LikenessError
-from likeness.media.footage import Frame, open_footage
+from likeness.media.footage import open_footage
+from likeness.media.frame import Frame
 from models.analysers.observer import Observer
 from models.analysers.pack import load_pack
 from models.analysers.view import View

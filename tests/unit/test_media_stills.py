@@ -9,6 +9,7 @@ import sys
 import zlib
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from likeness.contracts.errors import FootageError
 from likeness.media.footage import open_footage
 from likeness.media.inspect import inspected
 from likeness.media.stills import list_stills, read_folder
-from tests.footage import corners, make_stills
+from tests.footage import corners, make_clip, make_stills
 
 
 def picture(path: Path, size: tuple[int, int] = (64, 48), index: int = 0) -> Path:
@@ -161,9 +162,16 @@ def test_pictures_that_look_like_films_are_named(tmp_path: Path) -> None:
     animated(tmp_path / "a.webp")
     picture(tmp_path / "b.avif")
     (tmp_path / "c.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
-    for name, kind in (("a.webp", "WebP"), ("b.avif", "AVIF"), ("c.heic", "HEIC")):
+    for name, kind in (("a.webp", "an animated WebP"), ("b.avif", "AVIF"), ("c.heic", "HEIC")):
         with pytest.raises(FootageError, match=f"is {kind}, which is not read; convert it"):
             open_footage(tmp_path / name)
+
+
+def test_an_animated_avif_is_its_animation(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.avif", 5, (64, 48), codec="libsvtav1", options={"preset": "12"})
+    with av.open(str(path)) as container:
+        assert [s.frames for s in container.streams.video] == [1, 5]
+    assert [frame.decoded for frame in open_footage(path).frames()] == [True] * 5
 
 
 def test_a_picture_of_a_size_that_no_picture_has(tmp_path: Path) -> None:

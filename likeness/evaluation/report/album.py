@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from likeness.evaluation.scores import Scores
 from likeness.evaluation.views import View
-from likeness.media.footage import Frame
+from likeness.media.frame import Frame
 from likeness.media.images import encode_jpeg
 from likeness.metrics.catalogue import METRICS
 from likeness.vision.squares import Squares

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from likeness.media.encode import StreamFacts, VideoWriter
-from likeness.media.footage import Footage, Frame
+from likeness.media.footage import Footage
+from likeness.media.frame import Frame
 from likeness.vision.squares import Squares
 
 SIDE_PX = 448

@@ -17,6 +17,7 @@ from typing import Any
 import av
 
 from likeness.media.boxes import stated_bytes
+from likeness.media.ends import ends_inside_packet, stated_end
 from likeness.media.packets import Packets
 
 _HEADER_BYTES = 200
@@ -83,22 +84,25 @@ class Losses:
         cut_bytes: by how many bytes the file is shorter than it says.
         zero_bytes: how many zeros stand at its end, where there are many.
         short_s: seconds by which all its streams end before it says.
+        torn: it ends inside a packet of a format that states no length.
     """
 
     times: list[int]
     cut_bytes: int
     zero_bytes: int
     short_s: float
+    torn: bool
 
 
 def losses(held: Held) -> Losses:
     """What a file promises and has lost."""
     size = held.path.stat().st_size
-    cut = max((stated_bytes(held.path) or 0) - size, 0)
+    cut = max((stated_bytes(held.path) or stated_end(held.path) or 0) - size, 0)
     family = held.container.format.name.split(",")[0]
     times = _lost_times(held, family, cut) if held.times else []
     short = 0.0 if held.jumps or family not in _STATES_LENGTH else _short_s(held, family)
-    return Losses(times, cut, _zeros_at_end(held.path, size), short)
+    torn = ends_inside_packet(held.path)
+    return Losses(times, cut, _zeros_at_end(held.path, size), short, torn)
 
 
 def _lost_times(held: Held, family: str, cut: int) -> list[int]:

@@ -60,6 +60,8 @@ def loss_lines(times: Timeline) -> list[str]:
         reasons.append(f"it is {times.cut_bytes} bytes shorter than it says")
     if times.zero_bytes:
         reasons.append(f"its last {times.zero_bytes} bytes are zeros")
+    if times.torn:
+        reasons.append("it ends inside a packet, and does not say how much is missing behind")
     if times.short_s and not times.lost:
         reasons.append(f"it ends {times.short_s:g} s earlier than it says")
     why = "; ".join(reasons)

@@ -80,6 +80,7 @@ class Timeline:
     cut_bytes: int = 0
     zero_bytes: int = 0
     short_s: float = 0.0
+    torn: bool = False
     end: int | None = None
 
     def sound_shift(self, stream: int, number: int) -> Fraction:
@@ -136,6 +137,7 @@ def _settled(path: Path, container: Any, stream: Any, found: Packets) -> Timelin
         cut_bytes=gone.cut_bytes,
         zero_bytes=gone.zero_bytes,
         short_s=gone.short_s,
+        torn=gone.torn,
     )
 
 

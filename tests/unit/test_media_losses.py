@@ -21,6 +21,7 @@ KINDS = {
     "mpeg4.avi": {"codec": "mpeg4", "options": {"bf": "2"}},
     "mjpeg.avi": {"codec": "mjpeg", "pixel_format": "yuvj420p"},
     "h264.mov": {"codec": "libx264"},
+    "flv1.flv": {"codec": "flv1"},
 }
 
 
@@ -95,3 +96,25 @@ def test_zeros_at_the_end_are_said(wholes: dict[str, bytes], tmp_path: Path) -> 
     if len(data) < 2 * 4096:
         pytest.skip("the film is too short for a block of zeros")
     assert "bytes are zeros" in loss_lines(timeline(path))[0]
+
+
+@pytest.mark.parametrize("suffix", [".ts", ".mpg"])
+def test_streams_that_state_no_length_tell_a_cut_inside_a_packet(
+    tmp_path: Path, suffix: str
+) -> None:
+    path = make_clip(
+        tmp_path / f"whole{suffix}", FRAMES, (160, 120), codec="mpeg2video", picture=noise
+    )
+    assert loss_lines(timeline(path)) == []
+    short = tmp_path / f"cut{suffix}"
+    short.write_bytes(path.read_bytes()[: 188 * 40 + 100])
+    line = loss_lines(timeline(short))[0]
+    assert "it ends inside a packet, and does not say how much is missing behind" in line
+
+
+def test_a_cut_wmv_is_told_by_the_length_that_it_states(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "whole.asf", FRAMES, (160, 120), codec="wmv2", picture=noise)
+    assert loss_lines(timeline(path)) == []
+    short = tmp_path / "cut.asf"
+    short.write_bytes(path.read_bytes()[:-1000])
+    assert "it is 1000 bytes shorter than it says" in loss_lines(timeline(short))[0]

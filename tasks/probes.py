@@ -2,7 +2,9 @@
 
 In: the pack, the judge, the target clip with aligned.json and the crops that it names, converted
 and rendered. Out: probes.parquet with one row for each of 10 evenly spaced frames that show a face
-(the FaceForensics++ protocol; likeness.metrics.retrieval).
+(the FaceForensics++ protocol; likeness.metrics.retrieval). Where a frame shows several swapped faces
+(`filter.copies: all`), that is the largest: each is the same source on the same person, and how alike
+all of them are, stage `evaluate` measures face by face.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ Only formats that hold their own data are read; a playlist would fetch other fil
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import mmap
 import os
@@ -31,6 +32,8 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EACCES, errno
 _ENCODER_BYTES = 2 * 2**30
 """Ample: libx264 takes 260 MB for 1920x1080 px, 660 MB for 3840x2160 px (preset medium, 4 threads),
 and frees them when it fails."""
+_LEAST_BYTES, _LEAST_PER_PX = 2**26, 64
+"""Without so many an encoder is not even opened: one that fails in the middle may crash."""
 _MOST_ERRORS = 64
 """Reads in a row that may fail before a damaged file counts as ended."""
 
@@ -87,6 +90,24 @@ def encoder_faults(path: Path, problem: str) -> Iterator[None]:
             if _has_room(_ENCODER_BYTES):
                 raise
             raise MemoryError(problem) from None
+
+
+def require_room(width_px: int, height_px: int) -> None:
+    """Refuse to open libx264 where there is no room for a picture of this size.
+
+    Raises:
+        MemoryError: there is none.
+    """
+    if not _has_room(_LEAST_BYTES + _LEAST_PER_PX * width_px * height_px):
+        raise MemoryError("no room for an encoder")
+
+
+def keep_for_ever(encoder: Any) -> None:
+    """Let nobody free an encoder that ran out of memory: libx264 may crash of it, even later.
+
+    The process is about to end.
+    """
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(encoder))
 
 
 def _has_room(count: int) -> bool:

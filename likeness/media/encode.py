@@ -21,7 +21,12 @@ import numpy.typing as npt
 from likeness.contracts.errors import FootageError
 from likeness.contracts.vocabulary import SoundCodec
 from likeness.media.colour import rgb_to_yuv420
-from likeness.media.container import create_container, encoder_faults
+from likeness.media.container import (
+    create_container,
+    encoder_faults,
+    keep_for_ever,
+    require_room,
+)
 from likeness.media.frame import Described
 from likeness.media.h264 import configure, encoder_options, picture_of
 from likeness.media.sound import Soundtrack, sound_bases
@@ -181,8 +186,14 @@ class VideoWriter:
         frame.colorspace, frame.color_range = tags.colorspace, tags.color_range
         frame.color_primaries, frame.color_trc = tags.color_primaries, tags.color_trc
         self._mux_audio(frame.pts * self._base)
-        with self._faults():
-            self._container.mux(self._stream.encode(frame))
+        if not self.frames:  # FFmpeg opens the encoder with its first picture
+            require_room(*self._size)
+        try:
+            with self._faults():
+                self._container.mux(self._stream.encode(frame))
+        except MemoryError:
+            keep_for_ever(self._stream.codec_context)
+            raise
         self._last_pts = pts
         self.frames += 1
 

@@ -142,6 +142,30 @@ def test_cancelling_on_the_run_page_ends_the_stage(served: Served) -> None:
 
 
 @pytest.mark.slow
+def test_of_three_nightlies_at_once_one_runs(served: Served) -> None:
+    """The limit of prefect.yaml: one run; another that is due meanwhile has nothing to add."""
+    noted = served.root / "child.pid"
+    noted.unlink(missing_ok=True)
+    (served.root / "data/clips/ben-1/footage.txt").write_text("sleep")
+    nightly = served.ask("/deployments/name/rebuild/nightly")["id"]
+    ids = [served.ask(f"/deployments/{nightly}/create_flow_run", {})["id"] for _ in range(3)]
+    seen: list[list[str]] = []
+
+    def settled() -> bool:
+        seen.append(sorted(served.ask(f"/flow_runs/{run}")["state_type"] for run in ids))
+        return seen[-1] == ["CANCELLED", "CANCELLED", "RUNNING"] and noted.is_file()
+
+    wait_for(settled)
+    assert all(states.count("RUNNING") <= 1 for states in seen)
+    sleeper = int(wait_for(noted.read_text))
+    for run in ids:
+        if served.ask(f"/flow_runs/{run}")["state_type"] == "RUNNING":
+            cancelling = {"state": {"type": "CANCELLING", "name": "Cancelling"}, "force": True}
+            served.ask(f"/flow_runs/{run}/set_state", cancelling)
+    wait_for(lambda: not lives(sleeper))
+
+
+@pytest.mark.slow
 def test_a_killed_run_is_put_right_by_the_next(served: Served) -> None:
     """Until then one stage runs, and the one that waits for its slot does not say so."""
     (served.root / "child.pid").unlink(missing_ok=True)

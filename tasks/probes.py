@@ -2,9 +2,8 @@
 
 In: the pack, the judge, the target clip with aligned.json and the crops that it names, converted
 and rendered. Out: probes.parquet with one row for each of 10 evenly spaced frames that show a face
-(the FaceForensics++ protocol; likeness.metrics.retrieval). Where a frame shows several swapped faces
-(`filter.copies: all`), that is the largest: each is the same source on the same person, and how alike
-all of them are, stage `evaluate` measures face by face.
+(the FaceForensics++ protocol; likeness.metrics.retrieval). Of several swapped faces it is that of
+the larger track, as in stage `evaluate` (`filter.copies: all`).
 """
 
 from __future__ import annotations
@@ -30,36 +29,36 @@ from likeness.vision.alignment import Affine, Points
 from likeness.vision.templates import template
 from models.analysers.judge import load_judge
 from tasks._crops import crops_of
-from tasks._whole import cuts, side_of
+from tasks._whole import cuts, shown_faces, side_of
 
 EMBED_PX = 112
 
 
 def places(
-    crops: Path, wanted: set[int], film: Mapping[int, np.ndarray] | None = None
+    crops: Path, wanted: Mapping[int, int], film: Mapping[int, np.ndarray] | None = None
 ) -> dict[int, np.ndarray]:
-    """Affine (2,3), px of the render -> px of the embedder's crop, of each frame's largest face.
+    """Affine (2,3), px of the render -> px of the embedder's crop, of one face of each frame.
 
     Args:
         crops: align's crops of the target.
-        wanted: frames.
+        wanted: track of the face by frame.
         film: of a render of whole crops, (2,3) frame px -> its px by frame; None: the render
             has the frames of the target.
     """
     found: dict[int, np.ndarray] = {}
     fixed = template("arcface_112", EMBED_PX)
-    for rows in CROPS.batches(crops, ["frame_index", "affine_matrix", "landmarks_5"]):
+    names = ["frame_index", "track_index", "affine_matrix", "landmarks_5"]
+    for rows in CROPS.batches(crops, names):
         columns = zip(
             rows["frame_index"].to_pylist(),
+            rows["track_index"].to_pylist(),
             as_numpy(rows["affine_matrix"], (2, 3)),
             as_numpy(rows["landmarks_5"], (5, 2)),
             strict=True,
         )
-        for frame, affine, five in columns:
-            if frame in wanted:
-                to_embed = _to_embed(affine, five, fixed)
-                if frame not in found or alignment.scale(to_embed) < alignment.scale(found[frame]):
-                    found[frame] = to_embed
+        for frame, track, affine, five in columns:
+            if wanted.get(frame) == track:
+                found[frame] = _to_embed(affine, five, fixed)
     if film is not None:
         to_frame = {frame: alignment.invert(film[frame]) for frame in found}
         return {frame: alignment.compose(found[frame], to_frame[frame]) for frame in found}
@@ -80,15 +79,15 @@ def run(context: Context[ProbesParams]) -> None:
     inputs, swap = context.inputs, context.options["swap"]
     entry = load_entry("swaps", swap, SwapEntry, context.params_file)
     judge = load_judge(inputs["pack"], inputs["judge"])
-    rows = CONVERTED.read(inputs["converted"], ["frame_index"])
-    shown = np.unique(as_numpy(rows["frame_index"]))
-    wanted = shown[retrieval.even_frames(len(shown), context.params.frames)].tolist()
+    shown, tracks, _ = shown_faces(inputs["converted"])
+    chosen = retrieval.even_frames(len(shown), context.params.frames)
+    wanted = dict(zip(shown[chosen].tolist(), tracks[chosen].tolist(), strict=True))
     crops = crops_of(read_json(inputs["aligned"]), inputs["aligned"])
     overrides = swap_overrides("blend")(context.options, context.params_file)
     blend, size = load_section("blend", BlendParams, context.params_file, overrides), EMBED_PX
     side = side_of(blend.crop_px, CONVERTED.check(inputs["converted"])["size_px"])
     film = cuts(inputs["converted"], side) if blend.mode == "crop" else None
-    located = places(crops, set(wanted), film)
+    located = places(crops, wanted, film)
     with (
         open_footage(inputs["render"]) as render,
         Writer(PROBES, context.outputs["probes"]) as writer,

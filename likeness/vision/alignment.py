@@ -160,9 +160,9 @@ def warp_crop(rgb: Image, affine: Affine, size_px: int) -> Image:
 
     A face larger than the crop is first averaged down to the crop's scale (area filter), so that
     no detail folds over; the rest of the map is a cubic. Beyond its edges the picture is mirrored:
-    repeated edge px would be streaks, which no face has, and black would be an edge across one. What
-    is mirrored is surroundings for a network, and is never laid into a film nor shown as a picture:
-    masks are 0 there (`inside`), and the report cuts its own views.
+    repeated edge px would be streaks, which no face has, and black would be an edge across one.
+    What is mirrored is surroundings for a network, never laid into a film nor shown as a picture:
+    masks are 0 there (`inside`), and the report cuts views of its own.
     """
     height_px, width_px = rgb.shape[:2]
     part = region(affine, size_px, width_px, height_px)

@@ -19,7 +19,7 @@ from av.video.reformatter import VideoReformatter
 
 from likeness.contracts.errors import FootageError
 from likeness.media.colour import Planes
-from likeness.media.container import encoder_faults, named_faults
+from likeness.media.container import encoder_faults, named_faults, require_room
 from likeness.media.footage import Footage
 from likeness.media.frame import Described, Frame
 from likeness.media.h264 import ENCODER_THREADS, configure, encoder_options, picture_of
@@ -81,10 +81,10 @@ def _packets(
 ) -> Iterator[Any | None]:
     """One packet per frame, late by what the encoder looks ahead, then None."""
     for planes, pts in frames:
-        with encoder_faults(_STREAM, "cannot be encoded"):
+        with encoder_faults(_STREAM, "cannot be encoded", encoder):
             packets = encoder.encode(_picture(planes, encoder, pts * per_unit))
         yield from packets
-    with encoder_faults(_STREAM, "cannot be encoded"):
+    with encoder_faults(_STREAM, "cannot be encoded", encoder):
         packets = encoder.encode(None)
     yield from packets
     yield None
@@ -103,7 +103,7 @@ def encoded(frames: Sequence[Planes], model: Described, crf: float, preset: str)
     # One thread: a few frames gain nothing by more, and the bytes hang on their number.
     rate = Fraction(*model.facts["average_rate"])
     encoder = _encoder((width, height), rate, crf, preset, threads=1)
-    with encoder_faults(model.path, "cannot be encoded"):
+    with encoder_faults(model.path, "cannot be encoded", encoder):
         packets = [
             packet
             for i, planes in enumerate(frames)
@@ -132,6 +132,7 @@ def decoded(stream: bytes, count: int) -> list[Planes]:
 
 def _encoder(size: tuple[int, int], rate: Fraction, crf: float, preset: str, threads: int) -> Any:
     """An encoder of pictures (width, height), without a file."""
+    require_room(*size)
     context: Any = av.CodecContext.create("libx264", "w")
     configure(context, size, threads)
     context.framerate, context.time_base = rate, 1 / rate

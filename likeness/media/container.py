@@ -32,8 +32,11 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EACCES, errno
 _ENCODER_BYTES = 2 * 2**30
 """Ample: libx264 takes 260 MB for 1920x1080 px, 660 MB for 3840x2160 px (preset medium, 4 threads),
 and frees them when it fails."""
-_LEAST_BYTES, _LEAST_PER_PX = 2**26, 64
-"""Without so many an encoder is not even opened: one that fails in the middle may crash."""
+_LEAST_BYTES, _LEAST_PER_PX = 2**25, 64
+"""Without so many an encoder is not even opened: one that fails in the middle may crash.
+
+Less than it takes: 64 MiB for 640x480 px, more for the sizes above.
+"""
 _MOST_ERRORS = 64
 """Reads in a row that may fail before a damaged file counts as ended."""
 
@@ -75,8 +78,11 @@ def named_faults(path: Path, problem: str, step: str = "") -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def encoder_faults(path: Path, problem: str) -> Iterator[None]:
+def encoder_faults(path: Path, problem: str, encoder: Any = None) -> Iterator[None]:
     """As `named_faults`, for libx264: it says no more than that it failed where memory is short.
+
+    `encoder` is never freed then: libx264 may crash of it, even after the line is printed. The
+    process is about to end.
 
     Raises:
         FootageError: the encoder gave up, which is a defect.
@@ -86,9 +92,10 @@ def encoder_faults(path: Path, problem: str) -> Iterator[None]:
     with named_faults(path, problem, "report this"):
         try:
             yield
-        except av.ExternalError:
-            if _has_room(_ENCODER_BYTES):
+        except (av.ExternalError, MemoryError) as error:
+            if not isinstance(error, MemoryError) and _has_room(_ENCODER_BYTES):
                 raise
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(encoder))
             raise MemoryError(problem) from None
 
 
@@ -100,14 +107,6 @@ def require_room(width_px: int, height_px: int) -> None:
     """
     if not _has_room(_LEAST_BYTES + _LEAST_PER_PX * width_px * height_px):
         raise MemoryError("no room for an encoder")
-
-
-def keep_for_ever(encoder: Any) -> None:
-    """Let nobody free an encoder that ran out of memory: libx264 may crash of it, even later.
-
-    The process is about to end.
-    """
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(encoder))
 
 
 def _has_room(count: int) -> bool:

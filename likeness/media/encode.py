@@ -24,7 +24,6 @@ from likeness.media.colour import rgb_to_yuv420
 from likeness.media.container import (
     create_container,
     encoder_faults,
-    keep_for_ever,
     require_room,
 )
 from likeness.media.frame import Described
@@ -188,12 +187,8 @@ class VideoWriter:
         self._mux_audio(frame.pts * self._base)
         if not self.frames:  # FFmpeg opens the encoder with its first picture
             require_room(*self._size)
-        try:
-            with self._faults():
-                self._container.mux(self._stream.encode(frame))
-        except MemoryError:
-            keep_for_ever(self._stream.codec_context)
-            raise
+        with self._faults():
+            self._container.mux(self._stream.encode(frame))
         self._last_pts = pts
         self.frames += 1
 
@@ -210,7 +205,7 @@ class VideoWriter:
         self._release()
 
     def _faults(self) -> AbstractContextManager[None]:
-        return encoder_faults(self.path, "cannot be written as MP4")
+        return encoder_faults(self.path, "cannot be written as MP4", self._stream.codec_context)
 
     def _release(self) -> None:
         try:

@@ -227,9 +227,7 @@ sys.exit(ended(work, "blend", ""))
 @pytest.mark.parametrize("room_mib", [0, 16, 48])
 @pytest.mark.parametrize("how", ["ask", "begin"])
 def test_an_encoder_without_memory_says_so(tmp_path: Path, room_mib: int, how: str) -> None:
-    """Refused before it opens; once it has begun, libx264 fails without a reason, and must not
-    end the process by a signal when it is freed.
-    """
+    """Refused before it opens; once begun, libx264 fails for no stated reason, but ends nothing."""
     source = make_clip(tmp_path / "a.mp4", frames=2, size=(640, 480))
     done = subprocess.run(
         [sys.executable, "-c", SHORT_OF_MEMORY, source, tmp_path / "b.mp4", str(room_mib), how],

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -12,7 +13,14 @@ from typing import Any
 
 from likeness.contracts.errors import FootageError
 from likeness.contracts.vocabulary import SoundCodec
-from likeness.media.container import footage_error, is_cover, open_container
+from likeness.media.container import (
+    decode,
+    footage_error,
+    is_cover,
+    open_container,
+    packets,
+    video_stream,
+)
 from likeness.media.footage import open_footage
 from likeness.media.links import require_inside
 from likeness.media.pictures import read_image
@@ -20,7 +28,7 @@ from likeness.media.probe import probe, stills_facts
 from likeness.media.remarks import loss_lines, remarks, time_lines
 from likeness.media.sound import judged
 from likeness.media.stills import is_still, list_stills, read_folder
-from likeness.media.timeline import timeline
+from likeness.media.timeline import Timeline, timeline
 
 _NAMED = 5
 """Files that a line names; the rest is counted."""
@@ -95,6 +103,8 @@ def _video(source: Path, damage: str, sound_codec: SoundCodec) -> dict[str, Any]
     facts, times = probe(source), timeline(source)
     tracks = judged(source)
     _convert_one(source)
+    if times.breaks:
+        _require_one_size(source, times)
     facts["frames_hint"] = len(times.expected)
     warnings = [*remarks(facts), *_others(source), *time_lines(times, facts)]
     lines = loss_lines(times)
@@ -114,8 +124,27 @@ def _convert_one(source: Path) -> None:
         for frame in footage.frames():
             if frame.decoded:
                 frame.planes()
+                frame.rgb()
                 return
     raise footage_error(source, "has no frame that can be decoded")
+
+
+def _require_one_size(source: Path, times: Timeline) -> None:
+    """Look at the frames of a joined recording that stand alone: its parts may differ in size.
+
+    Raises:
+        FootageError: they do.
+    """
+    with open_container(source) as container:
+        stream = video_stream(container)
+        sizes: list[tuple[int, int]] = []
+        for packet in itertools.chain(packets(container, stream, end=times.end), [None]):
+            if packet is None or packet.is_keyframe:
+                sizes += [(f.width, f.height) for f in decode(stream.codec_context, packet)]
+    for size in sizes:
+        if size != sizes[0]:
+            was, now = (f"{width}x{height}" for width, height in (sizes[0], size))
+            raise footage_error(source, f"changes its size from {was} to {now} px")
 
 
 def _others(source: Path) -> list[str]:

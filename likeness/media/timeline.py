@@ -120,7 +120,8 @@ def _settled(path: Path, container: Any, stream: Any, found: Packets) -> Timelin
     ahead = round(_JUMP_S / stream.time_base) if _restarts(container) else None
     jumps = list(_jumps(found, numbers, raw, step, ahead))
     breaks = _breaks(raw, jumps, numbers, step)
-    times = _shifted(raw, breaks)
+    lead = max(-min(raw, default=0), 0) if ahead is not None else 0
+    times = [time + lead for time in _shifted(raw, breaks)]
     as_coded = depth > 0 and len(times) > 1 and all(a < b for a, b in itertools.pairwise(times))
     gone = losses(Held(path, container, stream, found, numbers, times, step, tuple(jumps)))
     shown = {t for t, n in zip(times, numbers, strict=True) if found.shown(n)}
@@ -132,7 +133,9 @@ def _settled(path: Path, container: Any, stream: Any, found: Packets) -> Timelin
         in_order=not timed or as_coded,
         breaks=breaks,
         step=step,
-        shifts={s.index: _sound_shifts(s, found, breaks, stream) for s in container.streams.audio},
+        shifts={
+            s.index: _sound_shifts(s, found, breaks, stream, lead) for s in container.streams.audio
+        },
         sound_packets={s.index: len(found.of(s.index)) for s in container.streams.audio},
         cut_bytes=gone.cut_bytes,
         zero_bytes=gone.zero_bytes,
@@ -213,10 +216,14 @@ def _shifted(raw: list[int], breaks: tuple[Break, ...]) -> list[int]:
 
 
 def _sound_shifts(
-    sound: Any, found: Packets, breaks: tuple[Break, ...], stream: Any
+    sound: Any, found: Packets, breaks: tuple[Break, ...], stream: Any, lead: int
 ) -> tuple[tuple[int, Fraction], ...]:
-    """Where a sound stream starts again, and the shift of the picture's break nearest to it."""
-    steps: list[tuple[int, Fraction]] = []
+    """Where a sound stream starts again, and the shift of the picture's break nearest to it.
+
+    `lead`: units of the picture by which all is late, so that a broadcast whose clock passes its
+    end (26.5 hours) in the middle does not begin before 0: players show nothing from before that.
+    """
+    steps: list[tuple[int, Fraction]] = [(0, lead * stream.time_base)] if lead else []
     last: int | None = None
     back, ahead = _BACK_S / sound.time_base, _JUMP_S / sound.time_base
     for place, number in enumerate(found.of(sound.index) if breaks else ()):
@@ -225,6 +232,6 @@ def _sound_shifts(
             continue
         if last is not None and (last - at > back or at - last > ahead):
             nearest = min(breaks, key=lambda b: abs(b.arrival - number))
-            steps.append((place, nearest.shift * stream.time_base))
+            steps.append((place, (nearest.shift + lead) * stream.time_base))
         last = at
     return tuple(steps)

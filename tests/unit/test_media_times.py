@@ -10,8 +10,10 @@ import av
 import numpy as np
 import pytest
 
+from likeness.contracts.errors import FootageError
 from likeness.media.encode import VideoWriter
 from likeness.media.footage import Footage, open_footage
+from likeness.media.inspect import inspected
 from likeness.media.remarks import time_lines
 from likeness.media.timeline import timeline
 from tests.footage import Size, audio_packets, make_clip
@@ -53,6 +55,47 @@ def test_joined_parts_follow_each_other(tmp_path: Path, parts: int) -> None:
     lines = time_lines(timeline(footage.path), footage.facts)
     assert len(lines) == 1
     assert lines[0].startswith("times start again 0.80 s after the beginning")
+
+
+def test_a_clock_that_passes_its_end_loses_no_frame(tmp_path: Path) -> None:
+    """Times of MPEG-TS have 33 bits at 90 kHz; FFmpeg gives those before the end as negative."""
+    past_zero = Fraction(2**33, 90000) - Fraction(12, 5)
+    path = tmp_path / "clock.ts"
+    own = make_clip(tmp_path / "a.ts", 40, (160, 96), audio="aac")
+    with (
+        av.open(str(own)) as source,
+        av.open(str(path), "w", options={"muxdelay": "0"}) as target,
+    ):
+        streams = {s.index: target.add_stream_from_template(s) for s in source.streams}
+        for packet in source.demux():
+            if packet.dts is None:
+                continue
+            later = round(past_zero / packet.time_base)
+            packet.pts, packet.dts = packet.pts + later, packet.dts + later
+            packet.stream = streams[packet.stream_index]
+            target.mux(packet)
+    with av.open(str(path)) as container:
+        assert min(p.pts for p in container.demux(video=0) if p.pts is not None) < 0
+    footage = open_footage(path)
+    written = open_footage(film(footage, tmp_path / "film.mp4"))
+    times = [f.pts_s for f in written.frames()]
+    assert len(times) == 40
+    assert min(times) == pytest.approx(0)
+    with av.open(str(path)) as before, av.open(str(written.path)) as after:
+        gaps = [
+            float(c.streams.audio[0].start_time * c.streams.audio[0].time_base)
+            - float(c.streams.video[0].start_time * c.streams.video[0].time_base)
+            for c in (before, after)
+        ]
+    assert gaps[1] == pytest.approx(gaps[0], abs=0.03)
+
+
+def test_parts_of_several_sizes_are_refused_at_once(tmp_path: Path) -> None:
+    parts = [make_clip(tmp_path / f"{n}.ts", 10, (n, 96)).read_bytes() for n in (160, 320)]
+    path = tmp_path / "joined.ts"
+    path.write_bytes(b"".join(parts))
+    with pytest.raises(FootageError, match="changes its size from 160x96 to 320x96 px"):
+        inspected(path, "target", "continue", "aac")
 
 
 def test_sound_of_joined_parts_stays_in_step(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from av.video.format import names
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from likeness.contracts.errors import FootageError
+from likeness.media.encode import VideoWriter
 from likeness.media.footage import open_footage
 from likeness.media.frame import StoredFrame
 from likeness.media.planes import HALVED_FORMATS
@@ -163,6 +164,39 @@ def test_a_film_stored_upside_down(tmp_path: Path) -> None:
     assert compare(frame.rgb(), theirs) <= 3
     assert frame.rgb()[4, 4].argmax() == 0  # red is on top
     assert frame.luma().shape == (48, 64)
+
+
+@pytest.mark.parametrize("name", ["yuv422p", "yuv444p", "yuvj422p"])
+def test_films_of_finer_footage_keep_its_luma(name: str, tmp_path: Path) -> None:
+    """Lossless, what nothing is laid on is as stored: luma to the level, chroma as ffmpeg's."""
+    codec = "mjpeg" if name.startswith("yuvj") else "ffv1"
+    path = make_clip(
+        tmp_path / "film.mkv", 2, SIZE, codec=codec, pixel_format=name,
+        picture=lambda _index, _size: edges(),
+    )  # fmt: skip
+    footage = open_footage(path)
+    both = 2 if name.startswith("yuvj") else 1
+    known = {"src_color_range": both, "dst_color_range": both}
+    with av.open(str(path)) as container:
+        frames = list(container.decode(video=0))
+        smaller = [
+            VideoReformatter().reformat(f, format="yuv420p", interpolation=HOW, **known)
+            for f in frames
+        ]
+    with VideoWriter(tmp_path / "out.mp4", footage, crf=0) as writer:
+        for frame in footage.frames():
+            writer.write(*frame.planes(), frame.pts)
+    shown = open_footage(tmp_path / "out.mp4").frames()
+    for mine, stored_frame, small in zip(shown, frames, smaller, strict=True):
+        assert np.array_equal(mine.luma(), stored_values(stored_frame)[0])
+        for chroma, theirs in zip(mine.planes()[1:], stored_values(small)[1:], strict=True):
+            assert compare(chroma, theirs) <= 1
+
+
+def stored_values(frame: Any) -> list[np.ndarray]:
+    """Planes of an 8-bit frame as the decoder gave them."""
+    whole = [np.frombuffer(p, np.uint8).reshape(-1, p.line_size) for p in frame.planes]
+    return [w[: p.height, : p.width].copy() for w, p in zip(whole, frame.planes, strict=True)]
 
 
 def test_most_formats_come_from_a_file(tmp_path: Path) -> None:

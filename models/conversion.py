@@ -108,5 +108,5 @@ def load_swapper(folder: Path, precision: str, threads: int | None = None) -> Sw
         for layer in swapper.modules():
             if isinstance(layer, held) and id(layer) not in kept:
                 layer.to(torch.bfloat16)
-        lay_out(swapper, swapper.layout)
+        lay_out(swapper, swapper.memory_format)
     return swapper

@@ -27,6 +27,7 @@ from models.batch import Batch
 from models.layers.mesh_topology import canonical_vertices
 from models.layers.recogniser import SIDE_PX, TEMPLATE, Recogniser
 from models.swappers import registry
+from models.swappers.abilities import Equips, sampling_of, source_images, takes_pools
 from models.swappers.base import Phase, Swapper
 from models.training.augment import GRID, Draw
 from models.training.crops import NUMBERS
@@ -80,7 +81,7 @@ class Drawn:
             **{name: torch.zeros(shape) for name, shape in NUMBERS.items()},
         }
         wanted = ["crop", "warped", *self.swapper.needs]
-        wanted += ["same", "identity_index"] if self.swapper.sampling_of() else []
+        wanted += ["same", "identity_index"] if sampling_of(self.swapper) else []
         return {name: torch.stack([known[name]] * count).to(device) for name in wanted}
 
 
@@ -121,7 +122,7 @@ def _zeros(tensor: Tensor) -> Tensor:
 
 
 class Unweighted:
-    """Frozen networks of the right shapes; a `models.swappers.base.Frozen`."""
+    """Frozen networks of the right shapes; a `models.swappers.abilities.Frozen`."""
 
     def embedder(self) -> Recogniser:
         """The recogniser."""
@@ -143,7 +144,8 @@ def step_bytes(family: str, plan: Plan, settings: dict[str, Any] | None = None) 
         return None
     with META:
         swapper = registry.build(family, settings or {}).train()
-        swapper.equip(Unweighted())
+        if isinstance(swapper, Equips):
+            swapper.equip(Unweighted())
     swapper.plan_images = plan.images
     context = Shapes(swapper, Drawn(swapper), plan, SingleProcess())
     with AsOfZeros():
@@ -158,9 +160,9 @@ def describe(family: str, plan: Plan) -> dict[str, Any]:
     return {
         "family": family,
         "mode": swapper.mode,
-        "for": "any face" if swapper.takes_pools else "a pair",
+        "for": "any face" if takes_pools(swapper) else "a pair",
         "needs": list(swapper.needs),
-        "source_images": swapper.source_images,
+        "source_images": source_images(swapper),
         "size_px": swapper.size_px,
         "parameters": sum(p.numel() for p in swapper.parameters()),
         "step_bytes": step_bytes(family, plan),

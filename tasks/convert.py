@@ -48,7 +48,9 @@ def source_crops(folder: Path, appearance: Path, swapper: Swapper) -> Batch | No
     Raises:
         ModelError: its shards (`folder`) hold none, or its map (`appearance`) is not of these.
     """
-    if not swapper.source_images:
+    from models.swappers.abilities import source_images
+
+    if not source_images(swapper):
         return None
     from models.training.source_views import source_views
 

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from models.batch import Batch
 from models.layers.norm import SettledBatchNorm
 from models.layers.recogniser import Recogniser
-from models.swappers.base import Frozen, Phase, Sampling, Swapper, SwapperConfig
+from models.swappers.abilities import DrawsPairs, Equips, Frozen, GivenSource, Sampling
+from models.swappers.base import Phase, Swapper, SwapperConfig
 
 
 class AnyFaceConfig(SwapperConfig):
@@ -19,13 +20,12 @@ class AnyFaceConfig(SwapperConfig):
     size_px: int = 32
 
 
-class AnyFace(Swapper):
+class AnyFace(Swapper, Equips, DrawsPairs, GivenSource):
     """Target crop and the source's mean embedding -> picture."""
 
     family: ClassVar[str] = "any_face"
     Config: ClassVar[type[SwapperConfig]] = AnyFaceConfig
     needs: ClassVar[tuple[str, ...]] = ("mask", "landmarks_5", "landmarks_468")
-    sampling: ClassVar[Sampling | None] = Sampling(same=0.5, within="clips")
     source_images: ClassVar[int] = 3
 
     def __init__(self, config: SwapperConfig) -> None:
@@ -33,6 +33,10 @@ class AnyFace(Swapper):
         self.recogniser = Recogniser()
         self.first, self.norm = nn.Conv2d(3, 6, 3, padding=1), SettledBatchNorm(6)
         self.colour, self.last = nn.Linear(128, 6), nn.Conv2d(6, 3, 1)
+
+    def sampling_of(self) -> Sampling:
+        """Half the pairs are of one identity."""
+        return Sampling(same=0.5, within="clips")
 
     def equip(self, analysers: Frozen) -> None:
         """Take the recogniser's weights."""

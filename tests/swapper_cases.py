@@ -12,6 +12,7 @@ import pytest
 from likeness.contracts.params.train import Augmentation
 from models.batch import Batch
 from models.swappers import registry
+from models.swappers.abilities import source_images
 from models.swappers.base import Swapper
 from models.tiny import Tiny
 from models.training import loop
@@ -54,8 +55,9 @@ class Case:
     def faces(self, count: int) -> tuple[Batch, Batch]:
         """`count` crops of the target, and as many of the source or what it gets in `convert`."""
         target = _first(self.target, count)
-        if self.swapper.source_images:
-            return target, views(self.source.sets[0], self.swapper.source_images)
+        given = source_images(self.swapper)
+        if given:
+            return target, views(self.source.sets[0], given)
         return target, _first(self.source, count)
 
     def context(self) -> StepContext:

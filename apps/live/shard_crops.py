@@ -11,6 +11,7 @@ from apps.live.tracker import Choose, Floats, largest, nearest_to
 from models.analysers.pack import Pack
 from models.batch import Batch, as_pixels
 from models.conversion import device_of
+from models.swappers.abilities import source_images
 from models.swappers.base import Swapper
 from models.training.crops import open_crops
 from models.training.gallery import views
@@ -26,7 +27,7 @@ def source_crops(data: Path, source: str, swapper: Swapper) -> Batch | None:
     Raises:
         ModelError: the source's shards hold no crops.
     """
-    if not swapper.source_images:
+    if not source_images(swapper):
         return None
     appearance = data / "appearance" / source / "map.json"
     device = device_of(swapper)

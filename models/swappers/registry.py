@@ -22,6 +22,7 @@ from likeness.contracts.choices import choices
 from likeness.contracts.errors import ModelError, ParamsError
 from likeness.contracts.families import family_names
 from models import tensorfile
+from models.swappers.abilities import MayBeUnfinished
 from models.swappers.base import Swapper, SwapperConfig
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
@@ -97,7 +98,7 @@ def load(folder: Path) -> Swapper:
         raise ModelError(folder / CONFIG, "does not exist", "run `dvc repro`") from None
     except (ValueError, KeyError) as error:
         raise ModelError(folder / CONFIG, f"is damaged ({error!r})", "run `dvc repro`") from None
-    if swapper.unfinished:
+    if isinstance(swapper, MayBeUnfinished) and swapper.unfinished:
         raise ModelError(folder, swapper.unfinished, "continue it with an entry under `finetuned:`")
     restore(swapper, tensorfile.read(folder / WEIGHTS), folder / WEIGHTS, assign=True)
     return swapper.eval()

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from likeness.contracts.errors import ModelError
 from models.swappers import registry
+from models.swappers.abilities import optional_parts
 from models.swappers.base import Swapper
 from models.training import checkpoint
 from models.training.checkpoint import Moment
@@ -74,7 +75,7 @@ def _shapes_apart(job: Job, weights: dict[str, Tensor]) -> str | None:
     """The first weight that does not fit the networks of `job`; None where all do."""
     with torch.device("meta"), registry.Unfilled():
         swapper: Swapper = registry.build(job.family, job.settings)
-    optional = tuple(f"{name}." for name in swapper.optional)
+    optional = optional_parts(swapper)
     for name, parameter in swapper.named_parameters():
         stored = weights.get(name)
         if stored is None and not name.startswith(optional):

@@ -18,7 +18,7 @@ import torch
 from likeness.contracts import environment
 from likeness.contracts.params.train import LOOKS
 from models.swappers import registry
-from models.swappers.base import Swapper
+from models.swappers.abilities import Equips
 from models.training.code import ROOT, code_behind
 from models.training.crops import read_manifest
 from models.training.identities import folders_of, read_pool
@@ -60,7 +60,7 @@ def _people(side: Path) -> dict[str, Any]:
 
 def _networks(job: Job) -> dict[str, str]:
     """The frozen networks that the family's losses look at."""
-    if registry.load_class(job.family).equip is Swapper.equip:
+    if not issubclass(registry.load_class(job.family), Equips):
         return {}
     found = {}
     if job.recogniser:

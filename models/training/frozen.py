@@ -1,4 +1,4 @@
-"""Frozen networks as stages `pack` and `perceptual` wrote them; a `models.swappers.base.Frozen`."""
+"""Frozen networks as stages `pack` and `perceptual` wrote them, for families that look at them."""
 
 from __future__ import annotations
 

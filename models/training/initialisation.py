@@ -9,14 +9,10 @@ from torch import Tensor
 from likeness.contracts.errors import ModelError
 from models import tensorfile
 from models.swappers import registry
+from models.swappers.abilities import Equips, optional_parts
 from models.swappers.base import Swapper
 from models.training.frozen import FrozenNetworks
 from models.training.job import Job
-
-
-def looks_at_recogniser(swapper: Swapper) -> bool:
-    """Whether the family takes frozen networks."""
-    return type(swapper).equip is not Swapper.equip
 
 
 def initialise(swapper: Swapper, job: Job) -> list[dict[str, Any]]:
@@ -29,7 +25,7 @@ def initialise(swapper: Swapper, job: Job) -> list[dict[str, Any]]:
         ModelError: files that are missing, damaged or of another family or size.
     """
     taken: list[dict[str, Any]] = []
-    if looks_at_recogniser(swapper):
+    if isinstance(swapper, Equips):
         if job.recogniser is None:
             problem = "looks at a recogniser, and none was given"
             raise ModelError(job.family, problem, "run `dvc repro`, or set Job.recogniser")
@@ -45,7 +41,7 @@ def adapted_state(swapper: Swapper, state: dict[str, Tensor]) -> dict[str, Tenso
 
     Parts that `state` does not have stay as they are; those that `swapper` does not have go.
     """
-    parts = tuple(f"{name}." for name in swapper.optional)
+    parts = optional_parts(swapper)
     own = swapper.state_dict()
     kept = {name: own[name] for name in own if name.startswith(parts)}
     shared = {n: v for n, v in state.items() if n in own or not n.startswith(parts)}

@@ -9,7 +9,8 @@ import torch
 
 from likeness.contracts.params.train import Plan
 from models.batch import Batch
-from models.swappers.base import Sampling, Swapper
+from models.swappers.abilities import Sampling, sampling_of
+from models.swappers.base import Swapper
 from models.training.augment import draw
 from models.training.dataset import Choice, Dataset, load_dataset
 from models.training.identities import Identities
@@ -155,7 +156,7 @@ def build_loader(
 
     There a step then copies nothing but the numbers of its rows and of their augmentation.
     """
-    sampling = swapper.sampling_of()
+    sampling = sampling_of(swapper)
     loader: Loader
     if sampling is None:
         loader = independent_loader(source, target)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from models.swappers.base import Sampling
+from models.swappers.abilities import Sampling
 
 
 def _starts(groups: Tensor, count: int) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from models.batch import Batch, as_pixels
+from models.swappers.abilities import ShowsMore, SwapsBack
 from models.swappers.base import Swapper
 from models.training.crops import CropSet, resize
 from models.training.gallery import views
@@ -97,7 +98,8 @@ def _both_ways(swapper: Swapper, faces: Faces, device: torch.device) -> list[Ten
     back: Swap | None
     if len(sources) == 1:
         shown = sources[0]
-        there, back = swapper.swap(target, shown), swapper.swap_back(shown)
+        there = swapper.swap(target, shown)
+        back = swapper.swap_back(shown) if isinstance(swapper, SwapsBack) else None
     else:
         # A view of each source stands for it; all that they hold has one row per crop.
         shown = {name: torch.cat([s[name][:1] for s in sources]) for name in sources[0]}
@@ -125,6 +127,8 @@ def draw_pictures(
     swapper: Swapper, faces: Faces, device: torch.device
 ) -> dict[str, npt.NDArray[np.uint8]]:
     """RGB pictures that the family itself draws, by name, of the first source and all targets."""
+    if not isinstance(swapper, ShowsMore):
+        return {}
     training = swapper.training
     swapper.eval()
     found = swapper.pictures(_to(faces.target, device), _to(faces.sources[0], device))

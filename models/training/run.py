@@ -19,6 +19,7 @@ from models import tensorfile
 from models.crew import single_threaded
 from models.layers.memory_format import lay_out
 from models.swappers import registry
+from models.swappers.abilities import Prepares, source_images, takes_pools
 from models.swappers.base import Phase, Swapper
 from models.training import checkpoint, optimisers
 from models.training.average import Average
@@ -170,17 +171,17 @@ def build(job: Job, device: torch.device) -> Run:
     swapper = registry.build(job.family, job.settings)
     view = (swapper.needs, swapper.size_px, swapper.coverage)
     crops = (open_identities(job.source, *view), open_identities(job.target, *view))
-    if not swapper.takes_pools and any(people.is_pool for people in crops):
+    if not takes_pools(swapper) and any(people.is_pool for people in crops):
         problem = f"is for two identities, {' and '.join(sorted({p.identity for p in crops}))}"
         step = "name identities in params.yaml, or a family for any face"
         raise ModelError(job.family, f"{problem} given", step)
     frozen = initialise(swapper, job)
     prepared = _prepare(swapper, crops)
-    lay_out(swapper.to(device).train(), swapper.layout)
+    lay_out(swapper.to(device).train(), swapper.memory_format)
     swapper.plan_images = job.plan.steps * job.plan.step_images
     phases = swapper.phases()
     movers = {phase.name: optimisers.make(phase, job.plan.seed) for phase in phases}
-    faces = choose_faces(*crops, swapper.source_images)
+    faces = choose_faces(*crops, source_images(swapper))
     average = Average(swapper, job.plan.ema) if job.plan.ema and phases else None
     progress = Progress(chain=[link_of(job, 0)] if phases else [])
     run = Run(job, swapper, crops, faces, phases, movers, progress, device, average)
@@ -193,8 +194,9 @@ def build(job: Job, device: torch.device) -> Run:
 def _prepare(swapper: Swapper, crops: tuple[Identities, Identities]) -> frozenset[str]:
     """Let the family take what it needs from the data; gives the buffers that it filled."""
     before = {name: buffer.clone() for name, buffer in swapper.named_buffers()}
-    with single_threaded():
-        swapper.prepare(*crops)
+    if isinstance(swapper, Prepares):
+        with single_threaded():
+            swapper.prepare(*crops)
     after = dict(swapper.named_buffers())
     return frozenset(n for n, b in after.items() if n not in before or not b.equal(before[n]))
 

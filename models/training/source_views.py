@@ -9,6 +9,7 @@ import torch
 from likeness.contracts.appearance import load_map
 from likeness.contracts.errors import ModelError
 from models.batch import Batch
+from models.swappers.abilities import source_images, wants_map
 from models.swappers.base import Swapper
 from models.training.crops import CropSet, open_crops
 from models.training.gallery import views
@@ -28,9 +29,9 @@ def source_views(folder: Path, appearance: Path, swapper: Swapper) -> Batch:
         ModelError: the shards hold no crops, or as `mapped_views` says.
     """
     crops = open_crops(folder, swapper.needs, swapper.size_px, float(swapper.coverage))
-    if swapper.source_views == "appearance_map":
+    if wants_map(swapper):
         return mapped_views(crops, appearance)
-    return views(crops, swapper.source_images)
+    return views(crops, source_images(swapper))
 
 
 def mapped_views(crops: CropSet, path: Path) -> Batch:

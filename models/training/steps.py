@@ -15,6 +15,7 @@ from likeness.contracts.params.train import Plan
 from models.batch import Batch
 from models.crew import Crew
 from models.layers import random_numbers
+from models.swappers.abilities import Rehearses, Remembers
 from models.swappers.base import Phase, Swapper
 from models.training.loaders import Choices, Loader
 from models.training.non_finite import check_gradient, check_losses, norm_of
@@ -51,9 +52,11 @@ class StepContext:
 
     def rehearse(self, phase: Phase, choices: Choices) -> None:
         """Pass some crops of both pools through the networks of a phase."""
+        family = self.swapper
+        passing = family.rehearse if isinstance(family, Rehearses) else family.losses
         source, target, precision = self._given(phase, choices)
         with precision:
-            self.swapper.rehearse(phase.name, source, target)
+            passing(phase.name, source, target)
 
     def _given(self, phase: Phase, choices: Choices) -> tuple[Batch, Batch, torch.autocast]:
         device = phase.parameters[0].device
@@ -125,7 +128,8 @@ def _part_losses(
         )
     total = torch.stack(list(losses.values())).sum() / context.plan.micro_batches
     means = {name: value.detach().float() for name, value in losses.items()}
-    return total, Part(means, context.swapper.made())
+    family = context.swapper
+    return total, Part(means, family.made() if isinstance(family, Remembers) else {})
 
 
 def _laid(gradient: Tensor | None, parameter: Tensor) -> Tensor:
@@ -227,14 +231,14 @@ def _sum_in_order(own: dict[int, Tensor], count: int, context: StepContext) -> T
 
 def _keep_in_order(own: dict[int, Batch], phase: Phase, context: StepContext) -> None:
     """Let every worker keep what the losses of each part have made."""
-    like = next(iter(own.values()))
-    if not like:
+    like, family = next(iter(own.values())), context.swapper
+    if not like or not isinstance(family, Remembers):
         return
     for part in range(context.plan.micro_batches):
         made = own.pop(part, None) or {n: torch.empty_like(t) for n, t in like.items()}
         for name in sorted(made):
             context.group.broadcast(made[name], part % context.group.size)
-        context.swapper.keep(phase.name, made)
+        family.keep(phase.name, made)
 
 
 def take_step(

@@ -19,6 +19,7 @@ from likeness.contracts.errors import ModelError
 from likeness.contracts.tables.shards import SHARDS
 from models.batch import Batch
 from models.layers.recogniser import Recogniser
+from models.swappers.abilities import source_images
 from models.swappers.base import Swapper
 from models.training.crops import CropSet, open_crops
 from models.training.frozen import FrozenNetworks
@@ -116,7 +117,8 @@ def open_validation(job: Job, swapper: Swapper, device: torch.device) -> Validat
         shown = _moved(giver.some(wanted), device)
         with torch.no_grad():
             mean = recogniser.embed(shown["crop"], shown[POINTS]).mean(dim=0, keepdim=True)
-        source = views(giver, swapper.source_images) if swapper.source_images else giver.some(1)
+        given = source_images(swapper)
+        source = views(giver, given) if given else giver.some(1)
         target = taker.some(-(-wanted // len(parts)))
         gallery = functional.normalize(mean)
         found.append(Examinee(_moved(target, device), _moved(source, device), gallery))

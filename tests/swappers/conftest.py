@@ -11,6 +11,7 @@ import torch
 
 from likeness.contracts.params.train import Plan
 from models.swappers import registry
+from models.swappers.abilities import Equips, Prepares, takes_pools
 from models.training.frozen import FrozenNetworks
 from models.training.identities import open_identities
 from models.training.job import Job
@@ -43,11 +44,13 @@ def make_case(
         torch.set_num_threads(1)
         torch.manual_seed(0)
         swapper = registry.build(family, TINY[family])
-        folders = (pool, pool) if swapper.takes_pools else shards
+        folders = (pool, pool) if takes_pools(swapper) else shards
         view = (swapper.needs, swapper.size_px, swapper.coverage)
         source, target = (open_identities(folder, *view) for folder in folders)
-        swapper.equip(FrozenNetworks(recogniser))
-        swapper.prepare(source, target)
+        if isinstance(swapper, Equips):
+            swapper.equip(FrozenNetworks(recogniser))
+        if isinstance(swapper, Prepares):
+            swapper.prepare(source, target)
         out = tmp_path / "out"
         out.mkdir()
         given = Plan(**{"images": 64, "batch_images": 4, "precision": "float32", **plan})

@@ -79,7 +79,7 @@ def test_save_and_load_give_the_same_swapper(make_case: Make, family: str) -> No
     assert loaded.config == run.swapper.config
     target, source = case.faces(2)
     # Training lays weights out in another order than files, and `convert` does so again.
-    lay_out(loaded, loaded.layout)
+    lay_out(loaded, loaded.memory_format)
     before, after = run.swapper.eval().swap(target, source), loaded.swap(target, source)
     # Sums may round otherwise all the same.
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(before, after, strict=True))

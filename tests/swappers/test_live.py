@@ -12,6 +12,7 @@ from apps.live.graphs import TOLERANCE, export
 from apps.live.onnx_runner import OnnxRunner
 from likeness.contracts.errors import ModelError
 from models.swappers import registry
+from models.swappers.abilities import source_images
 from tests.swapper_cases import Case
 
 Make = Callable[..., Case]
@@ -25,7 +26,7 @@ def test_a_graph_gives_what_torch_gives_or_is_refused(
     case = make_case(family)
     swapper, path = case.swapper, tmp_path / "graph.onnx"
     target, source = case.faces(4)
-    given = source if swapper.source_images else None
+    given = source if source_images(swapper) else None
     names = {name: id(child) for name, child in swapper.named_children()}
     before = swapper.swap(target, given)
     try:

@@ -243,7 +243,7 @@ class Frozen:
         raise NotImplementedError
 
     def perceptual(self) -> FeatureNetwork:
-        """See `models.swappers.base.Frozen`."""
+        """See `models.swappers.abilities.Frozen`."""
         return Features()
 
 

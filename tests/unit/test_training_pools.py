@@ -20,7 +20,7 @@ from models.batch import Batch
 from models.layers.norm import SettledBatchNorm, settling
 from models.layers.recogniser import Recogniser
 from models.swappers import registry
-from models.swappers.base import Sampling
+from models.swappers.abilities import Sampling
 from models.training import loop
 from models.training.augment import draw, move_points, relabel, sample, wanted_positions
 from models.training.footprint import measure

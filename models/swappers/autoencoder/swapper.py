@@ -23,6 +23,7 @@ from models.batch import Batch, Crops
 from models.layers.mask_border import soft_border
 from models.layers.resampling import down, grown, up
 from models.losses.pixels import dssim, emphasis, l1
+from models.swappers.abilities import Prepares, SwapsBack
 from models.swappers.autoencoder.config import AutoencoderConfig
 from models.swappers.base import Phase, Swapper, SwapperConfig
 
@@ -90,7 +91,7 @@ def channel_means(crops: Crops) -> Tensor:
     return (total / max(count, 1)).float().view(1, 3, 1, 1)
 
 
-class Autoencoder(Swapper):
+class Autoencoder(Swapper, Prepares, SwapsBack):
     """The family; see the module's docstring."""
 
     family: ClassVar[str] = "autoencoder"

@@ -27,6 +27,7 @@ from models.layers.attribute_figure import sheet
 from models.layers.feature_network import FeatureNetwork
 from models.layers.mask_border import soft_border
 from models.losses.adversarial import squares_generator
+from models.swappers.abilities import Equips, Frozen, ShowsMore, SwapsBack
 from models.swappers.autoencoder_gan.colour_match import random_match
 from models.swappers.autoencoder_gan.config import AutoencoderGanConfig
 from models.swappers.autoencoder_gan.losses import (
@@ -40,7 +41,7 @@ from models.swappers.autoencoder_gan.losses import (
 from models.swappers.autoencoder_gan.mixup import draw_share, mixed, mixup_critic
 from models.swappers.autoencoder_gan.motion_blur import motion_blurred
 from models.swappers.autoencoder_gan.networks import Critic, Decoder, Drawn, Encoder
-from models.swappers.base import Frozen, Phase, Swapper, SwapperConfig
+from models.swappers.base import Phase, Swapper, SwapperConfig
 
 BETAS = (0.5, 0.999)
 SIDES = ("source", "target")
@@ -48,7 +49,7 @@ SHOWN = 6
 """Faces in the picture of masks."""
 
 
-class AutoencoderGan(Swapper):
+class AutoencoderGan(Swapper, Equips, SwapsBack, ShowsMore):
     """The family; see the module's docstring."""
 
     family: ClassVar[str] = "autoencoder_gan"

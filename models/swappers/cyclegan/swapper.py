@@ -21,6 +21,7 @@ from models.batch import Batch
 from models.layers.mask_border import soft_border
 from models.layers.patch_critics import Patch
 from models.losses import adversarial
+from models.swappers.abilities import Remembers, SwapsBack
 from models.swappers.base import Phase, Swapper, SwapperConfig
 from models.swappers.cyclegan.config import CycleGanConfig
 from models.swappers.cyclegan.image_buffer import ImagePool, packed
@@ -37,7 +38,7 @@ def linear_decay(images: int, plan_images: int, constant_share: float) -> float:
     return max(0.0, (plan_images - images) / (plan_images - begin))
 
 
-class CycleGan(Swapper):
+class CycleGan(Swapper, SwapsBack, Remembers):
     """The family; see the module's docstring."""
 
     family: ClassVar[str] = "cyclegan"

@@ -26,7 +26,17 @@ from models.layers.norm import unwatched
 from models.layers.patch_critics import MultiScale
 from models.layers.recogniser import Recogniser
 from models.losses import adversarial
-from models.swappers.base import Frozen, Phase, Sampling, Swapper, SwapperConfig
+from models.swappers.abilities import (
+    DrawsPairs,
+    Equips,
+    Frozen,
+    GivenSource,
+    HasOptionalParts,
+    Rehearses,
+    Sampling,
+    ShowsMore,
+)
+from models.swappers.base import Phase, Swapper, SwapperConfig
 from models.swappers.faceshifter import losses
 from models.swappers.faceshifter.aei import AEINet, InjectionNet, attribute_masks
 from models.swappers.faceshifter.attributes import natural_depth, scaled
@@ -42,7 +52,7 @@ SHOWN = 4
 """Faces in the picture of attribute masks."""
 
 
-class FaceShifter(Swapper):
+class FaceShifter(Swapper, Equips, DrawsPairs, GivenSource, HasOptionalParts, Rehearses, ShowsMore):
     """The family; see the module's docstring."""
 
     family: ClassVar[str] = "faceshifter"
@@ -52,7 +62,7 @@ class FaceShifter(Swapper):
     source_images: ClassVar[int] = 8
     optional: ClassVar[tuple[str, ...]] = ("hear",)
     # Every layer of the generator normalises single pictures, plane by plane.
-    layout: ClassVar[torch.memory_format] = torch.contiguous_format
+    memory_format: ClassVar[torch.memory_format] = torch.contiguous_format
     config: FaceShifterConfig
 
     def __init__(self, config: SwapperConfig) -> None:

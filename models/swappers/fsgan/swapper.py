@@ -20,7 +20,17 @@ from models.batch import Batch
 from models.layers.feature_network import FeatureNetwork
 from models.layers.patch_critics import MultiScale
 from models.losses.adversarial import squares_critic, squares_generator
-from models.swappers.base import Frozen, Phase, Sampling, Swapper, SwapperConfig
+from models.swappers.abilities import (
+    ChoosesViews,
+    DrawsPairs,
+    Equips,
+    Frozen,
+    GivenSource,
+    Rehearses,
+    Sampling,
+    ShowsMore,
+)
+from models.swappers.base import Phase, Swapper, SwapperConfig
 from models.swappers.fsgan.config import FsganConfig
 from models.swappers.fsgan.lessons import Lesson, Teacher
 from models.swappers.fsgan.mapped_views import laid_out, view_shares
@@ -32,14 +42,13 @@ SHOWN = 4
 """Faces in the picture of the chain."""
 
 
-class Fsgan(Swapper):
+class Fsgan(Swapper, Equips, DrawsPairs, GivenSource, ChoosesViews, Rehearses, ShowsMore):
     """The family; see the module's docstring."""
 
     family: ClassVar[str] = "fsgan"
     paced: ClassVar[bool] = True
     Config: ClassVar[type[SwapperConfig]] = FsganConfig
     needs: ClassVar[tuple[str, ...]] = ("mask", "landmarks_468", "landmarks_5", "pose_deg")
-    sampling: ClassVar[Sampling | None] = Sampling(same=1.0, within="clip")
     source_images: ClassVar[int] = 24
     source_views: ClassVar[Literal["gallery", "appearance_map"]] = "appearance_map"
     config: FsganConfig
@@ -51,6 +60,10 @@ class Fsgan(Swapper):
         sizes = (given.critic_width, given.critic_depth, given.critic_scales)
         self.critics = nn.ModuleDict({stage: MultiScale(3, *sizes) for stage in STAGES})
         self.perceptual: FeatureNetwork | None = None
+
+    def sampling_of(self) -> Sampling:
+        """Two crops of one clip of one identity."""
+        return Sampling(same=1.0, within="clip")
 
     def equip(self, analysers: Frozen) -> None:
         """Take the network whose features the losses compare; it is not saved."""

@@ -23,6 +23,7 @@ from models.layers.feature_network import exact
 from models.layers.gaussian_blur import blur, widen
 from models.layers.oklab import to_oklab, to_rgb
 from models.layers.uv_texture import FaceSheet, smoothstep
+from models.swappers.abilities import Prepares
 from models.swappers.base import Swapper, SwapperConfig
 from models.swappers.mesh_transfer import relight
 from models.swappers.mesh_transfer.config import MeshTransferConfig
@@ -55,7 +56,7 @@ class Placement(NamedTuple):
     marks: Tensor
 
 
-class MeshTransfer(Swapper):
+class MeshTransfer(Swapper, Prepares):
     """Views of the source, carried to each target crop by affine maps of triangles.
 
     Attributes:

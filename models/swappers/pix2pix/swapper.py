@@ -21,6 +21,7 @@ from models.layers.mask_border import soft_border
 from models.layers.patch_critics import Patch
 from models.losses.adversarial import logistic_critic, logistic_generator
 from models.losses.pixels import l1
+from models.swappers.abilities import Prepares, Rehearses
 from models.swappers.base import Phase, Swapper, SwapperConfig
 from models.swappers.pix2pix.config import Pix2PixConfig
 from models.swappers.pix2pix.drawings import draw, oval
@@ -32,7 +33,7 @@ CRITIC_DEPTH = 3
 """Convolutions of stride 2 in the critic: each verdict then sees 70x70 px."""
 
 
-class Pix2Pix(Swapper):
+class Pix2Pix(Swapper, Prepares, Rehearses):
     """The family; see the module's docstring."""
 
     family: ClassVar[str] = "pix2pix"

@@ -23,7 +23,15 @@ from models.batch import Batch, Crops
 from models.layers import random_numbers
 from models.layers.gaussian_blur import blur
 from models.layers.mask_border import soft_border
-from models.swappers.base import Phase, Sampling, Swapper, SwapperConfig
+from models.swappers.abilities import (
+    DrawsPairs,
+    MayBeUnfinished,
+    MayRefusePools,
+    Prepares,
+    Sampling,
+    SwapsBack,
+)
+from models.swappers.base import Phase, Swapper, SwapperConfig
 from models.swappers.saehd import masked_losses
 from models.swappers.saehd.colour_transfer import recolour
 from models.swappers.saehd.config import SaehdConfig
@@ -36,7 +44,7 @@ CRITICS = ("critic.", "code_critic.")
 """Parts that only training uses: they come and go between a model and its fine-tuning."""
 
 
-class Saehd(Swapper):
+class Saehd(Swapper, Prepares, SwapsBack, DrawsPairs, MayRefusePools, MayBeUnfinished):
     """The family; see the module's docstring."""
 
     family: ClassVar[str] = "saehd"

@@ -17,12 +17,12 @@ def fit(image: Tensor, side_px: int) -> Tensor:
     return functional.interpolate(wide, (side_px, side_px), mode="nearest-exact")
 
 
-def sheet(columns: list[Tensor], side_px: int = 96) -> Tensor:
+def attribute_figure(columns: list[Tensor], side_px: int = 96) -> Tensor:
     """Columns of pictures (B,1 or 3,S,S) in [-1,1] -> one picture (3,H,W), a row per face.
 
     Args:
         columns: any sides; one channel is grey.
-        side_px: of each picture in the sheet; white gaps of 4 px between them.
+        side_px: of each picture in the figure; white gaps of 4 px between them.
     """
     faces = torch.stack([fit(column, side_px) for column in columns], dim=1)
     padded = functional.pad(faces, (0, GAP_PX, 0, GAP_PX), value=1.0)

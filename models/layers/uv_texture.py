@@ -1,4 +1,4 @@
-"""The face mesh as a sheet to carry texture on: 468 points, and a rim of 36 beyond the face oval.
+"""The face mesh as a UV texture: 468 points, and a rim of 36 beyond the face oval.
 
 The rim lets the texture run on over the forehead and fade out beside the cheeks, where the mesh
 itself ends with a hard edge.
@@ -31,8 +31,8 @@ def smoothstep(values: Tensor, low: float, high: float) -> Tensor:
     return share * share * (3 - 2 * share)
 
 
-class FaceSheet(nn.Module):
-    """Topology of the sheet and what belongs to its V = 504 vertices, whatever the face.
+class UvTexture(nn.Module):
+    """Topology of the texture and what belongs to its V = 504 vertices, whatever the face.
 
     Attributes:
         triangles: int64 (T,3).

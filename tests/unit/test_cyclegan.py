@@ -20,7 +20,7 @@ from models.layers.norm import InstanceNorm, ScaledInstanceNorm, instance_norm
 from models.layers.patch_critics import Patch
 from models.layers.reflect_padded_convolution import Reflected
 from models.swappers import registry
-from models.swappers.cyclegan.image_buffer import ImagePool, packed
+from models.swappers.cyclegan.image_buffer import ImageBuffer, packed
 from models.swappers.cyclegan.resnet_generator import ResnetGenerator
 from models.swappers.cyclegan.swapper import CycleGan, linear_decay
 from models.training import loop
@@ -158,7 +158,7 @@ def test_critics_too_deep_for_the_crop_are_refused() -> None:
 
 
 def test_a_pool_fills_before_it_gives() -> None:
-    pool = ImagePool(3, 4)
+    pool = ImageBuffer(3, 4)
     for value in (0.1, 0.2, 0.3):
         shown, places = pool.show(flat(value))
         assert torch.equal(shown, flat(value))
@@ -171,7 +171,7 @@ def test_a_pool_fills_before_it_gives() -> None:
 
 def test_half_of_what_a_full_pool_shows_is_old_and_gives_its_place_to_the_new() -> None:
     torch.manual_seed(1)
-    pool, size = ImagePool(50, 4), 50
+    pool, size = ImageBuffer(50, 4), 50
     for number in range(size):
         pool.keep(packed(flat(number / 127.5 - 1)), torch.tensor([-1]))
     old = 0
@@ -194,7 +194,7 @@ def test_half_of_what_a_full_pool_shows_is_old_and_gives_its_place_to_the_new() 
 
 def test_no_two_pictures_of_a_batch_share_a_place() -> None:
     torch.manual_seed(0)
-    pool = ImagePool(6, 4)
+    pool = ImageBuffer(6, 4)
     pool.keep(packed(torch.zeros(6, 3, 4, 4)), torch.full((6,), -1))
     for _ in range(20):
         _, places = pool.show(torch.zeros(9, 3, 4, 4))
@@ -204,7 +204,7 @@ def test_no_two_pictures_of_a_batch_share_a_place() -> None:
 
 
 def test_a_pool_of_no_places_always_shows_the_newest() -> None:
-    pool = ImagePool(0, 4)
+    pool = ImageBuffer(0, 4)
     drawn = torch.rand(2, 3, 4, 4)
     shown, places = pool.show(drawn)
     assert torch.equal(shown, drawn)

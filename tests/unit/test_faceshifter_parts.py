@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.layers.attribute_figure import sheet
+from models.layers.attribute_figure import attribute_figure
 from models.layers.norm import instance_norm
 from models.swappers.faceshifter import losses
 from models.swappers.faceshifter.aad import AAD, AADGenerator
@@ -207,7 +207,7 @@ def test_gaze_distance_has_a_gradient_between_the_lids_alone() -> None:
 
 def test_a_sheet_has_a_row_per_face() -> None:
     columns = [torch.zeros(2, 3, 64, 64), -torch.ones(2, 1, 2, 2)]
-    drawn = sheet(columns, 16)
+    drawn = attribute_figure(columns, 16)
     assert drawn.shape == (3, 2 * 20 - 4, 2 * 20 - 4)
     assert drawn[:, 0, 16].eq(1).all()
     assert drawn[:, 0, 20].eq(-1).all()

@@ -22,7 +22,7 @@ from models.swappers.fsgan import heatmaps
 from models.swappers.fsgan.config import FsganConfig
 from models.swappers.fsgan.mapped_views import laid_out, view_shares
 from models.swappers.fsgan.networks import inner
-from models.swappers.fsgan.random_occlusion import random_holes
+from models.swappers.fsgan.random_occlusion import random_occlusion
 from models.swappers.fsgan.reenactment import euler_deg, pose_between, rotation, stepwise
 from models.swappers.fsgan.resunet import ResUnet, Stem
 from models.swappers.fsgan.segmentation_losses import between, cross_entropy
@@ -242,9 +242,9 @@ def test_segmentations_agree_by_probability() -> None:
 def test_holes_hide_a_part_of_a_face_and_repeat(seed: int) -> None:
     face = batch(3)["mask"]
     torch.manual_seed(seed)
-    first = random_holes(face)
+    first = random_occlusion(face)
     torch.manual_seed(seed)
-    assert torch.equal(first, random_holes(face))
+    assert torch.equal(first, random_occlusion(face))
     assert first.shape == face.shape
     hidden = (first & (face > 0)).sum((1, 2, 3)) / face.sum((1, 2, 3))
     assert (hidden < 0.9).all()

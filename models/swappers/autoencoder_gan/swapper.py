@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from likeness.contracts.errors import ModelError
 from models.batch import Batch
-from models.layers.attribute_figure import sheet
+from models.layers.attribute_figure import attribute_figure
 from models.layers.feature_network import FeatureNetwork
 from models.layers.mask_border import soft_border
 from models.losses.adversarial import squares_generator
@@ -129,7 +129,7 @@ class AutoencoderGan(Swapper, Equips, SwapsBack, ShowsMore):
             drawn = self.draw(crop, side)
             columns += [crop, drawn.colour, 2 * drawn.alpha - 1, drawn.over(crop)]
         count = min(len(column) for column in columns)
-        return {"masks": sheet([column[:count] for column in columns])}
+        return {"masks": attribute_figure([column[:count] for column in columns])}
 
     # ---- training --------------------------------------------------------------------------
 

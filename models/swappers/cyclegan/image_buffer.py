@@ -1,4 +1,4 @@
-"""A history of drawn pictures, against which critics are trained.
+"""A buffer of earlier drawn pictures, against which critics are trained.
 
 Shrivastava et al., "Learning from Simulated and Unsupervised Images through Adversarial Training"
 (CVPR 2017, arXiv 1612.07828, section 2.3), as CycleGAN takes it (Zhu et al. 2017, section 4): a
@@ -23,7 +23,7 @@ NEWEST = 0.5
 """Chance that a full pool lets the newest picture through."""
 
 
-class ImagePool(nn.Module):
+class ImageBuffer(nn.Module):
     """At most `size` pictures (3,S,S).
 
     Args:
@@ -93,7 +93,7 @@ class ImagePool(nn.Module):
         self.pictures[places[chosen]] = pixels[chosen]
 
 
-def _forget(pool: ImagePool, _: object) -> None:
+def _forget(pool: ImageBuffer, _: object) -> None:
     """Other pictures were loaded, and as many as were saved."""
     pool._filled = None
 

@@ -24,7 +24,7 @@ from models.losses import adversarial
 from models.swappers.abilities import Remembers, SwapsBack
 from models.swappers.base import Phase, Swapper, SwapperConfig
 from models.swappers.cyclegan.config import CycleGanConfig
-from models.swappers.cyclegan.image_buffer import ImagePool, packed
+from models.swappers.cyclegan.image_buffer import ImageBuffer, packed
 from models.swappers.cyclegan.resnet_generator import ResnetGenerator, begin_small, natural_blocks
 
 BETAS = (0.5, 0.999)
@@ -56,8 +56,8 @@ class CycleGan(Swapper, SwapsBack, Remembers):
         self.source_critic = Patch(3, given.critic_width, given.critic_depth, padding=1)
         self.target_critic = Patch(3, given.critic_width, given.critic_depth, padding=1)
         begin_small(self)
-        self.source_pool = ImagePool(given.pool, given.size_px)
-        self.target_pool = ImagePool(given.pool, given.size_px)
+        self.source_pool = ImageBuffer(given.pool, given.size_px)
+        self.target_pool = ImageBuffer(given.pool, given.size_px)
         self._made: Batch = {}
 
     def phases(self) -> list[Phase]:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.batch import Batch
-from models.layers.attribute_figure import sheet
+from models.layers.attribute_figure import attribute_figure
 from models.layers.mask_border import soft_border
 from models.layers.norm import unwatched
 from models.layers.patch_critics import MultiScale
@@ -159,7 +159,11 @@ class FaceShifter(Swapper, Equips, DrawsPairs, GivenSource, HasOptionalParts, Re
             return {}
         known = source["crop"][:1].expand(len(some["crop"]), -1, -1, -1)
         result, _ = self.swap(some, source)
-        return {"masks": sheet([some["crop"], known, result, *(2 * mask - 1 for mask in masks)])}
+        return {
+            "masks": attribute_figure(
+                [some["crop"], known, result, *(2 * mask - 1 for mask in masks)]
+            )
+        }
 
     # ---- training --------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from models.swappers.fsgan.face_parts import pseudo_labels
 from models.swappers.fsgan.heatmaps import resized
 from models.swappers.fsgan.networks import BLACK, Networks, halved, inner
 from models.swappers.fsgan.poisson import poisson
-from models.swappers.fsgan.random_occlusion import random_holes
+from models.swappers.fsgan.random_occlusion import random_occlusion
 from models.swappers.fsgan.reenactment import stepwise
 from models.swappers.fsgan.segmentation_losses import between, cross_entropy
 
@@ -149,7 +149,7 @@ class Teacher:
         with torch.no_grad():
             drawn, _ = self.networks.redraw(source["crop"], target["landmarks_468"])
             face = self.networks.face_of(target)
-            seen = self.networks.face(drawn) & face & ~random_holes(face)
+            seen = self.networks.face(drawn) & face & ~random_occlusion(face)
             hole = (face & ~seen).float()
             image = torch.where(seen, drawn, BLACK)
             wanted, five = torch.where(face, target["crop"], BLACK), target["landmarks_5"]

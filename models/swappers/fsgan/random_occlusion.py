@@ -1,4 +1,4 @@
-"""Parts of a face that are hidden at random, so that a network learns to paint them."""
+"""Random occlusion: parts of a face are hidden, so that a network learns to paint them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SPOTS = 2
 """Ellipses per face."""
 
 
-def random_holes(face: Tensor) -> Tensor:
+def random_occlusion(face: Tensor) -> Tensor:
     """Where faces are hidden, bool (B,1,S,S): a fringe half of the time, and ellipses.
 
     Args:

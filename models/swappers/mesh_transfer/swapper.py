@@ -22,7 +22,7 @@ from models.layers.face_shape import describe, open_eyes
 from models.layers.feature_network import exact
 from models.layers.gaussian_blur import blur, widen
 from models.layers.oklab import to_oklab, to_rgb
-from models.layers.uv_texture import FaceSheet, smoothstep
+from models.layers.uv_texture import UvTexture, smoothstep
 from models.swappers.abilities import Prepares
 from models.swappers.base import Swapper, SwapperConfig
 from models.swappers.mesh_transfer import relight
@@ -81,7 +81,7 @@ class MeshTransfer(Swapper, Prepares):
     def __init__(self, config: SwapperConfig) -> None:
         super().__init__(config)
         self.settings = cast("MeshTransferConfig", config)
-        self.sheet = FaceSheet(self.settings.rim_cm, self.settings.forehead_cm)
+        self.sheet = UvTexture(self.settings.rim_cm, self.settings.forehead_cm)
         by_map = self.settings.views == "appearance_map"
         self.bank = ViewBank(self.sheet, self.settings.size_px, self.settings.blend, by_map=by_map)
         self.register_buffer("target_open", torch.ones(3))

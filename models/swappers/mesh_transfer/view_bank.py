@@ -11,7 +11,7 @@ from models.layers import appearance_map
 from models.layers.face_shape import POSE_STEPS_DEG, describe, facing, flip
 from models.layers.gaussian_blur import masked_blur
 from models.layers.oklab import to_oklab, to_rgb
-from models.layers.uv_texture import FaceSheet, smoothstep
+from models.layers.uv_texture import UvTexture, smoothstep
 from models.swappers.mesh_transfer import relight
 from models.swappers.mesh_transfer.skin import skin
 from models.swappers.mesh_transfer.triangles import rasterise
@@ -86,7 +86,7 @@ class ViewBank(nn.Module):
     map_nodes: Tensor
     map_triangles: Tensor
 
-    def __init__(self, sheet: FaceSheet, size_px: int, blend: int, by_map: bool) -> None:
+    def __init__(self, sheet: UvTexture, size_px: int, blend: int, by_map: bool) -> None:
         """An empty bank; `blend` views are mixed per half of the face, or three `by_map`."""
         super().__init__()
         self.sheet, self.size_px, self.blend, self.by_map = sheet, size_px, blend, by_map

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.swappers.cyclegan.image_buffer import ImagePool, packed
+from models.swappers.cyclegan.image_buffer import ImageBuffer, packed
 
 
-def filled(count: int, size: int = 3) -> ImagePool:
-    pool = ImagePool(size, 4)
+def filled(count: int, size: int = 3) -> ImageBuffer:
+    pool = ImageBuffer(size, 4)
     pool.keep(packed(torch.zeros(count, 3, 4, 4)), torch.full((count,), -1))
     return pool
 
@@ -45,7 +45,7 @@ def test_a_pool_asks_its_device_once(monkeypatch: pytest.MonkeyPatch) -> None:
         return real(tensor)
 
     monkeypatch.setattr(Tensor, "__int__", ask)
-    pool = ImagePool(3, 4)
+    pool = ImageBuffer(3, 4)
     for _ in range(5):
         drawn = torch.zeros(1, 3, 4, 4)
         shown, places = pool.show(drawn)

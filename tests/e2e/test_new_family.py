@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.flows.house import change_params, copy_repository
+from tests.house import change_params, copy_repository
 
 FILE = re.compile(r"```python\n# (models/swappers/\S+)\n(.*?)```", re.DOTALL)
 FAMILY = "twins"
@@ -21,7 +22,11 @@ FAMILY = "twins"
 def added(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the repository with the page's family."""
     root = copy_repository(repository, tmp_path_factory.mktemp("added") / "repo")
-    page = (root / "docs/how-to/add-a-family.md").read_text(encoding="utf-8")
+    for room in ("tests", "benchmarks", "docs/model_cards"):
+        shutil.copytree(
+            repository / room, root / room, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    page = (repository / "docs/how-to/add-a-family.md").read_text(encoding="utf-8")
     folder = root / "models/swappers" / FAMILY
     folder.mkdir()
     (folder / "__init__.py").write_text('"""The family of the page."""\n')

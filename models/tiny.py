@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -17,6 +17,9 @@ class Tiny:
         overfit_images: budget in which four crops are overfitted.
         falling: the loss that falls then; "" is the sum of all.
         falls_to: share of its beginning to which it falls.
+        pooled: settings beside those for a training on a pool: with them all phases get a step, and
+            losses all they can look at.
+        pictures: names of the pictures that it draws beside the preview then.
         waits: how often a part of a batch makes host and GPU wait for each other, over all phases.
     """
 
@@ -25,4 +28,6 @@ class Tiny:
     overfit_images: int = 1600
     falling: str = ""
     falls_to: float = 0.35
+    pooled: Mapping[str, Any] = field(default_factory=dict)
+    pictures: tuple[str, ...] = ()
     waits: int = 0

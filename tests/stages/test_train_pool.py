@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from likeness.contracts.documents import sha256_of
-from tests.swapper_cases import TINY
+from models.swappers import registry
+from models.swappers.abilities import takes_pools
+from tests.swapper_cases import CASES, TINY
 from tests.synthetic_shards import write_perceptual, write_pool, write_recogniser
 
 ONE_THREAD = {"LIKENESS_THREADS": "1", "OMP_NUM_THREADS": "1"}
-PICTURES = {"faceshifter": {"masks.jpg"}, "fsgan": {"chain.jpg"}}
-PARTS = {"faceshifter": {"hear_share": 0.3}, "fsgan": {"perceptual_weight": 1.0}}
-"""Settings with which all phases of a family get a step, and its losses all they can look at."""
+POOLED = [name for name, given in TINY.items() if takes_pools(registry.build(name, given))]
 
 
 def make_place(folder: Path, family: str) -> list[str]:
@@ -30,7 +30,8 @@ def make_place(folder: Path, family: str) -> list[str]:
     write_recogniser(folder / "recogniser")
     write_perceptual(folder / "perceptual", None)
     plan = {"images": 96, "batch_images": 4, "micro_batches": 2, "log_every_images": 16}
-    entry = {"family": family, "source": "all", "target": "all", **TINY[family], **PARTS[family]}
+    settings = {**TINY[family], **CASES[family].pooled}
+    entry = {"family": family, "source": "all", "target": "all", **settings}
     params = {"train": {**plan, "preview_every_images": 48}, "models": {"any": entry}}
     (folder / "params.yaml").write_text(json.dumps(params))
     given = {"source": "all", "target": "all", "params": "params.yaml"}
@@ -55,7 +56,7 @@ def train(out: Path, state: Path, arguments: list[str], root: Path, env: dict[st
 
 @pytest.mark.slow(seconds=31)
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("family", sorted(PICTURES))
+@pytest.mark.parametrize("family", POOLED)
 def test_a_pool_over_two_workers_gives_the_bytes_of_one_process(
     tmp_path: Path, repository: Path, family: str
 ) -> None:
@@ -66,7 +67,7 @@ def test_a_pool_over_two_workers_gives_the_bytes_of_one_process(
     place = (tmp_path / "shared", tmp_path / "shared-state")
     said = train(*place, arguments, repository, shared)
     wanted = {path.name: path.read_bytes() for path in (tmp_path / "alone").iterdir()}
-    assert wanted.keys() > PICTURES[family]
+    assert wanted.keys() > {f"{name}.jpg" for name in CASES[family].pictures}
     found = {path.name: path.read_bytes() for path in (tmp_path / "shared").iterdir()}
     assert found.keys() == wanted.keys()
     assert [name for name in wanted if found[name] != wanted[name]] == []

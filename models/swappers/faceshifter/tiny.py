@@ -8,5 +8,7 @@ TINY = Tiny(
     overfit_images=200,
     falling="reconstruction",
     falls_to=0.65,
+    pooled={"hear_share": 0.3},
+    pictures=("masks",),
     waits=1,  # which pairs count as one identity
 )

@@ -21,5 +21,7 @@ TINY = Tiny(
     overfit_images=104,
     falling="reconstruction",
     falls_to=0.8,
+    pooled={"perceptual_weight": 1.0},
+    pictures=("chain",),
     waits=7,  # where the masks are, once in each of four phases; parts of the face
 )

@@ -303,7 +303,7 @@ import torch
 from models import tensorfile
 from models.training import loop
 from models.training.process_group import Group
-from tests.unit.test_cyclegan import CPU, job_of
+from tests.unit.families.cyclegan.test_cyclegan import CPU, job_of
 
 rank, folder = int(sys.argv[1]), Path(sys.argv[2])
 torch.set_num_threads(1)

@@ -64,7 +64,7 @@ def test_it_passes_what_every_family_must(added: Path) -> None:
 
 
 def test_imports_style_and_graph_are_in_order(added: Path) -> None:
-    said(added, "-m", "flows.closure")
+    said(added, "-m", "flows.closure", "--write")
     said(added, "-m", "ruff", "check", f"models/swappers/{FAMILY}")
     said(added, "-m", "ruff", "format", "--check", f"models/swappers/{FAMILY}")
     said(

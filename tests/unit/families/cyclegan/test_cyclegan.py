@@ -302,14 +302,14 @@ from pathlib import Path
 import torch
 from models import tensorfile
 from models.training import loop
-from models.training.process_group import Group
+from models.training.process_group import DistributedGroup
 from tests.unit.families.cyclegan.test_cyclegan import CPU, job_of
 
 rank, folder = int(sys.argv[1]), Path(sys.argv[2])
 torch.set_num_threads(1)
 store = f"file://{folder / 'store'}"
 torch.distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
-run = loop.train(job_of(folder, f"state{rank}"), Group(CPU), CPU)
+run = loop.train(job_of(folder, f"state{rank}"), DistributedGroup(CPU), CPU)
 tensorfile.write(folder / f"worker{rank}.safetensors", run.swapper.state_dict())
 torch.distributed.destroy_process_group()
 """

@@ -441,7 +441,7 @@ def test_an_interrupted_training_gives_the_same_bytes(tmp_path: Path) -> None:
     short = loop.build(job(tmp_path, "short", pair, **settings), CPU)
     context = loop.StepContext(
         short.swapper,
-        loop.gather(short.swapper, *short.crops),
+        loop.build_loader(short.swapper, *short.crops),
         short.job.plan,
         loop.SingleProcess(),
     )

@@ -50,8 +50,8 @@ def said(root: Path, *command: str) -> str:
 @pytest.mark.slow
 def test_it_passes_what_every_family_must(added: Path) -> None:
     files = ("tests/swappers", "tests/graph/test_family_folders.py")
-    printed = said(added, "-m", "pytest", *files, "-k", FAMILY, "-p", "no:cacheprovider", "-v")
-    passed = set(re.findall(rf"::(\w+)\[\S*{FAMILY}\S*\] PASSED", printed))
+    printed = said(added, "-m", "pytest", *files, "-k", FAMILY, "-p", "no:cacheprovider", "-rA")
+    passed = set(re.findall(rf"^PASSED \S+::(\w+)\[.*{FAMILY}.*\]", printed, re.MULTILINE))
     assert {
         "test_overfits_four_crops",
         "test_save_and_load_give_the_same_swapper",

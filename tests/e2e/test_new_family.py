@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from likeness.contracts.closure import parsed
 from tests.house import change_params, copy_repository
 
 FILE = re.compile(r"```python\n# (models/swappers/\S+)\n(.*?)```", re.DOTALL)
@@ -64,7 +65,11 @@ def test_it_passes_what_every_family_must(added: Path) -> None:
 
 
 def test_imports_style_and_graph_are_in_order(added: Path) -> None:
-    said(added, "-m", "flows.closure", "--write")
+    said(added, "-m", "tasks.code", "--out", "data/code")
+    listed = parsed((added / f"data/code/families/{FAMILY}.txt").read_text())
+    own = {f"models/swappers/{FAMILY}/{name}.py" for name in ("swapper", "config")}
+    assert {*own, "models/layers/resampling.py"} <= listed.keys()
+    assert not [name for name in listed if name.startswith("models/swappers/a")]
     said(added, "-m", "ruff", "check", f"models/swappers/{FAMILY}")
     said(added, "-m", "ruff", "format", "--check", f"models/swappers/{FAMILY}")
     said(
@@ -89,7 +94,7 @@ print(json.dumps([check_settings("ann-ben-twins", Path("params.yaml")), sorted(n
     )
     settings, dependencies = json.loads(found.splitlines()[-1])
     assert settings == {"size_px": 64, "width": 64, "learning_rate": 1e-3}
-    assert f"models/swappers/{FAMILY}" in dependencies
+    assert f"data/code/families/{FAMILY}.txt" in dependencies
     change_params(added, models={"ann-ben-twins": {**entry, "wide": 64}})
     done = subprocess.run(
         [sys.executable, "-m", "tasks._settings", "params.yaml"], cwd=added,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from models.batch import Batch
-from models.layers.norm import SettledBatchNorm
+from models.layers.norm import PreciseBatchNorm
 from models.layers.recogniser import Recogniser
 from models.swappers.abilities import DrawsPairs, Equips, Frozen, GivenSource, Sampling
 from models.swappers.base import Phase, Swapper, SwapperConfig
@@ -31,7 +31,7 @@ class AnyFace(Swapper, Equips, DrawsPairs, GivenSource):
     def __init__(self, config: SwapperConfig) -> None:
         super().__init__(config)
         self.recogniser = Recogniser()
-        self.first, self.norm = nn.Conv2d(3, 6, 3, padding=1), SettledBatchNorm(6)
+        self.first, self.norm = nn.Conv2d(3, 6, 3, padding=1), PreciseBatchNorm(6)
         self.colour, self.last = nn.Linear(128, 6), nn.Conv2d(6, 3, 1)
 
     def sampling_of(self) -> Sampling:

@@ -24,7 +24,7 @@ EPS = 1e-5
 """Added to the variance by instance norm."""
 
 
-class SettledBatchNorm(nn.Module):
+class PreciseBatchNorm(nn.Module):
     """(B,C,...) -> the same, each channel at mean 0 and deviation 1, then scaled and moved.
 
     Args:
@@ -188,9 +188,9 @@ class ScaledInstanceNorm(nn.InstanceNorm2d):
         return instance_norm(input, self.weight, self.bias, self.eps)
 
 
-def layers_of(network: nn.Module) -> list[SettledBatchNorm]:
+def layers_of(network: nn.Module) -> list[PreciseBatchNorm]:
     """All layers of this kind in a network."""
-    return [module for module in network.modules() if isinstance(module, SettledBatchNorm)]
+    return [module for module in network.modules() if isinstance(module, PreciseBatchNorm)]
 
 
 @contextmanager

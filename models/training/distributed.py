@@ -143,7 +143,7 @@ def train(job: Job, workers: int) -> None:
     wanted = min(workers, plan.micro_batches)
     if wanted < workers:
         _say(f"{job.model}: a batch has {wanted} parts, so {wanted} of {workers} workers train")
-    before = {(taker.host, taker.pid) for taker in processes.takers(job.state)}
+    before = {(record.host, record.pid) for record in processes.process_records(job.state)}
     # Ray keeps a record of its own beside the checkpoints; it must not know an earlier run.
     shutil.rmtree(job.state / "ray", ignore_errors=True)
     try:
@@ -157,8 +157,8 @@ def train(job: Job, workers: int) -> None:
     images = checkpoint.images_of(job.state)
     if images < plan.images:
         raise ModelError(job.model, f"workers ended at {images} of {plan.images} images", AGAIN)
-    took = [t for t in processes.takers(job.state) if (t.host, t.pid) not in before]
-    names = " ".join(f"{taker.host}:{taker.pid}" for taker in took)
+    took = [t for t in processes.process_records(job.state) if (t.host, t.pid) not in before]
+    names = " ".join(f"{record.host}:{record.pid}" for record in took)
     _say(f"{job.model}: steps were taken by {len(took)} workers: {names}")
 
 

@@ -44,8 +44,8 @@ def train_step(run: Run, context: StepContext) -> float:
         # Each phase sees crops of its own, as each step does.
         place = step * len(run.phases) + run.phases.index(phase)
         choices = context.loader.choose(plan, place)
-        mover = run.optimisers[phase.name]
-        values = take_step(context, phase, mover, choices, step, images=run.images)
+        optimiser = run.optimisers[phase.name]
+        values = take_step(context, phase, optimiser, choices, step, images=run.images)
         values["loss"] = sum(values.values())
         run.progress.add(phase.name, values)
         run.latest.update({f"{phase.name}/{name}": value for name, value in values.items()})

@@ -15,7 +15,7 @@ BATCHES = 16
 
 @torch.no_grad()
 def precise_batch_norm(context: StepContext, phases: list[Phase]) -> None:
-    """Settle the statistics of every `SettledBatchNorm` for the weights as they are.
+    """Settle the statistics of every `PreciseBatchNorm` for the weights as they are.
 
     The crops are the same each time and belong to no step; the batches have the size of a part
     of a step's, as in training. Families without such layers cost nothing.

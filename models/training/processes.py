@@ -14,8 +14,8 @@ FOLDER = "processes"
 
 
 @dataclass
-class Taker:
-    """A process that takes steps.
+class ProcessRecord:
+    """A process that took steps, as it says itself.
 
     Attributes:
         host: name of its machine.
@@ -41,14 +41,14 @@ class Taker:
         write_text(state / FOLDER / name, json.dumps(asdict(self)))
 
 
-def this_process(rank: int, workers: int, step: int) -> Taker:
+def this_process(rank: int, workers: int, step: int) -> ProcessRecord:
     """The record of this process before its first step."""
-    return Taker(socket.gethostname(), os.getpid(), rank, workers, step, step)
+    return ProcessRecord(socket.gethostname(), os.getpid(), rank, workers, step, step)
 
 
-def takers(state: Path) -> list[Taker]:
+def process_records(state: Path) -> list[ProcessRecord]:
     """Everybody who took steps of the training with this state folder, in their order."""
     # A process that is killed while it writes leaves its temporary file behind.
     files = [p for p in (state / FOLDER).glob("*.json") if not p.name.startswith(PREFIX)]
-    found = [Taker(**json.loads(path.read_text())) for path in files]
-    return sorted(found, key=lambda taker: (taker.first_step, taker.last_step, taker.rank))
+    found = [ProcessRecord(**json.loads(path.read_text())) for path in files]
+    return sorted(found, key=lambda record: (record.first_step, record.last_step, record.rank))

@@ -180,11 +180,11 @@ def build(job: Job, device: torch.device) -> Run:
     lay_out(swapper.to(device).train(), swapper.memory_format)
     swapper.plan_images = job.plan.steps * job.plan.step_images
     phases = swapper.phases()
-    movers = {phase.name: optimisers.make(phase, job.plan.seed) for phase in phases}
+    made = {phase.name: optimisers.make(phase, job.plan.seed) for phase in phases}
     faces = choose_faces(*crops, source_images(swapper))
     average = Average(swapper, job.plan.ema) if job.plan.ema and phases else None
     progress = Progress(chain=[link_of(job, 0)] if phases else [])
-    run = Run(job, swapper, crops, faces, phases, movers, progress, device, average)
+    run = Run(job, swapper, crops, faces, phases, made, progress, device, average)
     run.frozen, run.prepared = frozen, prepared
     if job.init is not None and phases:
         take_first_moments(run, job.init)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from likeness.contracts import environment
 from models.training import checkpoint
 from models.training.process_group import ProcessGroup
-from models.training.processes import Taker, this_process
+from models.training.processes import ProcessRecord, this_process
 from models.training.run import Run
 
 SHARE = 10
@@ -21,12 +21,12 @@ class Saving:
 
     Attributes:
         group: the group of workers.
-        taker: the record of this process.
+        record: the record of this process.
         every_s: seconds between two checkpoints, as the environment asks; 0 saves every step.
     """
 
     group: ProcessGroup
-    taker: Taker
+    record: ProcessRecord
     every_s: float
     _saved: float = field(default_factory=time.monotonic)
     _cost_s: float = 0.0
@@ -39,7 +39,7 @@ class Saving:
             run.save()
             rule = run.job.plan.backups
             checkpoint.back_up(run.job.state, rule.every_hours, rule.latest)
-            self.taker.write(run.job.state, run.progress.step)
+            self.record.write(run.job.state, run.progress.step)
             self._saved = time.monotonic()
             self._cost_s = self._saved - began
 
@@ -57,11 +57,11 @@ class Saving:
 
     def end(self, run: Run) -> None:
         """Note how far this process has come."""
-        if run.progress.step > self.taker.first_step:
-            self.taker.write(run.job.state, run.progress.step)
+        if run.progress.step > self.record.first_step:
+            self.record.write(run.job.state, run.progress.step)
 
 
 def begin(run: Run, group: ProcessGroup) -> Saving:
     """The savings of a training that is about to take its first step here."""
-    taker = this_process(group.rank, group.size, run.progress.step)
-    return Saving(group, taker, environment.checkpoint_s())
+    record = this_process(group.rank, group.size, run.progress.step)
+    return Saving(group, record, environment.checkpoint_s())

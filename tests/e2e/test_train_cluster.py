@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from models.training.processes import takers
+from models.training.processes import process_records
 from tests.stages.test_train import Place
 
 
@@ -89,11 +89,11 @@ def test_a_cluster_trains_and_goes_on_when_a_node_goes(
     said = training.communicate()[0]
     assert training.returncode == 0, said
     (state,) = {p.parent for p in tmp_path.glob("shared-state/training/*/processes")}
-    took = takers(state)
-    assert {taker.workers for taker in took} == {1, 2}
-    assert max(taker.last_step for taker in took) == 200
+    took = process_records(state)
+    assert {record.workers for record in took} == {1, 2}
+    assert max(record.last_step for record in took) == 200
     # What one node had begun the other one ended, from the last checkpoint.
-    assert next(taker for taker in took if taker.workers == 1).first_step >= 20
+    assert next(record for record in took if record.workers == 1).first_step >= 20
     alone = place.begin("alone")
     assert alone.wait() == 0
     assert place.content("alone") == place.content("shared")

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from models.training.processes import Taker, takers
+from models.training.processes import ProcessRecord, process_records
 from tests.house import change_params, copy_repository, write_code_lists
 from tests.synthetic_shards import write_perceptual, write_recogniser, write_shards
 
@@ -110,8 +110,8 @@ def test_workers_train_and_deaths_change_nothing(place: Repository) -> None:
     said = alone.communicate()[0]
     assert alone.returncode == 0, said
     wanted = place.content()
-    (taker,) = takers(place.state)
-    assert (taker.workers, taker.first_step, taker.last_step) == (1, 0, STEPS)
+    (record,) = process_records(place.state)
+    assert (record.workers, record.first_step, record.last_step) == (1, 0, STEPS)
     place.forget()
     # A run without workers is killed; three workers, one more than a batch has parts, go on.
     killed = place.begin(LIKENESS_CHECKPOINT_S="0")
@@ -120,7 +120,7 @@ def test_workers_train_and_deaths_change_nothing(place: Repository) -> None:
         process.kill()
     killed.communicate()
     left = place.step()
-    before = takers(place.state)
+    before = process_records(place.state)
     training = place.begin(**{**TWO, "LIKENESS_WORKERS": "3"}, LIKENESS_CHECKPOINT_S="0")
     place.await_checkpoint(left + 10, training)
     first = workers_of(training)
@@ -135,19 +135,21 @@ def test_workers_train_and_deaths_change_nothing(place: Repository) -> None:
     assert training.returncode == 0, said
     assert "so 2 of 3 workers train" in said
     assert place.content() == wanted
-    took = [t for t in takers(place.state) if t not in before and t.last_step > t.first_step]
+    took = [
+        t for t in process_records(place.state) if t not in before and t.last_step > t.first_step
+    ]
     check_workers(took, seen)
     # Each group went on from the last checkpoint; a step lost is a step of work, not of numbers.
     assert min(t.first_step for t in took) >= left
     assert max(t.first_step for t in took) >= died
 
 
-def check_workers(took: list[Taker], seen: set[int]) -> None:
+def check_workers(took: list[ProcessRecord], seen: set[int]) -> None:
     """All steps were taken by the processes that were seen to be Ray's workers."""
     assert took
-    assert {taker.pid for taker in took} <= seen
-    assert {taker.workers for taker in took} == {2}
-    last = [taker.rank for taker in took if taker.last_step == STEPS]
+    assert {record.pid for record in took} <= seen
+    assert {record.workers for record in took} == {2}
+    last = [record.rank for record in took if record.last_step == STEPS]
     assert sorted(last) == [0, 1]
 
 

@@ -17,7 +17,7 @@ from likeness.contracts.errors import ModelError
 from likeness.contracts.params.train import Augmentation, Plan
 from models import tensorfile
 from models.batch import Batch
-from models.layers.norm import SettledBatchNorm, settling
+from models.layers.norm import PreciseBatchNorm, settling
 from models.layers.recogniser import Recogniser
 from models.swappers import registry
 from models.swappers.abilities import Sampling
@@ -233,7 +233,7 @@ def test_views_are_clean_and_spread_over_pose() -> None:
 
 def test_settled_statistics_are_those_of_all_that_passed() -> None:
     torch.manual_seed(0)
-    layer = SettledBatchNorm(4)
+    layer = PreciseBatchNorm(4)
     batches = [torch.randn(5, 4, 6, 6) * 3 + 1 for _ in range(7)]
     before = layer(batches[0])
     assert torch.equal(layer.mean, torch.zeros(4))  # training alone moves nothing

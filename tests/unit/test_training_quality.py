@@ -21,7 +21,7 @@ from likeness.contracts.params.train import Plan
 from likeness.contracts.tables.history import HISTORY
 from models import tensorfile
 from models.batch import Batch
-from models.layers.norm import SettledBatchNorm
+from models.layers.norm import PreciseBatchNorm
 from models.layers.recogniser import Recogniser
 from models.swappers import registry
 from models.swappers.base import Phase, Swapper, SwapperConfig
@@ -90,7 +90,7 @@ class Normed(Swapper):
 
     def __init__(self, config: SwapperConfig) -> None:
         super().__init__(config)
-        self.first, self.norm = nn.Conv2d(3, 3, 1), SettledBatchNorm(3)
+        self.first, self.norm = nn.Conv2d(3, 3, 1), PreciseBatchNorm(3)
 
     def phases(self) -> list[Phase]:
         return [Phase("only", list(self.parameters()), learning_rate=0.05)]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.layers.norm import SettledBatchNorm
+from models.layers.norm import PreciseBatchNorm
 
 SLOPE = 0.1
 """Negative slope of LeakyReLU."""
@@ -39,13 +39,13 @@ def natural_depth(size_px: int) -> int:
 def narrow(channels_in: int, channels_out: int) -> nn.Sequential:
     """(B,C,S,S) -> (B,C',S/2,S/2): convolution 4x4 of stride 2, batch norm, LeakyReLU."""
     convolution = nn.Conv2d(channels_in, channels_out, 4, 2, 1, bias=False)
-    return nn.Sequential(convolution, SettledBatchNorm(channels_out), nn.LeakyReLU(SLOPE))
+    return nn.Sequential(convolution, PreciseBatchNorm(channels_out), nn.LeakyReLU(SLOPE))
 
 
 def widen(channels_in: int, channels_out: int) -> nn.Sequential:
     """(B,C,S,S) -> (B,C',2S,2S): transposed convolution 4x4, batch norm, LeakyReLU."""
     convolution = nn.ConvTranspose2d(channels_in, channels_out, 4, 2, 1, bias=False)
-    return nn.Sequential(convolution, SettledBatchNorm(channels_out), nn.LeakyReLU(SLOPE))
+    return nn.Sequential(convolution, PreciseBatchNorm(channels_out), nn.LeakyReLU(SLOPE))
 
 
 def double(image: Tensor) -> Tensor:

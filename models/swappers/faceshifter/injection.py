@@ -13,7 +13,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.layers.norm import SettledBatchNorm, instance_norm
+from models.layers.norm import PreciseBatchNorm, instance_norm
 from models.layers.reflect_padded_convolution import Reflected
 from models.swappers.faceshifter.attributes import double, scaled
 
@@ -55,7 +55,7 @@ class InjectionBlock(nn.Module):
 def _layer(channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> nn.Sequential:
     """Reflecting convolution, batch norm, ReLU."""
     convolution = Reflected(channels_in, channels_out, kernel, stride, bias=False)
-    return nn.Sequential(convolution, SettledBatchNorm(channels_out), nn.ReLU())
+    return nn.Sequential(convolution, PreciseBatchNorm(channels_out), nn.ReLU())
 
 
 class InjectionGenerator(nn.Module):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.layers.norm import SettledBatchNorm
+from models.layers.norm import PreciseBatchNorm
 from models.layers.reflect_padded_convolution import Reflected
 from models.swappers.fsgan.heatmaps import SIGMA, profiles, resized
 
@@ -35,7 +35,7 @@ def _conv(channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1)
 def _layer(channels_in: int, channels_out: int, stride: int = 1) -> list[nn.Module]:
     """Convolution 3x3, batch norm, ReLU."""
     convolution = _conv(channels_in, channels_out, stride=stride)
-    return [convolution, SettledBatchNorm(channels_out), nn.ReLU()]
+    return [convolution, PreciseBatchNorm(channels_out), nn.ReLU()]
 
 
 class Residual(nn.Module):
@@ -43,7 +43,7 @@ class Residual(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        last = [_conv(width, width), SettledBatchNorm(width)]
+        last = [_conv(width, width), PreciseBatchNorm(width)]
         self.change = nn.Sequential(*_layer(width, width), *last)
 
     def forward(self, feature: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ class Stem(nn.Module):
         super().__init__()
         self.channels, self.sigma = channels, sigma
         self.convolution = _conv(channels + landmarks, width, ENDS_KERNEL)
-        self.norm = SettledBatchNorm(width)
+        self.norm = PreciseBatchNorm(width)
 
     def forward(self, image: Tensor, points: Tensor | None) -> Tensor:
         """(B,C,S,S) and points (B,N,2) in px of it -> (B,width,S,S)."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.layers.norm import SettledBatchNorm
+from models.layers.norm import PreciseBatchNorm
 
 CLASSES = 3
 """Background, skin of the face, hair, as `face_parts` numbers them."""
@@ -23,7 +23,7 @@ class Double(nn.Sequential):
         layers: list[nn.Module] = []
         for channels in (channels_in, channels_out):
             convolution = nn.Conv2d(channels, channels_out, 3, padding=1, bias=False)
-            layers += [convolution, SettledBatchNorm(channels_out), nn.ReLU()]
+            layers += [convolution, PreciseBatchNorm(channels_out), nn.ReLU()]
         super().__init__(*layers)
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from models.layers import random_numbers
-from models.layers.norm import ScaledInstanceNorm, SettledBatchNorm
+from models.layers.norm import PreciseBatchNorm, ScaledInstanceNorm
 
 Growth = Literal["transpose", "resize"]
 Norm = Literal["batch", "instance"]
@@ -30,7 +30,7 @@ def _norm(channels: int, kind: Norm | None) -> list[nn.Module]:
     if kind is None:
         return []
     batch = kind == "batch"
-    return [SettledBatchNorm(channels) if batch else ScaledInstanceNorm(channels)]
+    return [PreciseBatchNorm(channels) if batch else ScaledInstanceNorm(channels)]
 
 
 def _down(channels_in: int, channels_out: int, norm: Norm | None, *, first: bool) -> nn.Sequential:

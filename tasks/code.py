@@ -12,15 +12,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from likeness.contracts.closure import lists, still
-from likeness.contracts.documents import Document
+from likeness.contracts.params.code import CodeParams
 from likeness.contracts.stage import Context, Stage
 
 ROOT = Path()
 """Stages run in the root of the repository."""
-
-
-class CodeParams(Document):
-    """Section `code` of params.yaml: there is nothing to set."""
 
 
 def run(context: Context[CodeParams]) -> None:

@@ -6,6 +6,7 @@ from likeness.contracts.params.align import AlignParams
 from likeness.contracts.params.appearance import AppearanceParams
 from likeness.contracts.params.baselines import BaselinesParams
 from likeness.contracts.params.blend import BlendParams
+from likeness.contracts.params.code import CodeParams
 from likeness.contracts.params.convert import ConvertParams
 from likeness.contracts.params.detect import DetectParams
 from likeness.contracts.params.detectability import DetectabilityParams
@@ -33,6 +34,7 @@ SECTIONS: dict[str, type[Section]] = {
     "appearance": AppearanceParams,
     "baselines": BaselinesParams,
     "blend": BlendParams,
+    "code": CodeParams,
     "convert": ConvertParams,
     "detect": DetectParams,
     "detectability": DetectabilityParams,

@@ -70,7 +70,7 @@ def summary_of(scorer: Scorer, judge: Judge, unread: int) -> Tree:
     clip, columns = scorer.setting.clip, scorer.found.columns
     gallery = dict(scorer.setting.source.result().facts)
     itself = [float(gallery.pop(name)) for name in ("source_itself", "second_itself")]
-    crowds = scorer.found.crowds()
+    crowds = scorer.found.crowds() | {summary.SOURCE: scorer.setting.source.result().features}
     metrics = summary.summarise(columns, clip.shots, itself[0], itself[1], crowds)
     if not judge.has_second:
         metrics["identity_independent"]["reason"] = judge.second_facts["reason"]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +19,11 @@ from likeness.contracts.tables.shards import SHARDS
 from likeness.evaluation import sampling, views
 from likeness.evaluation.look import Networks
 from likeness.media.images import decode_jpeg
-from likeness.metrics import identity, spacing
+from likeness.metrics import identity, perceptual, spacing
 
 Pixels = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float64]
+Part = TypeVar("Part")
 ENOUGH_FACES = 16
 """Clean faces that the held-out split must have to stand as the gallery alone."""
 TOGETHER = 8
@@ -38,6 +39,7 @@ class SourceFaces:
         poses: (K,3) of `crops`, degrees.
         crops: K crops (S,S,3) uint8 in align's template, to paste.
         facts: what to say about the gallery.
+        features: (C,) of each face of the gallery, for FID and KID.
         second: (E,) the same centroid by the second embedder; None without one.
     """
 
@@ -45,6 +47,7 @@ class SourceFaces:
     poses: Values
     crops: Sequence[Pixels]
     facts: dict[str, Any]
+    features: Sequence[Values] = ()
     second: Values | None = None
 
     def nearest(self, pose_deg: Values) -> Pixels:
@@ -81,16 +84,18 @@ def read_source(folder: Path, networks: Networks, wanted: int, judged: int) -> S
     pasted = good[spacing.spread(poses[good], wanted)]
     found = read_crops(files, set(compared.tolist()) | set(pasted.tolist()))
     crops = np.stack([views.gallery_crop(*found[int(row)]) for row in compared])
-    embeddings = _embedded(lambda part: networks.embed(part)[0], crops)
+    embeddings, features = _recognised(networks, crops)
     facts: dict[str, Any] = {"gallery_faces": len(compared), "gallery_held_out": split == "val"}
     facts |= {"source_itself": identity.to_the_others(embeddings), "second_itself": np.nan}
     second = None
     if networks.has_second:
-        others = _embedded(networks.second, crops[spacing.evenly(len(crops), judged)])
+        shown = crops[spacing.evenly(len(crops), judged)]
+        others = np.concatenate(_by_parts(networks.second, shown)).astype(np.float64)
         second = identity.centroid(others)
         facts |= {"second_itself": identity.to_the_others(others), "second_faces": len(others)}
-    shown = [found[int(row)][0] for row in pasted]
-    return SourceFaces(identity.centroid(embeddings), poses[pasted], shown, facts, second)
+    laid = [found[int(row)][0] for row in pasted]
+    gallery = identity.centroid(embeddings)
+    return SourceFaces(gallery, poses[pasted], laid, facts, features, second)
 
 
 def _clean_rows(
@@ -108,11 +113,22 @@ def _clean_rows(
     return sampling.clean(similarity, errors), held_out, poses
 
 
-def _embedded(embed: Callable[[Pixels], npt.NDArray[np.floating]], crops: Pixels) -> Values:
-    """Embeddings (N,D) of crops (N,112,112,3), a few at a time on all threads."""
+def _by_parts(work: Callable[[Pixels], Part], crops: Pixels) -> list[Part]:
+    """What a network says of crops (N,112,112,3), a few at a time on all threads."""
     parts = [crops[first : first + TOGETHER] for first in range(0, len(crops), TOGETHER)]
     with ThreadPoolExecutor(environment.threads()) as workers:
-        return np.concatenate(list(workers.map(embed, parts))).astype(np.float64)
+        return list(workers.map(work, parts))
+
+
+def _recognised(networks: Networks, crops: Pixels) -> tuple[Values, list[Values]]:
+    """Embeddings (N,D) of crops (N,112,112,3), and features (C,) of each for FID and KID."""
+    parts = _by_parts(networks.embed, crops)
+    features = [
+        perceptual.pooled([layer[row] for layer in layers])
+        for embeddings, layers in parts
+        for row in range(len(embeddings))
+    ]
+    return np.concatenate([found for found, _ in parts]).astype(np.float64), features
 
 
 def read_crops(

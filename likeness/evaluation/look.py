@@ -37,8 +37,8 @@ class Networks(Protocol):
     def mesh(self, pictures: Pixels) -> tuple[Floats, Floats]:
         """Meshes (N,468,3) in px of views (N,S,S,3) uint8 RGB, and scores (N,) in 0-1."""
 
-    def irises(self, crops: Pixels) -> Floats:
-        """Irises (N,5,3) in px of eye crops (N,64,64,3), as gaze.eye_crops makes them."""
+    def eyes(self, crops: Pixels) -> tuple[Floats, Floats]:
+        """Contours (N,71,3) and irises (N,5,3) in px of eye crops as gaze.eye_crops makes them."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,8 @@ def look(
     embeddings, layers = networks.embed(crops)
     second = networks.second(crops) if judged and networks.has_second else None
     eyes = [gaze.eye_crops(p, mesh) for p, mesh in zip(pictures, meshes, strict=True)]
-    irises = networks.irises(np.concatenate(eyes)).reshape(len(pictures), 2, 5, 3)
+    contours, irises = networks.eyes(np.concatenate(eyes))
+    contours, irises = contours.reshape(-1, 2, 71, 3), irises.reshape(-1, 2, 5, 3)
     from_view = using.from_view(place)
     found = []
     for row, picture in enumerate(pictures):
@@ -100,6 +101,7 @@ def look(
                 pose_deg=np.asarray(pose_from_mesh(placed, using.squares.size, using.canonical)),
                 units=expression.units(mesh),
                 gaze=gaze.directions(irises[row], mesh),
+                lids=gaze.lid_openings(contours[row]),
                 lab=lab,
                 colours=light.statistics(lab, place.mask),
                 shading=light.shading(np.ascontiguousarray(lab[..., 0]), place.mask),

@@ -14,7 +14,7 @@ SCORES = column_names()
 
 PER_FRAME = Table(
     name="per_frame",
-    version=2,
+    version=3,
     schema=pa.schema(
         [
             pa.field("frame_index", pa.int32(), nullable=False),

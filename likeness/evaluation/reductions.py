@@ -77,6 +77,15 @@ def _share_above(columns: Columns, row: Metric, prefix: str, _: Shots) -> float:
     return float(above.sum()) / measured if measured else float("nan")
 
 
+def _share_over(columns: Columns, row: Metric, prefix: str, _: Shots) -> float:
+    """Share of frames beyond the row's limit: its column, or how far that is from the other."""
+    values = own(columns, row, prefix)
+    if row.against:
+        values = np.abs(values - column(columns, row.against))
+    known = values[~np.isnan(values)]
+    return float((known > row.limit).mean()) if len(known) else float("nan")
+
+
 def _apart(columns: Columns, row: Metric, prefix: str, _: Shots) -> float:
     """Mean absolute difference to the column it is compared with."""
     return mean(np.abs(own(columns, row, prefix) - column(columns, row.against)))
@@ -122,6 +131,7 @@ OF_COLUMNS: dict[Clip, Reduction] = {
     "count": _count,
     "variance": _variance,
     "share_above": _share_above,
+    "share_over": _share_over,
     "apart": _apart,
     "follows": _follows,
     "excess": _excess,

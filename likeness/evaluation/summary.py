@@ -15,14 +15,22 @@ from likeness.evaluation.per_frame import SCORES
 from likeness.evaluation.reductions import OF_COLUMNS, Columns, Shots, mean, rounded
 from likeness.metrics.catalogue import CENTRES, METRICS
 from likeness.metrics.catalogue.baselines import BASELINES, COPIED
-from likeness.metrics.catalogue.metric import Metric
+from likeness.metrics.catalogue.metric import Clip, Metric
 from likeness.metrics.distributions import RESAMPLES, Estimate, fid, kid
 
 __all__ = ["Columns", "Tree", "blank", "leaves", "mean", "rounded", "summarise", "verdicts"]
 Values = npt.NDArray[np.float64]
 Features = Mapping[str, Sequence[Values]]
+SOURCE = "source"
+"""Key of the source's own features, beside the prefixes of columns."""
 KEYS = {baseline.prefix: baseline.key for baseline in BASELINES}
-CROWDS = ("fid", "kid")
+CROWDS: dict[Clip, tuple[str, int]] = {
+    "fid": (COPIED.prefix, 0),
+    "kid": (COPIED.prefix, 1),
+    "fid_source": (SOURCE, 0),
+    "kid_source": (SOURCE, 1),
+}
+"""Distances of crowds -> to whose crops, and which of `distributions`: FID, KID."""
 
 
 def summarise(
@@ -39,7 +47,8 @@ def summarise(
         shots: (T,) shot of each frame.
         source_itself: cosine of the source's own faces to their gallery, the best to be had.
         second_itself: the same by the second embedder.
-        features: by prefix of the columns, (C,) of each measured crop, for FID and KID.
+        features: by prefix of the columns, (C,) of each measured crop, for FID and KID; those of
+            the source's own crops under `SOURCE`.
     """
     itself = {"identity_source_itself": source_itself, "independent_source_itself": second_itself}
     measured = Figures(columns, shots, itself, _crowds(features or {}))
@@ -57,28 +66,33 @@ class Figures:
     Attributes:
         columns, shots: of `summarise`.
         given: figures that are known before, by name of their row.
-        crowds: FID and KID, by prefix of the columns.
+        crowds: FID and KID to the target's and the source's crops, by prefix of the columns.
     """
 
     columns: Columns
     shots: Shots
     given: Mapping[str, float]
-    crowds: Mapping[str, tuple[Estimate, Estimate]]
+    crowds: Mapping[str, Mapping[str, tuple[Estimate, Estimate]]]
 
     def figure(self, row: Metric, prefix: str) -> float | int | None:
         """The figure of the swap ("") or of a baseline; None where nothing was measured."""
         if row.clip == "given":
             return rounded(self.given[row.name], row.decimals)
         if row.clip in CROWDS:
-            return rounded(self.crowds[prefix][CROWDS.index(row.clip)].value, row.decimals)
+            return rounded(self._estimates(row)[prefix].value, row.decimals)
         value = rounded(OF_COLUMNS[row.clip](self.columns, row, prefix, self.shots), row.decimals)
         return int(value) if row.decimals == 0 and value is not None else value
+
+    def _estimates(self, row: Metric) -> dict[str, Estimate]:
+        """FID or KID by prefix."""
+        whose, place = CROWDS[row.clip]
+        return {prefix: pair[place] for prefix, pair in self.crowds[whose].items()}
 
     def more(self, row: Metric) -> Tree:
         """What stands beside the figure of FID or KID: its 95 % interval and images."""
         if row.clip not in CROWDS:
             return {}
-        swap = self.crowds[""][CROWDS.index(row.clip)]
+        swap = self._estimates(row)[""]
         ends = {end: rounded(getattr(swap, end), row.decimals) for end in ("low", "high")}
         return ends | {"images": swap.images}
 
@@ -86,9 +100,7 @@ class Figures:
         """Why FID or KID has no figure; of baselines the reasons stand apart."""
         if row.clip not in CROWDS:
             return {}
-        found = {
-            prefix: pair[CROWDS.index(row.clip)].reason for prefix, pair in self.crowds.items()
-        }
+        found = {prefix: one.reason for prefix, one in self._estimates(row).items()}
         tree: Tree = {"reason": found[""]} if found[""] else {}
         return tree | {"reasons": {KEYS[p]: why for p, why in found.items() if p and why}}
 
@@ -118,13 +130,14 @@ def _put(tree: Tree, path: str, value: Any) -> None:
     tree[leaf] = value
 
 
-def _crowds(features: Features) -> dict[str, tuple[Estimate, Estimate]]:
-    """FID and KID to the target's crops, of the swap with their intervals and of baselines."""
-    target = np.array(list(features.get(COPIED.prefix, [])))
-    found = {}
-    for prefix in ("", *KEYS):
-        own, drawn = np.array(list(features.get(prefix, []))), RESAMPLES if prefix == "" else 0
-        found[prefix] = (fid(own, target, drawn), kid(own, target, drawn))
+def _crowds(features: Features) -> dict[str, dict[str, tuple[Estimate, Estimate]]]:
+    """FID and KID to the target's crops and to the source's: swap with intervals, baselines."""
+    found: dict[str, dict[str, tuple[Estimate, Estimate]]] = {}
+    for whose in (COPIED.prefix, SOURCE):
+        other, found[whose] = np.array(list(features.get(whose, []))), {}
+        for prefix in ("", *KEYS):
+            own, drawn = np.array(list(features.get(prefix, []))), RESAMPLES if prefix == "" else 0
+            found[whose][prefix] = (fid(own, other, drawn), kid(own, other, drawn))
     return found
 
 

@@ -140,6 +140,31 @@ def gradient_ratio(pair: Pair) -> float:
 
 
 @of_pair
+def eye_gap(pair: Pair) -> float:
+    """See `gaze.eye_gap`; eye widths."""
+    return gaze.eye_gap(pair.given.lids, pair.wanted.lids)
+
+
+@of_pair
+def visible_seam(pair: Pair) -> float:
+    """See `seams.visible_seam`; eye distances."""
+    px = seams.visible_seam(pair.given.lab, pair.wanted.lab, pair.replaced.mask)
+    return px / max(pair.eye_distance_px, 1e-6)
+
+
+@of_pair
+def shade_mismatch(pair: Pair) -> float:
+    """See `seams.shade_mismatch`; Lab."""
+    return seams.shade_mismatch(pair.given.lab, pair.wanted.lab, pair.replaced.mask)
+
+
+@of_pair
+def coverage(pair: Pair) -> float:
+    """See `seams.covered`; of the target's face."""
+    return seams.covered(pair.replaced.mask, pair.wanted.mesh)
+
+
+@of_pair
 def colour_shift(pair: Pair) -> float:
     """CIEDE2000 between the mean colours inside the mask."""
     return float(colour.delta_e_2000(pair.given.colours[0], pair.wanted.colours[0]))

@@ -7,10 +7,22 @@ import numpy as np
 import numpy.typing as npt
 
 from likeness.metrics.colour import delta_e_2000, rgb_to_lab
+from likeness.vision.masks import oval_mask
 
 Pixels = npt.NDArray[np.uint8]
+Lab = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float32]
 Rings = tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]
 WIDTH_PX = 2
+REACH_PX = 4
+"""How far to either side of the outline an edge still belongs to it: a mask fades in inside."""
+SHARP_PX, OUTLINE_PX = 0.7, 2.0
+"""Sigma of the low pass before a slope is taken, and of the one that makes normals even."""
+VISIBLE_STEP = 1.5
+"""Lab per px of a view, above the target's own slope, from which an edge shows: 3 over two px;
+colours side by side are told apart from 2.3 (Mahy et al. 1994)."""
+RIM_PX, NEAR_PX = (3, 12), 8.0
+"""Depth of the rim whose shade is compared, and sigma of the window along it; px of a view."""
 
 
 def rings(mask: npt.NDArray[np.uint8], width_px: int = WIDTH_PX) -> Rings:
@@ -81,3 +93,89 @@ def gradient_ratio(rgb: Pixels, around: Rings) -> float:
         return float("nan")
     beside = float(energy[inner].mean() + energy[outer].mean())
     return 2 * float(energy[border].mean()) / beside if beside > 0 else float("nan")
+
+
+def outline(mask: npt.NDArray[np.uint8]) -> tuple[Floats, Floats]:
+    """Outermost px (K,2) x, y inside `mask` (uint8, inside >= 128), and their normals (K,2).
+
+    Normals point outwards, and are even: one px of a ragged outline does not turn them. Where the
+    mask reaches the picture's rim there is no outline.
+    """
+    into, away = _depths(mask)
+    signed = cv2.GaussianBlur(away - into, (0, 0), OUTLINE_PX)
+    rows, columns = np.nonzero((into > 0) & (into <= 1.0))
+    slopes = [cv2.Sobel(signed, cv2.CV_32F, *way)[rows, columns] for way in ((1, 0), (0, 1))]
+    normals = np.stack(slopes, axis=1)
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-6)
+    return np.stack([columns, rows], axis=1).astype(np.float32), normals.astype(np.float32)
+
+
+def _depths(mask: npt.NDArray[np.uint8]) -> tuple[Floats, Floats]:
+    """Distance (H,W) of each px inside to the outside, and the other way round."""
+    solid = (mask >= 128).astype(np.uint8)
+    framed = cv2.copyMakeBorder(solid, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    into, away = (cv2.distanceTransform(side, cv2.DIST_L2, 5) for side in (framed, 1 - framed))
+    return into[1:-1, 1:-1], away[1:-1, 1:-1]
+
+
+def _steepest(lab: Lab, places: Floats, normals: Floats) -> Floats:
+    """Largest slope (K,) of Lab across an outline, within `REACH_PX`; Lab per px."""
+    soft = cv2.GaussianBlur(lab, (0, 0), SHARP_PX)
+    along = np.arange(-REACH_PX - 1, REACH_PX + 2, dtype=np.float32)
+    at = places[:, None] + along[None, :, None] * normals[:, None]
+    seen = cv2.remap(
+        soft, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    slopes = np.linalg.norm(seen[:, 2:] - seen[:, :-2], axis=2) / 2
+    return np.asarray(slopes.max(axis=1), np.float32)
+
+
+def visible_seam(given: Lab, wanted: Lab, mask: npt.NDArray[np.uint8]) -> float:
+    """Length of the outline along which an edge shows that the target does not have; px.
+
+    At each px of the outline (see `outline`) the steepest slope of Lab across it, in the render
+    less that of the target at the same place; counted where that is above `VISIBLE_STEP`. An edge
+    that the target has there by nature, a jaw or a hairline, is none. nan without an outline.
+
+    Args:
+        given, wanted: Lab (H,W,3) of render and target.
+        mask: (H,W) uint8, inside >= 128.
+    """
+    places, normals = outline(mask)
+    if not len(places):
+        return float("nan")
+    steps = [_steepest(lab, places, normals) for lab in (given, wanted)]
+    return float((steps[0] - steps[1] > VISIBLE_STEP).sum())
+
+
+def shade_mismatch(given: Lab, wanted: Lab, mask: npt.NDArray[np.uint8]) -> float:
+    """How far the shade of the rim is from the target's own there, where it is worst; Lab.
+
+    The difference of Lab over a rim inside the outline (`RIM_PX` deep), averaged along it in a
+    window (`NEAR_PX`), as a length (CIE 1976); the 90th percentile over the outline. What lies
+    outside is the target's, so that this is the step of shade that a swap makes where there was
+    none, however softly it fades. nan without a rim.
+    """
+    into, _ = _depths(mask)
+    rim = ((into > RIM_PX[0]) & (into <= RIM_PX[1])).astype(np.float32)
+    places = outline(mask)[0].astype(np.intp)
+    near = cv2.GaussianBlur(rim, (0, 0), NEAR_PX)
+    apart = cv2.GaussianBlur((given - wanted) * rim[..., None], (0, 0), NEAR_PX)
+    weights = near[places[:, 1], places[:, 0]]
+    known = weights > 1e-3
+    if not known.any():
+        return float("nan")
+    shades = apart[places[:, 1], places[:, 0]][known] / weights[known][:, None]
+    return float(np.quantile(np.linalg.norm(shades, axis=1), 0.9))
+
+
+def covered(mask: npt.NDArray[np.uint8], landmarks_468: npt.NDArray[np.floating]) -> float:
+    """Share of the face's oval on the mesh (468,2 or 3) that `mask` (S,S) uint8 replaces, 0-1.
+
+    What a hand or hair before the face takes away is missing, too; nan for a mesh outside of the
+    picture.
+    """
+    side = len(mask)
+    oval = oval_mask(landmarks_468, side, side)
+    whole = float(oval.sum())
+    return float((oval * (mask >= 128)).sum()) / whole if whole > 0 else float("nan")

@@ -31,6 +31,7 @@ class Look:
         pose_deg: (3,) yaw, pitch, roll.
         units: (6,) distances of metrics.expression.UNITS.
         gaze: (2,2) directions of metrics.gaze.
+        lids: (2,) openings of metrics.gaze.
         lab: (S,S,3) float32.
         colours: (2,3) mean and deviation of Lab inside the mask.
         shading: low-passed lightness of metrics.light.
@@ -44,6 +45,7 @@ class Look:
     pose_deg: Values
     units: Values
     gaze: Values
+    lids: Values
     lab: npt.NDArray[np.float32]
     colours: Values
     shading: npt.NDArray[np.float32]

@@ -75,13 +75,16 @@ class Judge:
         found: tuple[Floats, Floats] = self._own.mesh.run_crops(pictures)
         return found
 
-    def irises(self, crops: Pixels) -> Floats:
-        """Irises (N,5,3), the centre first, in px of eye crops (N,64,64,3); mirrored right eyes."""
+    def eyes(self, crops: Pixels) -> tuple[Floats, Floats]:
+        """Contours (N,71,3) and irises (N,5,3), the centre first, in px of eye crops (N,64,64,3).
+
+        Right eyes come mirrored.
+        """
         if not hasattr(self._own, "iris"):
             from models.analysers.segmenter import IrisLandmarks
 
             self._own.iris = IrisLandmarks(self.pack.path("iris"))
-        found: Floats = self._own.iris.run(crops)[1]
+        found: tuple[Floats, Floats] = self._own.iris.run(crops)
         return found
 
 

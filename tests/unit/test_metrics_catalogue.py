@@ -121,7 +121,7 @@ mesh = rng.uniform(0, 96, (468, 3))
 lab = rng.uniform(20, 60, (96, 96, 3)).astype(np.float32)
 look = Look(
     picture=rng.integers(0, 255, (96, 96, 3), np.uint8), mesh=mesh, placed=mesh,
-    pose_deg=np.zeros(3), units=np.zeros(6), gaze=np.zeros((2, 2)), lab=lab,
+    pose_deg=np.zeros(3), units=np.zeros(6), gaze=np.zeros((2, 2)), lids=np.ones(2), lab=lab,
     colours=np.ones((2, 3)), shading=np.zeros((48, 48), np.float32), embedding=np.ones(4),
     layers=[np.ones((4, 7, 7))], second=None,
 )

@@ -85,7 +85,8 @@ def test_every_named_line_stands_in_what_evaluate_writes() -> None:
     """A renamed key must not silently empty a row."""
     columns = {name: RNG.uniform(0.1, 0.9, 30) for name in SCORES}
     tree = summary.summarise(columns, np.zeros(30, int), 0.9)
-    apart = {"fid.value", "kid.value"}  # measured on features, not on columns
+    # Measured on features, not on columns.
+    apart = {f"{name}.value" for name in summary.CROWDS}
     missing = [f.path for f in figures.LINES if f.value(tree) is None and f.path not in apart]
     assert missing == []
     with_both = ("target_copied", "source_pasted")

@@ -103,6 +103,27 @@ def test_summary_of_known_columns() -> None:
     assert tree["pose_error_deg"]["source_pasted"] == pytest.approx(pasted, abs=1e-4)
 
 
+def test_shares_count_frames_beyond_a_limit() -> None:
+    known = columns(10)
+    known["eye_gap"][:] = [0.2, 0.11, 0.1, 0.05, *[0.0] * 4, np.nan, np.nan]
+    known["target_mouth_open"][:] = 0.3
+    known["mouth_open"][:] = [0.1, 0.5, 0.35, *[0.3] * 7]
+    tree = summary.summarise(known, np.zeros(10, int), 0.9)
+    assert tree["eye_gap"]["unlike"] == 2 / 8
+    assert tree["action_units"]["mouth_open"]["unlike"] == 2 / 10
+
+
+def test_crowds_are_compared_with_target_and_source() -> None:
+    source, target = RNG.normal(0, 1, (60, 3)), RNG.normal(5, 1, (60, 3))
+    crowds = {"copied_": list(target), "": list(source + 0.5), summary.SOURCE: list(source)}
+    tree = summary.summarise(columns(), np.zeros(30, int), 0.9, features=crowds)
+    assert tree["fid_source"]["value"] == pytest.approx(0.75, abs=1e-3)  # 3 x 0.5^2
+    assert tree["fid_source"]["target_copied"] > 50
+    assert tree["fid"]["value"] > 50
+    assert tree["kid_source"]["value"] < tree["kid"]["value"]
+    assert "at least 50" in tree["fid_source"]["reasons"]["source_pasted"]
+
+
 def test_summary_of_nothing_is_null_everywhere() -> None:
     empty = {name: np.full(5, np.nan) for name in SCORES}
     tree = summary.summarise(empty, np.zeros(5, int), float("nan"))

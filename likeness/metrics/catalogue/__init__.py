@@ -16,6 +16,7 @@ METRICS: tuple[Metric, ...] = (
     *attributes.GEOMETRY,
     *attributes.UNITS,
     *attributes.GAZE,
+    *attributes.OPENINGS,
     *light.ROWS,
     *fidelity.ROWS,
     *over_time.ROWS,

@@ -151,6 +151,56 @@ GEOMETRY = (
         plotted=70,
     ),
 )  # fmt: skip
+OPENINGS = (
+    Metric(
+        name="eye_gap",
+        unit="eye widths",
+        better="lower",
+        group="Attributes",
+        path="eye_gap.mean",
+        columns=FACE,
+        baselines=ALL,
+        line=Line("Eyes, opening", "eye widths from the target's, by the iris network",
+                  least=0.005, at=84),
+        curve=Curve(Chart("Eyes, opening", "eye widths from the target's, lower is better", 0.0,
+                          at=132), beside=BESIDE),
+        worst=Worst("lids", "Eyes open or shut unlike the target's, by the iris network",
+                    "{eye_gap:.3f} eye widths off", at=52),
+        meaning=Meaning(
+            "difference of the lids' distance to the target's, the eye that is further off; eye "
+            "widths",
+            "contour of the iris network (Ablavatski et al. 2020)",
+            "by hand; itself 0",
+            "an eye that is shut with its lashes drawn on the lid",
+        ),
+    ),
+    Metric(
+        name="eyes_unlike",
+        better="lower",
+        group="Attributes",
+        path="eye_gap.unlike",
+        clip="share_over",
+        column="eye_gap",
+        limit=0.1,
+        meaning=Meaning("share of frames where that is above 0.1", "", "by hand"),
+    ),
+    Metric(
+        name="mouth_unlike",
+        better="lower",
+        group="Attributes",
+        path="action_units.mouth_open.unlike",
+        clip="share_over",
+        column="mouth_open",
+        against=f"{OWN}mouth_open",
+        limit=0.08,
+        meaning=Meaning(
+            "share of frames whose mouth is opened unlike the target's by more than 0.08 eye "
+            "distances",
+            "",
+            "by hand",
+        ),
+    ),
+)  # fmt: skip
 GAZE = (
     Metric(
         name="gaze_error",

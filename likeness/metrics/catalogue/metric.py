@@ -30,8 +30,9 @@ motion: a frame and the one before
 run: three meshes in a row
 """
 Clip = Literal[
-    "mean", "least", "largest", "count", "variance", "share_above", "apart", "follows", "excess",
-    "moving", "colour_excess", "colour_own", "given", "fid", "kid",
+    "mean", "least", "largest", "count", "variance", "share_above", "share_over", "apart",
+    "follows", "excess", "moving", "colour_excess", "colour_own", "given",
+    "fid", "kid", "fid_source", "kid_source",
 ]  # fmt: skip
 """How the frames of a clip become one figure of metrics.json (evaluation.reductions)."""
 LAST = 1000
@@ -158,6 +159,7 @@ class Metric:
         clip: how frames become that figure.
         column: of per_frame.parquet that the figure is made from; `name` if left out.
         against: the column that it is compared with, frame by frame.
+        limit: of "share_over": from which value on a frame counts.
         columns: what this row adds to per_frame.parquet; None: the column is another row's.
         baselines: prefixes of the baselines that have the figure, too.
         decimals: of the figure; 0 for a whole number.
@@ -177,6 +179,7 @@ class Metric:
     clip: Clip = "mean"
     column: str = ""
     against: str = ""
+    limit: float = 0.0
     columns: Columns | None = None
     baselines: tuple[str, ...] = ()
     decimals: int = 4

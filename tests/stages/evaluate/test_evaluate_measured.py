@@ -53,6 +53,11 @@ def test_a_clip_against_itself_keeps_gaze_light_and_features(itself: Any) -> Non
     assert all(unit["mean"] == 0 for unit in found["action_units"].values())
     assert found["fid"]["value"] is None
     assert "at least 50" in found["fid"]["reason"]
+    for name in ("visible_seam", "shade_mismatch"):
+        assert found["seams"][name]["mean"] == found["seams"][name]["target_copied"] == 0
+    assert found["eye_gap"]["mean"] == found["eye_gap"]["unlike"] == 0
+    assert found["action_units"]["mouth_open"]["unlike"] == 0
+    assert 0.7 < found["coverage"]["mean"] <= 1
     worse = found["perceptual_distance"]
     assert 0 < worse["target_reencoded"] < worse["mesh_transfer"] < worse["source_pasted"]
 
@@ -88,6 +93,9 @@ def test_a_paste_shows_the_source_and_keeps_the_rest(case: Case, pasted: tuple[P
     # One still in every frame cannot move as the target does.
     assert found["flicker"]["warping_error"] > 0
     assert found["flicker"]["flow_difference_px"] > 0
+    assert found["seams"]["visible_seam"]["mean"] > 0.2  # a hard cut
+    assert found["seams"]["shade_mismatch"]["mean"] > 3
+    assert found["eye_gap"]["mean"] > 0.02
     assert found["embedder"]["circular"]
     assert not found["judge"]["circular"]
 

@@ -148,7 +148,8 @@ def eye_gap(pair: Pair) -> float:
 @of_pair
 def visible_seam(pair: Pair) -> float:
     """See `seams.visible_seam`; eye distances."""
-    px = seams.visible_seam(pair.given.lab, pair.wanted.lab, pair.replaced.mask)
+    labs, mask = (pair.given.lab, pair.wanted.lab), pair.replaced.mask
+    px = seams.visible_seam(*labs, mask, pair.wanted.mesh)
     return px / max(pair.eye_distance_px, 1e-6)
 
 

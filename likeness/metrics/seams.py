@@ -7,15 +7,29 @@ import numpy as np
 import numpy.typing as npt
 
 from likeness.metrics.colour import delta_e_2000, rgb_to_lab
+from likeness.metrics.landmarks import eye_distance
 from likeness.vision.masks import oval_mask
+from likeness.vision.mesh import (
+    IMAGE_LEFT_BROW,
+    IMAGE_LEFT_EYE,
+    IMAGE_RIGHT_BROW,
+    IMAGE_RIGHT_EYE,
+    LIPS_OUTER,
+    NOSE,
+)
 
 Pixels = npt.NDArray[np.uint8]
 Lab = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float32]
 Rings = tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]
 WIDTH_PX = 2
-REACH_PX = 4
-"""How far to either side of the outline an edge still belongs to it: a mask fades in inside."""
+OUT_PX, IN_PX = 4, 20
+"""How far outside and inside of the outline an edge still belongs to it: a mask fades in, and a
+face may end before its mask does."""
+BESIDE_PX = 4
+"""How far beside an edge of the render one of the target excuses it."""
+APART = 0.14
+"""How far around brows, eyes, nose and lips edges are the face's own, eye distances."""
 SHARP_PX, OUTLINE_PX = 0.7, 2.0
 """Sigma of the low pass before a slope is taken, and of the one that makes normals even."""
 VISIBLE_STEP = 1.5
@@ -118,34 +132,63 @@ def _depths(mask: npt.NDArray[np.uint8]) -> tuple[Floats, Floats]:
     return into[1:-1, 1:-1], away[1:-1, 1:-1]
 
 
-def _steepest(lab: Lab, places: Floats, normals: Floats) -> Floats:
-    """Largest slope (K,) of Lab across an outline, within `REACH_PX`; Lab per px."""
+def features(landmarks_468: npt.NDArray[np.floating], side_px: int) -> npt.NDArray[np.uint8]:
+    """Where a face (468,2 or 3) has edges of its own, 255: around brows, eyes, nose and lips."""
+    points = np.asarray(landmarks_468, np.float64)[:, :2]
+    found = np.zeros((side_px, side_px), np.uint8)
+    for part in (IMAGE_LEFT_BROW, IMAGE_RIGHT_BROW, IMAGE_LEFT_EYE, IMAGE_RIGHT_EYE, NOSE):
+        hull = cv2.convexHull(points[list(part)].astype(np.float32))[:, 0]
+        cv2.fillPoly(found, [np.round(hull).astype(np.int32)], 255)
+    cv2.fillPoly(found, [np.round(points[list(LIPS_OUTER)]).astype(np.int32)], 255)
+    width = 2 * max(round(APART * eye_distance(landmarks_468)), 1) + 1
+    return np.asarray(cv2.dilate(found, np.ones((width, width), np.uint8)), np.uint8)
+
+
+def _slopes(lab: Lab, places: Floats, normals: Floats) -> Floats:
+    """Slopes of Lab (K,N) across an outline from `IN_PX` inside to `OUT_PX` outside; per px."""
     soft = cv2.GaussianBlur(lab, (0, 0), SHARP_PX)
-    along = np.arange(-REACH_PX - 1, REACH_PX + 2, dtype=np.float32)
-    at = places[:, None] + along[None, :, None] * normals[:, None]
+    at = _along(places, normals, 1)
     seen = cv2.remap(
         soft, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
-    slopes = np.linalg.norm(seen[:, 2:] - seen[:, :-2], axis=2) / 2
-    return np.asarray(slopes.max(axis=1), np.float32)
+    return np.asarray(np.linalg.norm(seen[:, 2:] - seen[:, :-2], axis=2) / 2, np.float32)
 
 
-def visible_seam(given: Lab, wanted: Lab, mask: npt.NDArray[np.uint8]) -> float:
+def _along(places: Floats, normals: Floats, more: int = 0) -> Floats:
+    """Places (K,N,2) along each normal, a px apart."""
+    steps = np.arange(-IN_PX - more, OUT_PX + more + 1, dtype=np.float32)
+    return places[:, None] + steps[None, :, None] * normals[:, None]
+
+
+def visible_seam(
+    given: Lab,
+    wanted: Lab,
+    mask: npt.NDArray[np.uint8],
+    landmarks_468: npt.NDArray[np.floating] | None = None,
+) -> float:
     """Length of the outline along which an edge shows that the target does not have; px.
 
     At each px of the outline (see `outline`) the steepest slope of Lab across it, in the render
     less that of the target at the same place; counted where that is above `VISIBLE_STEP`. An edge
-    that the target has there by nature, a jaw or a hairline, is none. nan without an outline.
+    that the target has there by nature, a jaw or a hairline, is none, and brows, eyes, nose and
+    lips are left out. nan without an outline.
 
     Args:
         given, wanted: Lab (H,W,3) of render and target.
         mask: (H,W) uint8, inside >= 128.
+        landmarks_468: of the target's face, (468,2 or 3); None: nothing is left out.
     """
     places, normals = outline(mask)
     if not len(places):
         return float("nan")
-    steps = [_steepest(lab, places, normals) for lab in (given, wanted)]
-    return float((steps[0] - steps[1] > VISIBLE_STEP).sum())
+    slopes = [_slopes(lab, places, normals) for lab in (given, wanted)]
+    if landmarks_468 is not None:
+        at = np.clip(np.round(_along(places, normals)), 0, len(mask) - 1).astype(np.intp)
+        own = features(landmarks_468, len(mask))[at[..., 1], at[..., 0]] > 0
+        slopes = [np.where(own, 0, slope) for slope in slopes]
+    # An edge of the target excuses one that lies a few px beside it.
+    near = cv2.dilate(slopes[1].astype(np.float32), np.ones((1, 2 * BESIDE_PX + 1), np.uint8))
+    return float(((slopes[0] - near).max(axis=1) > VISIBLE_STEP).sum())
 
 
 def shade_mismatch(given: Lab, wanted: Lab, mask: npt.NDArray[np.uint8]) -> float:

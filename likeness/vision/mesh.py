@@ -25,6 +25,7 @@ FOREHEAD = (162, 21, 54, 103, 67, 109, 10, 338, 297, 332, 284, 251, 389)
 IMAGE_LEFT_EYE_CORNERS = (33, 133)
 IMAGE_RIGHT_EYE_CORNERS = (362, 263)
 NOSE_TIP = 4
+NOSE = (168, 6, 197, 195, 5, 4, 1, 2, 48, 64, 98, 129, 278, 294, 327, 358)
 MOUTH_CORNERS = (61, 291)
 # Vertices that speech, blinks and brows hardly move: bridge and tip of the nose, forehead, corners
 # of the eyes, temples, cheekbones.

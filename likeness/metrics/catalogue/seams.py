@@ -69,11 +69,12 @@ ROWS = (
         worst=Worst("edge", "Longest visible edge along the border",
                     "{visible_seam:.2f} eye distances", at=72),
         meaning=Meaning(
-            "length of the mask's outline along which the slope of Lab across it is steeper than "
-            "the target's own by 1.5 a px of a view; eye distances",
+            "length of the mask's outline along which, up to 20 px of a view inside, a slope of "
+            "Lab across it is steeper by 1.5 a px than any of the target's within 4 px; brows, "
+            "eyes, nose and lips left out; eye distances",
             "colours told apart from 2.3 Lab (Mahy et al. 1994)",
             "itself 0; a step of 20 round a square: its perimeter; where the target has it: 0",
-            "seams that fade over more than nine px of a view",
+            "edges that fade over many px; a beard or a fringe of the source, which counts",
         ),
     ),
     Metric(

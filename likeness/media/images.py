@@ -31,3 +31,15 @@ def decode_jpeg(data: bytes) -> U8:
     """
     rgb: U8 = simplejpeg.decode_jpeg(data, colorspace="RGB")
     return rgb
+
+
+def is_damaged_jpeg(data: bytes) -> bool:
+    """Whether a decoder has to make up a part of a JPEG; False for other data, too."""
+    if not data.startswith(b"\xff\xd8\xff"):
+        return False
+    try:
+        # All of its data are read; the smallest picture that can be made of them is the cheapest.
+        simplejpeg.decode_jpeg(data, strict=True, min_height=1, min_width=1)
+    except ValueError as error:
+        return "corrupt" in str(error).lower() or "premature" in str(error).lower()
+    return False

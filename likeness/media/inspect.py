@@ -22,6 +22,7 @@ from likeness.media.container import (
     video_stream,
 )
 from likeness.media.footage import open_footage
+from likeness.media.images import is_damaged_jpeg
 from likeness.media.links import require_inside
 from likeness.media.pictures import read_image
 from likeness.media.probe import probe, stills_facts
@@ -47,21 +48,15 @@ def inspected(source: Path, role: str, damage: str, sound_codec: SoundCodec) -> 
 
 
 def _stills(source: Path, role: str, damage: str) -> dict[str, Any]:
-    stills, sizes = list_stills(source), dict[str, tuple[int, int]]()
-    broken = []
-    for still in stills:
-        try:
-            height, width = read_image(still).shape[:2]
-            sizes[still.name] = width, height
-        except FootageError:
-            broken.append(still.name)
+    stills = list_stills(source)
+    sizes, faults = _looked_at(stills)
     facts, warnings = stills_facts(source), []
     if source.is_dir():
         for reason, names in _by_reason(read_folder(source).left_out).items():
             count = "1 file is" if len(names) == 1 else f"{len(names)} files are"
             warnings.append(f"{count} left out ({reason}): {_few(names)}")
-    if broken:
-        line = f"{len(broken)} of {len(stills)} stills cannot be decoded: {_few(broken)}"
+    for what, found in faults.items():
+        line = f"{len(found)} of {len(stills)} stills {what}: {_few(found)}"
         if damage == "refuse":
             raise footage_error(source, line)
         warnings.append(line)
@@ -69,6 +64,22 @@ def _stills(source: Path, role: str, damage: str) -> dict[str, Any]:
         warnings.append(_mixed(source, role, sizes))
     names = [still.name for still in stills] if source.is_dir() else []
     return {"facts": facts, "names": names, "sound": [], "warnings": warnings}
+
+
+def _looked_at(stills: list[Path]) -> tuple[dict[str, tuple[int, int]], dict[str, list[str]]]:
+    """Size of each still that can be read, px, and names by what is wrong with them."""
+    sizes: dict[str, tuple[int, int]] = {}
+    faults: dict[str, list[str]] = {}
+    for still in stills:
+        try:
+            height, width = read_image(still).shape[:2]
+        except FootageError:
+            faults.setdefault("cannot be decoded", []).append(still.name)
+            continue
+        sizes[still.name] = width, height
+        if is_damaged_jpeg(still.read_bytes()):
+            faults.setdefault("are damaged, and a part made up", []).append(still.name)
+    return sizes, faults
 
 
 def _mixed(source: Path, role: str, sizes: dict[str, tuple[int, int]]) -> str:

@@ -129,6 +129,19 @@ def test_broken_stills_are_counted_or_refused(tmp_path: Path) -> None:
         inspected(tmp_path, "source", "refuse", "aac")
 
 
+def test_jpegs_with_a_hole_are_said(tmp_path: Path) -> None:
+    """Decoders make up what is missing, and say so on standard error alone."""
+    picture(tmp_path / "1.jpg", (320, 240))
+    data = bytearray(picture(tmp_path / "2.jpg", (320, 240), 1).read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 400] = bytes(400)
+    (tmp_path / "2.jpg").write_bytes(data)
+    [said] = inspected(tmp_path, "source", "continue", "aac")["warnings"]
+    assert said == "1 of 2 stills are damaged, and a part made up: 2.jpg"
+    with pytest.raises(FootageError, match="1 of 2 stills are damaged"):
+        inspected(tmp_path, "source", "refuse", "aac")
+
+
 def test_links_are_followed_inside_alone(tmp_path: Path) -> None:
     folder = tmp_path / "stills"
     picture(folder / "1.png")

@@ -25,7 +25,9 @@ from models.analysers.judge import load_judge
 from models.analysers.pack import load_pack
 from tasks.embed import STAGE as EMBED
 from tasks.judge import STAGE
+from tasks.probes import places
 from tasks.retrieval import STAGE as RETRIEVAL
+from tests import synthetic_faces
 
 PHOTOS = {"franck": ("franck_02159.jpg", "franck_02221.jpg"), "ann": ("astronaut.png",)}
 
@@ -302,3 +304,24 @@ def test_probes_of_another_embedder_are_refused(
         retrieve(pack, "right: {}")
     with pytest.raises(TableError, match="dvc repro probes@gone"):
         retrieve(pack, "gone: {}")
+
+
+def test_probes_follow_one_of_two_faces(tmp_path: Path) -> None:
+    """Of two swapped faces of like size it is that on the track asked for, in every frame."""
+    poses = [(0.0, 0.0)] * 4
+    five = template("ffhq_512", synthetic_faces.SIZE_PX).astype(np.float32)
+    sizes = [1.0, 1.1, 1.1, 1.0]  # which is larger changes from frame to frame
+    affines = [[s, 0, -100.0 * (i % 2), 0, s, 0] for i, s in enumerate(sizes)]
+    rows = synthetic_faces.crop_rows(
+        poses,
+        np.zeros((468, 3)),
+        frame_index=np.array([0, 0, 1, 1], np.int32),
+        track_index=np.array([0, 1, 0, 1], np.int32),
+        affine_matrix=np.array(affines),
+        landmarks_5=np.tile(five.reshape(10), (4, 1)),
+    )
+    crops = synthetic_faces.write_crops(tmp_path / "ann/take.parquet", rows)
+    for track in (0, 1):
+        found = places(crops, {0: track, 1: track})
+        corner = [alignment.invert(found[frame])[:, 2] for frame in (0, 1)]
+        assert [bool(x > 50) for x, _ in corner] == [bool(track)] * 2

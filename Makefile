@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # A worker for each core, to which whole files are given in the order of tests/conftest.py.
 PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
-.PHONY: help setup swap test test-fast lint bench ui lock clean
+.PHONY: help setup swap test test-fast lint bench ui lock occlusion clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 11
@@ -52,6 +52,10 @@ ui: setup  ## Prefect server with this project's deployments on 127.0.0.1
 
 lock: setup  ## write requirements.lock from pyproject.toml
 	$(PYTHON) scripts/lock.py
+
+occlusion: setup  ## teach the shipped network of occlusions anew, after `make swap` (8 minutes)
+	$(BIN)/python -m tasks.occlusion --params models/analysers/shipped/occlusion.yaml \
+	  --crops data/crops --weights reports/occlusion.safetensors --record reports/occlusion.json
 
 clean:  ## remove outputs, caches and resume state; footage, weights, metrics and .venv stay
 	rm -rf data/code data/packs data/crops data/rosters data/manifests data/models reports

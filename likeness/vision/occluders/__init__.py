@@ -1,0 +1,1 @@
+"""Things in front of faces, drawn by code onto real crops, to teach what covers a face."""

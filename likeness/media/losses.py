@@ -16,7 +16,7 @@ from typing import Any
 
 import av
 
-from likeness.media.boxes import stated_bytes
+from likeness.media.boxes import media_end, stated_bytes
 from likeness.media.ends import ends_inside_packet, stated_end
 from likeness.media.packets import Packets
 
@@ -109,9 +109,13 @@ def _lost_times(held: Held, family: str, cut: int) -> list[int]:
     entries = [e for e in held.stream.index_entries if not e.is_discard]
     if family == "mov":
         return _unlisted(held, [e.timestamp for e in entries])
-    if family == "avi" and entries and len(entries) >= int(held.stream.frames):
-        # An entry without bytes stands for no picture: the one before is shown on.
-        return _unlisted(held, [e.timestamp for e in entries if e.size])
+    if family == "avi":
+        # Where its index is damaged, FFmpeg lists what it read, pieces of that index included.
+        end = media_end(held.path)
+        entries = [e for e in entries if end is None or e.pos < end]
+        if entries and len(entries) >= int(held.stream.frames):
+            # An entry without bytes stands for no picture: the one before is shown on.
+            return _unlisted(held, [e.timestamp for e in entries if e.size])
     damaged = bool(cut) or _unread(held)
     inside = _holes(held, family, damaged=damaged)
     return inside + ([] if held.jumps or not damaged else _tail(held, family, len(inside)))

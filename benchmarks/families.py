@@ -42,11 +42,10 @@ from models.conversion import device_of, load_swapper, swap_batch
 from models.crew import crew_for
 from models.devices import pick_device
 from models.families import step_bytes
-from models.layers import gaussian_blur
+from models.layers import gaussian_blur, relight
 from models.layers.memory_format import lay_out
 from models.swappers import registry
 from models.swappers.base import Swapper
-from models.swappers.mesh_transfer import relight
 from models.training import loop
 from models.training.compiled import compile_networks
 from models.training.crops import open_crops

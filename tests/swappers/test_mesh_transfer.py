@@ -20,11 +20,11 @@ from models.layers import appearance_map, mesh_topology
 from models.layers.face_shape import describe, fit_pose, flip, open_eyes
 from models.layers.gaussian_blur import blur, masked_blur
 from models.layers.oklab import to_oklab, to_rgb
+from models.layers.triangles import rasterise
 from models.layers.uv_texture import EYE_EDGES, MOUTH_EDGE
+from models.layers.view_bank import nearest_weights
 from models.swappers.mesh_transfer.config import MeshTransferConfig
 from models.swappers.mesh_transfer.swapper import MeshTransfer
-from models.swappers.mesh_transfer.triangles import rasterise
-from models.swappers.mesh_transfer.view_bank import nearest_weights
 
 SIDE = 128
 

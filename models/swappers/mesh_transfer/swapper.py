@@ -18,19 +18,19 @@ from torch.nn import functional
 
 from likeness.contracts.errors import ModelError
 from models.batch import Batch, Crops
+from models.layers import relight
 from models.layers.face_shape import describe, open_eyes
 from models.layers.feature_network import exact
 from models.layers.gaussian_blur import blur, widen
 from models.layers.oklab import to_oklab, to_rgb
+from models.layers.skin import skin
+from models.layers.triangles import rasterise
 from models.layers.uv_texture import UvTexture, smoothstep
+from models.layers.view_bank import ViewBank, sample
+from models.layers.view_survey import gather, survey
 from models.swappers.abilities import Prepares
 from models.swappers.base import Swapper, SwapperConfig
-from models.swappers.mesh_transfer import relight
 from models.swappers.mesh_transfer.config import MeshTransferConfig
-from models.swappers.mesh_transfer.skin import skin
-from models.swappers.mesh_transfer.triangles import rasterise
-from models.swappers.mesh_transfer.view_bank import ViewBank, sample
-from models.swappers.mesh_transfer.view_survey import gather, survey
 
 MARKS = ("rim", "inner", "features", "lips", "eyes", "mouth")
 """Tables of the face sheet that are needed pixel by pixel."""

@@ -17,7 +17,7 @@ from models.batch import Crops
 from models.layers import mesh_topology
 from models.layers.face_shape import describe, open_eyes
 from models.layers.gaussian_blur import masked_blur
-from models.swappers.mesh_transfer.triangles import rasterise
+from models.layers.triangles import rasterise
 
 IMAGES = 64
 """Crops looked at together."""

@@ -7,14 +7,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.batch import as_pixels
-from models.layers import appearance_map
+from models.layers import appearance_map, relight
 from models.layers.face_shape import POSE_STEPS_DEG, describe, facing, flip
 from models.layers.gaussian_blur import masked_blur
 from models.layers.oklab import to_oklab, to_rgb
+from models.layers.skin import skin
+from models.layers.triangles import rasterise
 from models.layers.uv_texture import UvTexture, smoothstep
-from models.swappers.mesh_transfer import relight
-from models.swappers.mesh_transfer.skin import skin
-from models.swappers.mesh_transfer.triangles import rasterise
 
 UPPER, LOWER = (0, 1, 2, 3, 4), (0, 1, 5, 6, 7)
 """Features that choose the views of the upper face (pose, eyes, brows) and of the lower one."""

@@ -54,6 +54,7 @@ def to_oklab(picture: Tensor) -> Tensor:
 
 def to_rgb(lab: Tensor) -> Tensor:
     """L, a, b (B,3,H,W) -> sRGB in [-1,1]; colours outside are clipped."""
-    linear = _mix("from cones", _mix("from lab", lab) ** 3).clamp(0, 1)
+    # At 0 the root below has no finite slope, and a training would end there.
+    linear = _mix("from cones", _mix("from lab", lab) ** 3).clamp(1e-6, 1)
     coded = torch.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
     return coded * 2 - 1

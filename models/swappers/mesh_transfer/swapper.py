@@ -14,14 +14,13 @@ from typing import ClassVar, NamedTuple, cast
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from likeness.contracts.errors import ModelError
 from models.batch import Batch, Crops
 from models.layers import relight
 from models.layers.face_shape import describe, open_eyes
 from models.layers.feature_network import exact
-from models.layers.gaussian_blur import blur, widen
+from models.layers.mesh_fit import TEXTURE_COLUMNS, shape_difference, sheet_mask
 from models.layers.oklab import to_oklab, to_rgb
 from models.layers.skin import skin
 from models.layers.triangles import rasterise
@@ -67,13 +66,7 @@ class MeshTransfer(Swapper, Prepares):
 
     family: ClassVar[str] = "mesh_transfer"
     Config: ClassVar[type[SwapperConfig]] = MeshTransferConfig
-    needs: ClassVar[tuple[str, ...]] = (
-        "mask",
-        "landmarks_468",
-        "similarity",
-        "sharpness",
-        "mesh_error",
-    )
+    needs: ClassVar[tuple[str, ...]] = TEXTURE_COLUMNS
 
     target_open: Tensor
     shape_offset: Tensor
@@ -102,24 +95,9 @@ class MeshTransfer(Swapper, Prepares):
         targets = [batch["landmarks_468"] for batch in target.batches(256)]
         if not targets:
             raise ModelError(target.identity, "has no crops", "add footage of this identity")
-        self._compare(torch.cat(targets), opened)
-
-    def _compare(self, targets: Tensor, opened: Tensor) -> None:
-        """Mean difference in shape between each target crop and the views that it would get.
-
-        Compared at like expression, so that it is the face that differs and not the smile; and
-        made symmetrical, since what differs between the halves is mostly error of the mesh.
-        """
-        self.target_open = open_eyes(targets)
-        target = describe(targets, self.target_open)
-        upper, lower = self.bank.weights(target.features).mean(0)
-        shapes = self.bank.shapes(opened)
-        share = self.sheet.lower[:468, None]
-        wanted = torch.einsum("n,nvc->vc", upper, shapes) * (1 - share)
-        wanted = wanted + torch.einsum("n,nvc->vc", lower, shapes) * share
-        offset = wanted - target.shape.mean(0)
-        flipped = offset[self.sheet.mirror[:468]] * torch.tensor([-1.0, 1.0, 1.0])
-        self.shape_offset = (offset + flipped) / 2
+        meshes = torch.cat(targets)
+        self.target_open = open_eyes(meshes)
+        self.shape_offset = shape_difference(self.bank, meshes, opened, self.target_open)
 
     def swap(self, target: Batch, source: Batch | None = None) -> tuple[Tensor, Tensor]:
         """Carry the views to the target's crops; see `Swapper.swap`. `source` is not used.
@@ -179,14 +157,4 @@ class MeshTransfer(Swapper, Prepares):
             painted = relight.take_chroma(painted, own, shared, smoothstep(lips, 0.3, 1.0))
         painted = own + known * (1 - kept) * (painted - own)
         image = torch.where(covered > 0, to_rgb(painted), crops)
-        return image, self._mask(mask, rim, face * covered)
-
-    def _mask(self, mask: Tensor, rim: Tensor, face: Tensor) -> Tensor:
-        """The target's mask over the mesh, fading out over the rim; hair before it is spared.
-
-        The target's mask ends with the mesh: over the rim goes on what it says near by.
-        """
-        near = widen(functional.avg_pool2d(mask, 8), self.size_px // 128)
-        grown = functional.interpolate(near, scale_factor=8.0)
-        reached = torch.where(rim > 0, grown, mask) * (1 - rim).clamp(0, 1)
-        return blur(reached * face, self.size_px / 256).clamp(0, 1)
+        return image, sheet_mask(mask, rim, face * covered, self.size_px)

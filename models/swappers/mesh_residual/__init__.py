@@ -1,0 +1,1 @@
+"""Views of the source on the mesh, redrawn by a small network."""

@@ -20,7 +20,7 @@ from models.layers.gaussian_blur import blur, masked_blur, widen
 from models.layers.relight import take_chroma
 from models.layers.skin import skin
 from models.layers.triangles import rasterise
-from models.layers.uv_texture import FaceSheet, smoothstep
+from models.layers.uv_texture import UvTexture, smoothstep
 from models.layers.view_bank import ViewBank, sample
 from models.swappers.mesh_residual import shading
 
@@ -109,7 +109,7 @@ class SceneMaker(nn.Module):
 
     canonical: Tensor
 
-    def __init__(self, sheet: FaceSheet, size_px: int, light_px: float) -> None:
+    def __init__(self, sheet: UvTexture, size_px: int, light_px: float) -> None:
         super().__init__()
         self.size_px, self.light_px = size_px, light_px
         self.side = math.ceil(size_px * WINDOW / 8) * 8  # masks are pooled by 8
@@ -128,12 +128,13 @@ class SceneMaker(nn.Module):
         """
         corner = self._corner(stage.moved)
         views, lent, at, marks, place = self._drawn(bank, stage, corner)
-        rim, inner, features, lips, eyes, mouth = marks.split(1, 1)
+        rim, inner, features, lips, eyes, mouth = torch.split(marks, 1, 1)
         covered = (rim >= 0).float()
         own = cut(stage.lab, corner, self.side) if lesson else sample(stage.lab, at)
         texture, known = bank.texture(views, lent)
         light = own[:, :1] if lesson else _capped(own[:, :1], inner)
-        face = grown(skin(*(halved(m) for m in (light, inner, features)), HAIR_MARGIN)) * covered
+        small = (halved(light), halved(inner), halved(features))
+        face = grown(skin(*small, HAIR_MARGIN)) * covered
         known = known * _hole(known) if lesson else known
         known = torch.lerp(_shrunk(known, self.size_px / 256), known, features.clamp(0, 1))
         seen = face * (1 - features.clamp(0, 1))
@@ -153,12 +154,14 @@ class SceneMaker(nn.Module):
 
     def blank(self, like: Tensor) -> Scene:
         """A scene without content for crops (B,3,S,S): no views, no face."""
-        count, side = len(like), self.side
-        plain = [like.new_zeros(count, n, side, side) for n in (3, 3, len(MARKS), 1, 1, FINE)]
-        half = like.new_zeros(count, HALF, side // 2, side // 2)
-        low = like.new_zeros(count, LOW, side // 4, side // 4)
-        corner = torch.zeros(count, 2, dtype=torch.int64, device=like.device)
-        return Scene(corner, *plain[:5], (plain[5], half, low))
+        side = self.side
+
+        def empty(channels: int, shrink: int = 1) -> Tensor:
+            return like.new_zeros(len(like), channels, side // shrink, side // shrink)
+
+        corner = torch.zeros(len(like), 2, dtype=torch.int64, device=like.device)
+        inputs = (empty(FINE), empty(HALF, 2), empty(LOW, 4))
+        return Scene(corner, empty(3), empty(3), empty(len(MARKS)), empty(1), empty(1), inputs)
 
     def _corner(self, meshes: Tensor) -> Tensor:
         """Where the window begins, (B,2): the face in its middle, a little room above it."""
@@ -179,7 +182,7 @@ class SceneMaker(nn.Module):
         tables = torch.cat([bank.sheet.marks(*MARKS), self.canonical], 1)
         values = torch.cat([lent, at, tables.expand(len(at), -1, -1)], 2)
         drawn = raster.picture(raster.interpolate(values), -1.0).permute(0, 3, 1, 2)
-        return views, *drawn.split([lent.shape[2], 2, len(MARKS), 2], 1)
+        return views, *torch.split(drawn, [lent.shape[2], 2, len(MARKS), 2], 1)
 
     def _shading(
         self, texture: Tensor, own: Tensor, seen: Tensor, known: Tensor, inner: Tensor

@@ -23,7 +23,7 @@ from models.layers.feature_network import exact
 from models.layers.mesh_fit import TEXTURE_COLUMNS, shape_difference, sheet_mask
 from models.layers.oklab import to_oklab, to_rgb
 from models.layers.recogniser import Recogniser
-from models.layers.uv_texture import FaceSheet, smoothstep
+from models.layers.uv_texture import UvTexture, smoothstep
 from models.layers.view_bank import ViewBank
 from models.layers.view_survey import gather, survey
 from models.swappers.abilities import Equips, Frozen, Prepares
@@ -89,7 +89,7 @@ class MeshResidual(Swapper, Prepares, Equips):
         self.settings = cast("MeshResidualConfig", config)
         reach_px = self.settings.light_reach * self.size_px
         with torch.device("cpu"):  # tables are made of numbers, wherever the rest is to lie
-            self.sheet = FaceSheet(self.settings.rim_cm, self.settings.forehead_cm)
+            self.sheet = UvTexture(self.settings.rim_cm, self.settings.forehead_cm)
             self.scenes = SceneMaker(self.sheet, self.size_px, reach_px)
         self.bank = ViewBank(self.sheet, self.size_px, self.settings.blend, by_map=False)
         self.network = ResidualUNet(FINE, HALF, LOW, 3, self.settings.width)

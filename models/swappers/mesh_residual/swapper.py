@@ -135,7 +135,9 @@ class MeshResidual(Swapper, Prepares, Equips):
 
     def phases(self) -> list[Phase]:
         """One: the network, by Adam, warmed up and brought to rest along a cosine."""
-        rate = partial(lessons.pace, total=max(1, self.plan_images))
+        # Without a budget (a step measured by itself) there is nothing to come to rest for.
+        total = self.plan_images
+        rate = partial(lessons.pace, total=total) if total else None
         parameters = list(self.network.parameters())
         given = self.settings.learning_rate
         phase = Phase("drawing", parameters, learning_rate=given, betas=(0.9, 0.999), rate=rate)

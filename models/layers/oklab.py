@@ -25,6 +25,8 @@ _TO_LAB = torch.tensor(
     ]
 )
 
+LINEAR_END = 0.0031308
+"""sRGB is linear up to here, and a root above (IEC 61966-2-1)."""
 
 _MATRICES = {
     "cones": _TO_CONES,
@@ -54,7 +56,7 @@ def to_oklab(picture: Tensor) -> Tensor:
 
 def to_rgb(lab: Tensor) -> Tensor:
     """L, a, b (B,3,H,W) -> sRGB in [-1,1]; colours outside are clipped."""
-    # At 0 the root below has no finite slope, and a training would end there.
-    linear = _mix("from cones", _mix("from lab", lab) ** 3).clamp(1e-6, 1)
-    coded = torch.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return coded * 2 - 1
+    linear = _mix("from cones", _mix("from lab", lab) ** 3).clamp(0, 1)
+    # The root has no finite slope at 0: there it is not used, but its gradient would be NaN.
+    root = 1.055 * linear.clamp(min=LINEAR_END) ** (1 / 2.4) - 0.055
+    return torch.where(linear <= LINEAR_END, linear * 12.92, root) * 2 - 1

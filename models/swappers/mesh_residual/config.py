@@ -35,6 +35,12 @@ class MeshResidualConfig(SwapperConfig):
     anchor: float = Field(
         default=2.0, ge=0, description="weight of changes of skin on the target's crops"
     )
+    light: float = Field(
+        default=1.0, ge=0, le=1, description="lessons: strength of the other light, drawn by chance"
+    )
+    holes: float = Field(
+        default=0.35, ge=0, le=1, description="lessons: share with one side of the face unknown"
+    )
     learning_rate: float = Field(default=4e-4, gt=0, description="of Adam, after the warm-up")
     forehead_cm: float = Field(default=1.2, ge=0.1, le=3, description="texture above the mesh")
     rim_cm: float = Field(default=0.4, ge=0.1, le=2, description="texture beside the mesh")

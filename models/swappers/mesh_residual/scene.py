@@ -105,13 +105,14 @@ class SceneMaker(nn.Module):
         sheet: the face sheet.
         size_px: side of the crops.
         light_px: size of what counts as light.
+        holes: share of lessons in which one side of the face is unknown.
     """
 
     canonical: Tensor
 
-    def __init__(self, sheet: UvTexture, size_px: int, light_px: float) -> None:
+    def __init__(self, sheet: UvTexture, size_px: int, light_px: float, holes: float) -> None:
         super().__init__()
-        self.size_px, self.light_px = size_px, light_px
+        self.size_px, self.light_px, self.holes = size_px, light_px, holes
         self.side = math.ceil(size_px * WINDOW / 8) * 8  # masks are pooled by 8
         flat = mesh_topology.canonical_vertices()[:, :2]
         flat = torch.cat([flat, flat[sheet.outline] + sheet.rim_offsets[:, :2]])
@@ -135,7 +136,7 @@ class SceneMaker(nn.Module):
         light = own[:, :1] if lesson else _capped(own[:, :1], inner)
         small = (halved(light), halved(inner), halved(features))
         face = grown(skin(*small, HAIR_MARGIN)) * covered
-        known = known * _hole(known) if lesson else known
+        known = known * _hole(known, self.holes) if lesson else known
         known = torch.lerp(_shrunk(known, self.size_px / 256), known, features.clamp(0, 1))
         seen = face * (1 - features.clamp(0, 1))
         found = self._shading(texture, own, seen, known, inner)
@@ -223,13 +224,13 @@ def _capped(light: Tensor, inner: Tensor) -> Tensor:
     return torch.minimum(light, mean)
 
 
-def _hole(known: Tensor) -> Tensor:
-    """What of (B,1,W,W) stays known: in a third of the lessons one side of the face is not."""
+def _hole(known: Tensor, share: float) -> Tensor:
+    """What of (B,1,W,W) stays known: in a share of the lessons one side of the face is not."""
     count, side = len(known), known.shape[-1]
     axis = torch.linspace(-1, 1, side)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     turn = draws.rand(count, 1, 1, 1) * 6.2832
-    whole = 2.0 * (draws.rand(count, 1, 1, 1) > 0.35)
+    whole = 2.0 * (draws.rand(count, 1, 1, 1) >= share)
     reach = draws.uniform(0.1, 0.8, count, 1, 1, 1) + whole
     wide = draws.uniform(0.03, 0.3, count, 1, 1, 1)
     along = x * turn.cos() + y * turn.sin()

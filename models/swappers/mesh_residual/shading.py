@@ -73,11 +73,11 @@ def relit(texture: Tensor, shading: Shading, white: Tensor) -> Tensor:
     return torch.cat([texture[:, :1] * gain, texture[:, 1:] * gain + tint], 1)
 
 
-def other_light(lab: Tensor) -> Tensor:
+def other_light(lab: Tensor, strength: float) -> Tensor:
     """The same pictures (B,3,S,S) in Oklab under a light drawn for each: S a multiple of 4.
 
     A gain, a slope across the picture, in half of them the soft edge of a shadow, a tint. Nothing
-    becomes brighter than white.
+    becomes brighter than white. `strength` in [0,1] scales all of it.
     """
     count, side = len(lab), lab.shape[-1]
     axis = torch.linspace(-1, 1, side // 4)
@@ -88,11 +88,11 @@ def other_light(lab: Tensor) -> Tensor:
     along = x * turn.cos() + y * turn.sin() + 0.4 * normal[3]
     edge = torch.tanh(along / draws.uniform(0.12, 0.6, count, 1, 1, 1))
     depth = draws.uniform(-0.35, 0.35, count, 1, 1, 1) * (normal[4] < 0)
-    gain = (0.14 * normal[5] + slope + depth * edge).exp().to(lab.device)
+    gain = (strength * (0.14 * normal[5] + slope + depth * edge)).exp().to(lab.device)
     top = (functional.avg_pool2d(lab[:, :1], 4) * gain).amax((2, 3), keepdim=True)
     gain = gain * (0.98 / top.clamp(min=0.1)).clamp(max=1.0)
     gain = functional.interpolate(gain, scale_factor=4.0, mode="bilinear", align_corners=False)
-    tint = (0.02 * draws.randn(count, 2, 1, 1)).to(lab.device)
-    richer = (0.15 * normal[6]).exp().to(lab.device)
+    tint = (strength * 0.02 * draws.randn(count, 2, 1, 1)).to(lab.device)
+    richer = (strength * 0.15 * normal[6]).exp().to(lab.device)
     light = lab[:, :1] * gain
     return torch.cat([light, lab[:, 1:] * gain * richer + tint * light], 1)

@@ -90,7 +90,7 @@ class MeshResidual(Swapper, Prepares, Equips):
         reach_px = self.settings.light_reach * self.size_px
         with torch.device("cpu"):  # tables are made of numbers, wherever the rest is to lie
             self.sheet = UvTexture(self.settings.rim_cm, self.settings.forehead_cm)
-            self.scenes = SceneMaker(self.sheet, self.size_px, reach_px)
+            self.scenes = SceneMaker(self.sheet, self.size_px, reach_px, self.settings.holes)
         self.bank = ViewBank(self.sheet, self.size_px, self.settings.blend, by_map=False)
         self.network = ResidualUNet(FINE, HALF, LOW, 3, self.settings.width)
         self.register_buffer("target_open", torch.ones(3))
@@ -190,7 +190,7 @@ class MeshResidual(Swapper, Prepares, Equips):
         described = describe(meshes, self.source_open)
         distance = self.bank.distances(described.features)
         weights = lessons.others(distance, self.gaps, self.settings.blend)
-        lab = other_light(to_oklab(crops))
+        lab = other_light(to_oklab(crops), self.settings.light)
         stage = Stage(lab, meshes, meshes, described.pose, weights)
         return self.scenes(self.bank, stage, lesson=True)
 

@@ -9,6 +9,8 @@ TINY = Tiny(
         "width": 24,
         "learning_rate": 0.002,
         "identity": 0,
+        "light": 0,  # by chance: they drown four crops
+        "holes": 0,
     },
     branches=({}, {"eyes": "target", "mouth": "target", "identity": 0.1}),
     falling="l1",

@@ -53,11 +53,16 @@ def test_light_is_taken_off_and_put_on_and_black_stays_without_colour() -> None:
 def test_other_light_differs_between_pictures_and_is_never_brighter_than_white() -> None:
     picture, _ = face()
     with seeded(3):
-        found = shading.other_light(picture.expand(8, -1, -1, -1))
+        found = shading.other_light(picture.expand(8, -1, -1, -1), 1.0)
     assert found[:, 0].max() <= 1.05
     assert found.flatten(1).std(0).mean() > 0.01
     with seeded(3):
-        assert torch.equal(found, shading.other_light(picture.expand(8, -1, -1, -1)))
+        assert torch.equal(found, shading.other_light(picture.expand(8, -1, -1, -1), 1.0))
+
+
+def test_without_strength_the_light_stays() -> None:
+    picture, _ = face()
+    assert torch.equal(shading.other_light(picture, 0.0), picture)
 
 
 def test_a_lesson_never_sees_its_own_crop_or_its_twins() -> None:

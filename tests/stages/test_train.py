@@ -154,6 +154,22 @@ def test_threads_change_no_byte_of_what_is_only_taken(
     assert found[0] == found[1] == found[2]
 
 
+def test_lessons_by_chance_are_the_same_to_the_byte(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (place.folder / "params.yaml").read_text()
+    keys = "mesh_residual\n    max_foreign: 1.0\n    identity: 0.1\n    train: {images: 48}"
+    text = text.replace("autoencoder", keys).replace("size_px: 32", "size_px: 64")
+    (place.folder / "params.yaml").write_text(text.replace("width: 4", "width: 24"))
+    for run, threads in (("once", "1"), ("again", "1"), ("beside", "2")):
+        monkeypatch.setenv("LIKENESS_THREADS", threads)
+        monkeypatch.setenv("LIKENESS_STATE", str(place.folder / f"state-{run}"))
+        STAGE.execute(place.arguments(run))
+    assert place.content("once") == place.content("again") == place.content("beside")
+    drawn = registry.load(place.folder / "once").state_dict()["network.leave.weight"]
+    assert drawn.any()  # it began at zero
+
+
 def test_empty_shards_are_named_with_the_next_step(
     place: Place, failure: Callable[[list[str]], str]
 ) -> None:

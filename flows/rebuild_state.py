@@ -18,8 +18,8 @@ from flows.process import end_all
 from flows.run import LockedError, State, repro_once, require_success
 from flows.status import brief
 from likeness.contracts import dvclock
-from likeness.contracts.closure import FOLDER
 from likeness.contracts.errors import GraphError
+from likeness.contracts.listed_code import FOLDER
 from likeness.contracts.rwlock import overlap
 
 SLOTS = {"compute": 1, "io": 2, "network": 1, "data": 2}

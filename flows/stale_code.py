@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from likeness.contracts.closure import FOLDER, lists, parsed
+from likeness.contracts.closure import lists
+from likeness.contracts.listed_code import FOLDER, parsed
 
 if TYPE_CHECKING:
     from dvc.repo import Repo

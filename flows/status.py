@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from flows.graph import Graph, StageNode, from_repo, open_repo
 from flows.stale_code import with_code
-from likeness.contracts.closure import FOLDER
 from likeness.contracts.dvclock import entries
+from likeness.contracts.listed_code import FOLDER
 from likeness.contracts.rwlock import Entry, overlap
 from likeness.provenance.lockfile import LOCK, read_lock
 

@@ -17,6 +17,7 @@ from likeness.contracts import environment
 from likeness.contracts.closure import family_list
 from likeness.contracts.documents import load_yaml, sha256_of, validate
 from likeness.contracts.errors import ConsentError, ModelError
+from likeness.contracts.listed_code import require_listed
 from likeness.contracts.params.train import Plan
 from likeness.contracts.pools import FinetuneEntry, load_model
 from likeness.contracts.sections import ModelEntry
@@ -126,6 +127,7 @@ def job_of(context: Context[Plan], init: Path | None = None) -> Job:
     """
     model = context.options["model"]
     entry: ModelEntry = load_model(model, context.params_file)
+    require_listed(f"families/{entry.family}")
     source, target = context.inputs["source"], context.inputs["target"]
     require_data(source, entry.source, entry.family)
     require_data(target, entry.target, entry.family)

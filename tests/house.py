@@ -10,8 +10,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from flows.identities import write_identity
-from likeness.contracts.closure import FOLDER, lists
+from likeness.contracts.closure import lists
 from likeness.contracts.environment import state_folder
+from likeness.contracts.listed_code import FOLDER
 from likeness.media.footage import open_footage
 from tests.footage import make_clip
 

@@ -21,10 +21,9 @@ from typing import NamedTuple
 
 from likeness.contracts.families import FOLDER as FAMILIES
 from likeness.contracts.families import MODULE, family_names
+from likeness.contracts.listed_code import parsed
 
 ROOMS = ("apps", "flows", "likeness", "models", "tasks")
-FOLDER = Path("data/code")
-"""Where stage `code` writes the lists: `<stage>.txt`, and `families/<family>.txt`."""
 RESOURCES = (
     ".toml", ".json", ".yaml", ".j2", ".html", ".css", ".js", ".svg", ".txt", ".csv",
 )  # fmt: skip
@@ -243,13 +242,6 @@ def lists(root: Path) -> dict[str, str]:
 def family_list(family: str, root: Path) -> str:
     """The list of one family as the code is now."""
     return Digests(root).listed(Walker(root).closure(family_module(family, root)))
-
-
-def parsed(text: str) -> dict[str, str]:
-    """Path -> sha256 of a list."""
-    return {
-        path: digest for digest, _, path in (line.partition("  ") for line in text.splitlines())
-    }
 
 
 def still(texts: dict[str, str], root: Path) -> bool:

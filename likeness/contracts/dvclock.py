@@ -19,7 +19,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from likeness.contracts.closure import FOLDER, still
+from likeness.contracts.closure import still
+from likeness.contracts.listed_code import FOLDER
 from likeness.contracts.rwlock import entries, heal, lock_folder, locked_file, noted_pid, overlap
 
 __all__ = ["Waiting", "beside", "entries", "heal", "held", "is_refusal", "owner_of", "patiently"]

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from likeness.contracts import atomic
 from likeness.contracts.commands import ended
 from likeness.contracts.errors import LikenessError
+from likeness.contracts.listed_code import require_listed
 from likeness.contracts.names import Filler
 from likeness.contracts.orphans import end_with_dvc
 from likeness.contracts.progress import Advance, progress
@@ -104,9 +105,11 @@ class Stage(Generic[P]):
         """Run once.
 
         Raises:
-            LikenessError: bad parameters, inputs or outputs; nothing stands under a final name.
+            LikenessError: bad parameters, inputs or outputs, or code that is not what stage `code`
+                listed; nothing stands under a final name.
         """
         given = vars(self.parser().parse_args(arguments))
+        require_listed(self.name)
         names = Filler(given["params"])
         for name in (*self.options, *self.inputs, *self.outputs):
             given[name] = names.fill(given[name])

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from likeness.contracts.closure import FOLDER, parsed
 from likeness.contracts.errors import GraphError
+from likeness.contracts.listed_code import FOLDER, parsed
 from likeness.provenance.ran import Ran
 
 

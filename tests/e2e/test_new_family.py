@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from likeness.contracts.closure import parsed
+from likeness.contracts.listed_code import parsed
 from tests.house import change_params, copy_repository
 
 FILE = re.compile(r"```python\n# (models/swappers/\S+)\n(.*?)```", re.DOTALL)

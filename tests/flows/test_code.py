@@ -146,6 +146,24 @@ def test_code_edited_while_its_stage_runs_counts_as_changed(
     assert "slow" not in read_state(made)[1]
 
 
+def test_no_stage_runs_code_that_is_not_listed(made: Path) -> None:
+    """DVC would lock the list beside what other code wrote, and nobody knew once it is undone."""
+    say_two(made)
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "repro", "--force", "--single-item", "slow"],
+        cwd=made,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert f"{WORD}: changed after stage `code` had listed what `slow` runs" in done.stderr
+    assert "Traceback" not in done.stderr
+    dvc(made, "repro", "slow")
+    assert (made / "data/slow.txt").read_text() == "owo"
+
+
 def test_a_rebuild_runs_code_first_and_then_what_reads_the_list(made: Path) -> None:
     """Stage by stage, as the flow does; those whose lists are as they were are not looked at."""
     say_two(made)

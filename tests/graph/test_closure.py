@@ -18,17 +18,19 @@ from likeness.contracts.closure import (
     closure,
     family_module,
     lists,
-    parsed,
     stage_modules,
     still,
 )
 from likeness.contracts.documents import load_yaml
 from likeness.contracts.families import FOLDER as FAMILIES
+from likeness.contracts.listed_code import parsed
 from models.swappers import registry
 from tests.flows.stub import run
 from tests.house import copy_repository
 
 GRAPHS = ("dvc.yaml", "tasks/clip.dvc.yaml", "tasks/identity.dvc.yaml")
+BY_HAND = {"occlusion"}
+"""Stages of no graph: `make occlusion` teaches the shipped network (decision 36)."""
 BEFORE_LISTS = {"names", "code"}
 """Stages that run before there is a list."""
 
@@ -49,7 +51,8 @@ def deps_of(repository: Path) -> dict[str, list[str]]:
 def test_every_stage_names_its_list(repository: Path) -> None:
     """One line each, and no file of code beside it."""
     found = deps_of(repository)
-    assert set(found) == set(stage_modules(repository))
+    assert set(found) | BY_HAND == set(stage_modules(repository))
+    assert not set(found) & BY_HAND
     for stage, deps in found.items():
         named = [dep for dep in deps if dep.startswith("data/code/")]
         wanted = [] if stage in BEFORE_LISTS else [f"data/code/{stage}.txt"]

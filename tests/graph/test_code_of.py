@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from likeness.contracts import closure
+from likeness.contracts.listed_code import parsed
 from tasks.train import code_of
 
 
@@ -23,7 +24,7 @@ def test_the_hash_follows_the_familys_own_modules_and_shared_parts(
 ) -> None:
     """Every file of the family's closure is hashed, and a change of one shows."""
     before, read = code_of("fsgan"), set[str]()
-    own = {p for p in closure.parsed(closure.family_list("fsgan", repository)) if "fsgan" in p}
+    own = {p for p in parsed(closure.family_list("fsgan", repository)) if "fsgan" in p}
     assert len(own) > 1
     real = closure.Digests.__missing__
 

@@ -18,6 +18,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 # Tests import torch before `models` could say how its threads wait (models/__init__.py).
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+os.environ.setdefault("MKL_DISABLE_FAST_MM", "1")
 
 # A run in the background ignores Ctrl-C, and so would every process that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)

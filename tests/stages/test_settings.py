@@ -33,6 +33,7 @@ def params(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_every_stage_reads_the_section_of_its_name(repository: Path) -> None:
     names = [path.stem for path in (repository / "tasks").glob("*.py") if path.stem[0] != "_"]
+    names.remove("occlusion")  # has a recipe of its own beside the weights (decision 36)
     stages = [importlib.import_module(f"tasks.{name}").STAGE for name in names]
     assert {stage.name: stage.params for stage in stages} == SECTIONS
 

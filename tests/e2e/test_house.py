@@ -315,7 +315,7 @@ def hit(root: Path, node: StageNode, number: int, everyone: bool) -> bool:
         stage = stage or stage_process(child.pid, node.name)
         if stage and any(path.exists() for path in temporary):
             break
-        time.sleep(0.002 if stage else 0.03)
+        time.sleep(0.002 if stage else 0.01)
     with contextlib.suppress(ProcessLookupError):
         if everyone:
             os.killpg(child.pid, number)  # as a terminal does on Ctrl-C
@@ -355,7 +355,8 @@ def test_every_stage_survives_being_killed(house: Path, number: int, everyone: b
     locks = {p: p.read_bytes() for p in [house / "dvc.lock", *house.glob("data/*/*/dvc.lock")]}
     met = 0
     for node in chosen:
-        met += hit(house, node, number, everyone)
+        # A stage that was done before the signal came is tried again: small ones take no time.
+        met += any(hit(house, node, number, everyone) for _ in range(3))
         check_whole_or_absent(house, node, whole)
     assert met >= len(chosen) - 2, "the signals came too late to mean anything"
     assert "failed" not in {run.state for run in repro(root=house)}

@@ -38,7 +38,7 @@ test: setup lint  ## lint, types, import contracts and all tests
 	@$(BIN)/likeness fetch
 	$(BIN)/pytest $(PARALLEL)
 
-test-fast: setup  ## import contracts, units and properties; under 2 minutes on two cores
+test-fast: setup  ## import contracts, units and properties
 	$(BIN)/lint-imports
 	@$(BIN)/likeness fetch
 	$(BIN)/pytest $(PARALLEL) -m "not slow" tests/unit tests/graph
